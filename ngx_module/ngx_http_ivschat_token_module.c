@@ -1,0 +1,402 @@
+
+/*
+ * The module: its directives, and how they are inherited.
+ */
+
+
+#include "ngx_http_ivschat_token_module.h"
+#include "ngx_http_ivschat_token_credentials.h"
+
+
+static void *ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_ivschat_token_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_ivschat_token_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
+static char *ngx_http_ivschat_token_merge_pass(ngx_conf_t *cf,
+    ngx_http_ivschat_token_loc_conf_t *prev,
+    ngx_http_ivschat_token_loc_conf_t *conf);
+static ngx_int_t ngx_http_ivschat_token_init(ngx_conf_t *cf);
+static void ngx_http_ivschat_token_wipe_keys(void *data);
+static void ngx_http_ivschat_token_mark(void *data);
+static void ngx_http_ivschat_token_abort(void *data);
+
+
+#define NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE                                       \
+    NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
+
+
+static ngx_command_t  ngx_http_ivschat_token_commands[] = {
+
+    { ngx_string("ivschat_token"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_ivschat_token_pass,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ivschat_token_user"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE12,
+      ngx_http_ivschat_token_user,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ivschat_token_room"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE12,
+      ngx_http_ivschat_token_room,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ivschat_token_capabilities"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_1MORE,
+      ngx_http_ivschat_token_capabilities,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ivschat_token_attribute"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE123,
+      ngx_http_ivschat_token_attribute,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ivschat_token_session_duration"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_http_ivschat_token_session_duration,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ivschat_token_loc_conf_t, session_duration),
+      NULL },
+
+    { ngx_string("ivschat_token_methods"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_1MORE,
+      ngx_http_ivschat_token_methods,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ivschat_token_endpoint"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_http_ivschat_token_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ivschat_token_region"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_http_ivschat_token_region,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ivschat_token_loc_conf_t, region),
+      NULL },
+
+    { ngx_string("ivschat_token_timeout"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_http_ivschat_token_timeout,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ivschat_token_loc_conf_t, timeout),
+      NULL },
+
+    { ngx_string("ivschat_token_credentials"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_1MORE,
+      ngx_http_ivschat_token_credentials,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ivschat_token_require_tls"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ivschat_token_loc_conf_t, require_tls),
+      NULL },
+
+    { ngx_string("ivschat_token_intercept_errors"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ivschat_token_loc_conf_t, intercept_errors),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_ivschat_token_module_ctx = {
+    ngx_http_ivschat_token_add_variables,        /* preconfiguration */
+    ngx_http_ivschat_token_init,                 /* postconfiguration */
+
+    ngx_http_ivschat_token_create_main_conf,     /* create main configuration */
+    NULL,                                        /* init main configuration */
+
+    NULL,                                        /* create server configuration */
+    NULL,                                        /* merge server configuration */
+
+    ngx_http_ivschat_token_create_loc_conf,      /* create location configuration */
+    ngx_http_ivschat_token_merge_loc_conf        /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_ivschat_token_module = {
+    NGX_MODULE_V1,
+    &ngx_http_ivschat_token_module_ctx,          /* module context */
+    ngx_http_ivschat_token_commands,             /* module directives */
+    NGX_HTTP_MODULE,                             /* module type */
+    NULL,                                        /* init master */
+    NULL,                                        /* init module */
+    NULL,                                        /* init process */
+    NULL,                                        /* init thread */
+    NULL,                                        /* exit thread */
+    NULL,                                        /* exit process */
+    NULL,                                        /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static void *
+ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_pool_cleanup_t                  *cln;
+    ngx_http_ivschat_token_main_conf_t  *mcf;
+
+    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_ivschat_token_main_conf_t));
+    if (mcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     mcf->auth_basic = NULL;
+     *     mcf->keys = { 0 };
+     */
+
+    if (ngx_array_init(&mcf->slots, cf->pool, 4,
+                       sizeof(ngx_http_ivschat_token_slot_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_ivschat_token_wipe_keys;
+    cln->data = mcf;
+
+    if (ngx_http_ivschat_token_keep_environment(cf) != NGX_OK) {
+        return NULL;
+    }
+
+    return mcf;
+}
+
+
+static void
+ngx_http_ivschat_token_wipe_keys(void *data)
+{
+    ngx_http_ivschat_token_main_conf_t  *mcf = data;
+
+    ngx_ivschat_sigv4_cache_wipe(&mcf->keys);
+}
+
+
+static void *
+ngx_http_ivschat_token_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_ivschat_token_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_ivschat_token_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->uri = { 0, NULL };
+     *     conf->endpoint = { 0, NULL };
+     *     conf->methods = 0;
+     */
+
+    conf->user = NGX_CONF_UNSET_PTR;
+    conf->rooms = NGX_CONF_UNSET_PTR;
+    conf->capabilities = NGX_CONF_UNSET_PTR;
+    conf->attributes = NGX_CONF_UNSET_PTR;
+    conf->session_duration = NGX_CONF_UNSET_PTR;
+    conf->region = NGX_CONF_UNSET_PTR;
+    conf->timeout = NGX_CONF_UNSET_MSEC;
+    conf->require_tls = NGX_CONF_UNSET;
+    conf->intercept_errors = NGX_CONF_UNSET;
+    conf->credentials = NGX_CONF_UNSET_PTR;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_ivschat_token_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_ivschat_token_loc_conf_t *prev = parent;
+    ngx_http_ivschat_token_loc_conf_t *conf = child;
+
+    ngx_conf_merge_ptr_value(conf->user, prev->user, NULL);
+    ngx_conf_merge_ptr_value(conf->rooms, prev->rooms, NULL);
+    ngx_conf_merge_ptr_value(conf->capabilities, prev->capabilities, NULL);
+    ngx_conf_merge_ptr_value(conf->attributes, prev->attributes, NULL);
+    ngx_conf_merge_ptr_value(conf->session_duration, prev->session_duration,
+                             NULL);
+    ngx_conf_merge_ptr_value(conf->region, prev->region, NULL);
+    ngx_conf_merge_str_value(conf->endpoint, prev->endpoint, "");
+    ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 5000);
+    ngx_conf_merge_value(conf->require_tls, prev->require_tls, 1);
+    ngx_conf_merge_value(conf->intercept_errors, prev->intercept_errors, 0);
+    ngx_conf_merge_ptr_value(conf->credentials, prev->credentials, NULL);
+
+    if (conf->methods == 0) {
+        conf->methods = prev->methods ? prev->methods : NGX_HTTP_POST;
+    }
+
+    return ngx_http_ivschat_token_merge_pass(cf, prev, conf);
+}
+
+
+static char *
+ngx_http_ivschat_token_merge_pass(ngx_conf_t *cf,
+    ngx_http_ivschat_token_loc_conf_t *prev,
+    ngx_http_ivschat_token_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    /*
+     * "if" and "limit_except" are locations of their own, which mint like the
+     * one that they stand in, unless another module handles them.
+     */
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname && conf->uri.len == 0) {
+        conf->uri = prev->uri;
+    }
+
+    if (conf->uri.len == 0) {
+        return NGX_CONF_OK;
+    }
+
+    if (clcf->lmt_excpt && clcf->handler == NULL) {
+        clcf->handler = ngx_http_ivschat_token_handler;
+    }
+
+    if (conf->credentials == NULL) {
+        conf->credentials = ngx_http_ivschat_token_credentials_default(cf);
+        if (conf->credentials == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return ngx_http_ivschat_token_check(cf, conf);
+}
+
+
+static ngx_int_t
+ngx_http_ivschat_token_init(ngx_conf_t *cf)
+{
+    if (ngx_http_ivschat_token_auth_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_ivschat_token_filter_init(cf);
+}
+
+
+ngx_http_ivschat_token_ctx_t *
+ngx_http_ivschat_token_create_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t            *cln;
+    ngx_http_cleanup_t            *http_cln;
+    ngx_http_ivschat_token_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module);
+    if (ctx) {
+        return ctx;
+    }
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_ivschat_token_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    ctx->request = r;
+
+    /*
+     * The first only marks the context, which nginx forgets at an internal
+     * redirect; the second is called before the request is logged.
+     */
+
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    http_cln = ngx_http_cleanup_add(r, 0);
+    if (http_cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_ivschat_token_mark;
+    cln->data = ctx;
+
+    http_cln->handler = ngx_http_ivschat_token_abort;
+    http_cln->data = ctx;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_ivschat_token_module);
+
+    return ctx;
+}
+
+
+ngx_http_ivschat_token_ctx_t *
+ngx_http_ivschat_token_get_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t            *cln;
+    ngx_http_ivschat_token_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module);
+    if (ctx) {
+        return ctx;
+    }
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler == ngx_http_ivschat_token_mark) {
+            return cln->data;
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_ivschat_token_mark(void *data)
+{
+    /* the pool frees the context */
+}
+
+
+static void
+ngx_http_ivschat_token_abort(void *data)
+{
+    ngx_http_ivschat_token_ctx_t  *ctx = data;
+
+    if (ctx->deadline.timer_set) {
+        ngx_del_timer(&ctx->deadline);
+    }
+
+    if (ctx->started && ctx->result == NGX_IVSCHAT_UNKNOWN) {
+        ctx->result = NGX_IVSCHAT_ABORTED;
+        ctx->end = ngx_current_msec;
+    }
+}

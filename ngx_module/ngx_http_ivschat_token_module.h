@@ -1,0 +1,302 @@
+
+/*
+ * What the files of the module share: its configuration, and the state of one
+ * request for a token.
+ */
+
+
+#ifndef _NGX_HTTP_IVSCHAT_TOKEN_MODULE_H_INCLUDED_
+#define _NGX_HTTP_IVSCHAT_TOKEN_MODULE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_ivschat_api.h"
+#include "ngx_ivschat_result.h"
+#include "ngx_ivschat_sigv4.h"
+
+
+#if !(NGX_HTTP_SSL)
+#error "ngx_http_ivschat_token_module needs nginx with http_ssl_module"
+#endif
+
+
+#define NGX_HTTP_IVSCHAT_TOKEN_SERVICE   "ivschat"
+#define NGX_HTTP_IVSCHAT_TOKEN_PATH      "/CreateChatToken"
+
+
+typedef struct ngx_http_ivschat_token_slot_s  ngx_http_ivschat_token_slot_t;
+typedef struct ngx_http_ivschat_token_ctx_s   ngx_http_ivschat_token_ctx_t;
+
+
+typedef struct {
+    ngx_array_t                  slots;      /* of slot_t *: one for each
+                                                distinct credentials line */
+
+    ngx_http_handler_pt          auth_basic; /* the access handler that ours
+                                                stands before, or NULL */
+
+    ngx_ivschat_sigv4_cache_t    keys;       /* of this worker */
+} ngx_http_ivschat_token_main_conf_t;
+
+
+typedef struct {
+    ngx_http_complex_value_t     value;
+    ngx_uint_t                   captures;   /* bits of $1 … $9 in value */
+    unsigned                     remote_user:1;  /* $remote_user is in it */
+    unsigned                     trusted:1;
+} ngx_http_ivschat_token_user_t;
+
+
+typedef struct {
+    ngx_http_complex_value_t     value;
+    ngx_http_complex_value_t    *condition;  /* NULL: always */
+} ngx_http_ivschat_token_room_t;
+
+
+typedef struct {
+    ngx_uint_t                   bits;
+    ngx_http_complex_value_t    *condition;
+} ngx_http_ivschat_token_capabilities_t;
+
+
+typedef struct {
+    ngx_str_t                    name;
+    ngx_http_complex_value_t     value;
+    ngx_http_complex_value_t    *condition;
+} ngx_http_ivschat_token_attribute_t;
+
+
+typedef struct {
+    ngx_str_t                        uri;    /* of the internal location;
+                                                empty: no tokens here */
+
+    ngx_http_ivschat_token_user_t   *user;
+
+    ngx_array_t                     *rooms;          /* NULL or empty: none */
+    ngx_array_t                     *capabilities;
+    ngx_array_t                     *attributes;
+
+    ngx_http_complex_value_t        *session_duration;
+    ngx_http_complex_value_t        *region;
+    ngx_str_t                        endpoint;
+    ngx_uint_t                       methods;        /* NGX_HTTP_* bits */
+    ngx_msec_t                       timeout;
+    ngx_flag_t                       require_tls;
+    ngx_flag_t                       intercept_errors;
+
+    ngx_http_ivschat_token_slot_t   *credentials;
+} ngx_http_ivschat_token_loc_conf_t;
+
+
+/* What came back from the internal location; all of it in the pool. */
+
+typedef struct {
+    ngx_int_t                    rc;         /* of the subrequest */
+    ngx_uint_t                   status;     /* of the subrequest */
+    ngx_uint_t                   aws_status; /* as it came; 0: none came */
+    ngx_str_t                    body;
+    size_t                       size;       /* that body has room for */
+    ngx_str_t                    error_type;
+    ngx_str_t                    request_id;
+    ngx_str_t                    sent_path;  /* as nginx wrote them to the */
+    ngx_str_t                    sent_host;  /* connection; for the log */
+    unsigned                     upstream:1; /* a proxying module was asked */
+    unsigned                     connected:1;
+    unsigned                     unresolved:1;   /* no upstream block of the
+                                                    name, and no resolver */
+    unsigned                     tls:1;      /* with a verified certificate */
+    unsigned                     whole:1;    /* the body, to its end */
+    unsigned                     big_header:1;
+    unsigned                     big_body:1;
+} ngx_http_ivschat_token_answer_t;
+
+
+struct ngx_http_ivschat_token_ctx_s {
+    ngx_http_request_t                  *request;
+    ngx_http_ivschat_token_loc_conf_t   *conf;
+
+    /* the policy's outcome; the strings are in the pool */
+
+    ngx_ivschat_request_t                policy;
+    ngx_str_t                            user;
+    ngx_str_t                            room;
+    ngx_str_t                            region;
+    ngx_str_t                            host;
+    ngx_str_t                            capabilities;
+
+    ngx_str_t                            body;       /* the JSON to send */
+    char    body_hash[NGX_IVSCHAT_SIGV4_HEX_LEN + 1];
+
+    /* the attempt */
+
+    ngx_http_request_t                  *subrequest; /* in flight, or NULL */
+    ngx_http_ivschat_token_answer_t      answer;
+    ngx_event_t                          deadline;
+    ngx_uint_t                           attempts;
+    ngx_ivschat_error_t                  error;      /* AWS's, if any */
+
+    ngx_ivschat_result_e                 result;
+    ngx_msec_t                           start;
+    ngx_msec_t                           end;
+
+    unsigned                             basic_checked:1;
+    unsigned                             started:1;
+    unsigned                             timedout:1; /* the deadline passed */
+};
+
+
+/* _module.c */
+
+extern ngx_module_t  ngx_http_ivschat_token_module;
+
+/*
+ * The context of the request, made if there is none; NULL without memory.
+ */
+ngx_http_ivschat_token_ctx_t *ngx_http_ivschat_token_create_ctx(
+    ngx_http_request_t *r);
+
+/*
+ * The context of the request or, after an internal redirect or in a
+ * subrequest, the newest one made for its main request; NULL if none.
+ */
+ngx_http_ivschat_token_ctx_t *ngx_http_ivschat_token_get_ctx(
+    ngx_http_request_t *r);
+
+
+/* _conf.c: the setters of the directives that no stock slot fits */
+
+char *ngx_http_ivschat_token_pass(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ivschat_token_user(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ivschat_token_room(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ivschat_token_capabilities(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ivschat_token_attribute(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ivschat_token_session_duration(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+char *ngx_http_ivschat_token_methods(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ivschat_token_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ivschat_token_region(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ivschat_token_timeout(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/*
+ * What can be told of a location that mints only once everything that it
+ * inherits is known; called at the end of its merge.
+ */
+char *ngx_http_ivschat_token_check(ngx_conf_t *cf,
+    ngx_http_ivschat_token_loc_conf_t *conf);
+
+/*
+ * Logs 'invalid value "…" in "directive": reason' and returns NGX_CONF_ERROR.
+ */
+char *ngx_http_ivschat_token_invalid(ngx_conf_t *cf, ngx_str_t *value,
+    const char *reason);
+
+/*
+ * "60m", "1h", "1h30m" to minutes; 0 unless they are whole minutes between
+ * AWS's bounds, with a unit.
+ */
+ngx_uint_t ngx_http_ivschat_token_minutes(ngx_str_t *value);
+
+/* Whether a condition of this value does not hold. */
+ngx_uint_t ngx_http_ivschat_token_false(ngx_str_t *value);
+
+/* A string of nginx's as one that the pure files take. */
+ngx_ivschat_str_t ngx_http_ivschat_token_str(ngx_str_t *s);
+
+
+/* _auth.c */
+
+/*
+ * Puts our access handler in the place of auth_basic's, which it calls; so we
+ * know for which requests auth_basic has checked the user that $remote_user
+ * tells.
+ */
+ngx_int_t ngx_http_ivschat_token_auth_init(ngx_conf_t *cf);
+
+
+/* _policy.c */
+
+/*
+ * Evaluates the configuration for this request, once, into ctx->policy,
+ * ->body and the strings beside them.  Says why in the error log, and returns
+ * NGX_IVSCHAT_OK or what the client is to be told.
+ */
+ngx_ivschat_result_e ngx_http_ivschat_token_policy(ngx_http_request_t *r,
+    ngx_http_ivschat_token_ctx_t *ctx);
+
+
+/* _handler.c */
+
+ngx_int_t ngx_http_ivschat_token_handler(ngx_http_request_t *r);
+
+/* The write event handler of a request whose subrequest is done. */
+void ngx_http_ivschat_token_resume(ngx_http_request_t *r);
+
+
+/* _subrequest.c */
+
+/*
+ * Signs ctx->body and sends it to the internal location.  NGX_OK: on its way,
+ * ctx->subrequest is set, and resume() will be called with ctx->answer
+ * filled; NGX_DECLINED: there are no credentials, and the log says so;
+ * NGX_ERROR: out of memory, or refused by nginx or libcrypto.
+ */
+ngx_int_t ngx_http_ivschat_token_send(ngx_http_request_t *r,
+    ngx_http_ivschat_token_ctx_t *ctx);
+
+/*
+ * Ends the subrequest in flight, with its timers and its connection, as if it
+ * had failed with this status.  resume() is called by
+ * ngx_http_run_posted_requests(), which is left to the caller.
+ */
+void ngx_http_ivschat_token_cancel(ngx_http_ivschat_token_ctx_t *ctx,
+    ngx_int_t status);
+
+/* Filters that see the answer while its connection is there. */
+ngx_int_t ngx_http_ivschat_token_filter_init(ngx_conf_t *cf);
+
+
+/* _answer.c */
+
+/*
+ * What the answer in ctx->answer means.  With NGX_IVSCHAT_OK, *json is the
+ * body for the client, in the pool.  Anything else has been logged.
+ */
+ngx_ivschat_result_e ngx_http_ivschat_token_check_answer(
+    ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx,
+    ngx_str_t *json);
+
+
+/* _response.c */
+
+/* Both return what ngx_http_finalize_request() takes. */
+
+ngx_int_t ngx_http_ivschat_token_send_token(ngx_http_request_t *r,
+    ngx_str_t *json);
+
+/*
+ * Our error, or the error_page that the operator has for its status, if it
+ * may replace ours.  retry_after in seconds, 0: none.
+ */
+ngx_int_t ngx_http_ivschat_token_send_error(ngx_http_request_t *r,
+    ngx_http_ivschat_token_loc_conf_t *conf, ngx_ivschat_result_e result,
+    ngx_uint_t retry_after);
+
+
+/* _variables.c */
+
+ngx_int_t ngx_http_ivschat_token_add_variables(ngx_conf_t *cf);
+
+
+#endif /* _NGX_HTTP_IVSCHAT_TOKEN_MODULE_H_INCLUDED_ */

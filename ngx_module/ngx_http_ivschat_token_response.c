@@ -1,0 +1,227 @@
+
+/*
+ * What the client gets: a token, or an error as problem+json.
+ */
+
+
+#include "ngx_http_ivschat_token_module.h"
+
+
+#define NGX_HTTP_IVSCHAT_TOKEN_PROBLEM_SIZE   512
+
+
+static ngx_int_t ngx_http_ivschat_token_add_header(ngx_http_request_t *r,
+    const char *name, size_t name_len, ngx_str_t *value);
+static ngx_int_t ngx_http_ivschat_token_add_allow(ngx_http_request_t *r,
+    ngx_uint_t methods);
+static ngx_int_t ngx_http_ivschat_token_add_retry_after(ngx_http_request_t *r,
+    ngx_uint_t seconds);
+static ngx_uint_t ngx_http_ivschat_token_has_error_page(ngx_http_request_t *r,
+    ngx_uint_t status);
+static ngx_int_t ngx_http_ivschat_token_send_json(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *type, ngx_str_t *json);
+
+
+#define ngx_http_ivschat_token_header(r, name, value)                         \
+    ngx_http_ivschat_token_add_header(r, name, sizeof(name) - 1, value)
+
+
+static ngx_str_t  ngx_http_ivschat_token_no_store = ngx_string("no-store");
+
+
+ngx_int_t
+ngx_http_ivschat_token_send_token(ngx_http_request_t *r, ngx_str_t *json)
+{
+    static ngx_str_t  type = ngx_string("application/json");
+    static ngx_str_t  nosniff = ngx_string("nosniff");
+
+    if (ngx_http_ivschat_token_header(r, "Cache-Control",
+                                      &ngx_http_ivschat_token_no_store)
+        != NGX_OK
+        || ngx_http_ivschat_token_header(r, "X-Content-Type-Options",
+                                         &nosniff)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_ivschat_token_send_json(r, NGX_HTTP_OK, &type, json);
+}
+
+
+ngx_int_t
+ngx_http_ivschat_token_send_error(ngx_http_request_t *r,
+    ngx_http_ivschat_token_loc_conf_t *conf, ngx_ivschat_result_e result,
+    ngx_uint_t retry_after)
+{
+    ngx_str_t                         json;
+    const ngx_ivschat_result_info_t  *info;
+
+    static ngx_str_t  type = ngx_string("application/problem+json");
+
+    info = ngx_ivschat_result_info(result);
+
+    if (ngx_http_ivschat_token_header(r, "Cache-Control",
+                                      &ngx_http_ivschat_token_no_store)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (result == NGX_IVSCHAT_METHOD_NOT_ALLOWED
+        && ngx_http_ivschat_token_add_allow(r, conf->methods) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (retry_after
+        && ngx_http_ivschat_token_add_retry_after(r, retry_after) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (conf->intercept_errors
+        && ngx_http_ivschat_token_has_error_page(r, info->status))
+    {
+        return info->status;
+    }
+
+    json.data = ngx_pnalloc(r->pool, NGX_HTTP_IVSCHAT_TOKEN_PROBLEM_SIZE);
+    if (json.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    json.len = ngx_ivschat_problem_json(result, retry_after,
+                                        (char *) json.data,
+                                        NGX_HTTP_IVSCHAT_TOKEN_PROBLEM_SIZE);
+
+    return ngx_http_ivschat_token_send_json(r, info->status, &type, &json);
+}
+
+
+static ngx_int_t
+ngx_http_ivschat_token_add_header(ngx_http_request_t *r, const char *name,
+    size_t name_len, ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->hash = 1;
+    h->key.data = (u_char *) name;
+    h->key.len = name_len;
+    h->value = *value;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ivschat_token_add_allow(ngx_http_request_t *r, ngx_uint_t methods)
+{
+    ngx_str_t  *value;
+
+    static ngx_str_t  post = ngx_string("POST");
+    static ngx_str_t  get = ngx_string("GET");
+    static ngx_str_t  both = ngx_string("POST, GET");
+
+    if (methods == NGX_HTTP_POST) {
+        value = &post;
+
+    } else if (methods == NGX_HTTP_GET) {
+        value = &get;
+
+    } else {
+        value = &both;
+    }
+
+    return ngx_http_ivschat_token_header(r, "Allow", value);
+}
+
+
+static ngx_int_t
+ngx_http_ivschat_token_add_retry_after(ngx_http_request_t *r,
+    ngx_uint_t seconds)
+{
+    ngx_str_t  value;
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.len = ngx_sprintf(value.data, "%ui", seconds) - value.data;
+
+    return ngx_http_ivschat_token_header(r, "Retry-After", &value);
+}
+
+
+static ngx_uint_t
+ngx_http_ivschat_token_has_error_page(ngx_http_request_t *r,
+    ngx_uint_t status)
+{
+    ngx_uint_t                 i;
+    ngx_http_err_page_t       *page;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->error_pages == NULL
+        || (r->error_page && !clcf->recursive_error_pages))
+    {
+        return 0;
+    }
+
+    page = clcf->error_pages->elts;
+
+    for (i = 0; i < clcf->error_pages->nelts; i++) {
+        if (page[i].status == (ngx_int_t) status) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_ivschat_token_send_json(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_str_t *json)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    b->pos = json->data;
+    b->last = json->data + json->len;
+    b->memory = 1;
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = json->len;
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
+    r->headers_out.content_type_lowcase = NULL;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    return ngx_http_output_filter(r, &out);
+}
