@@ -1,0 +1,1 @@
+"""A local, strict stand-in for Amazon IVS Chat's CreateChatToken."""

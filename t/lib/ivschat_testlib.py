@@ -1,0 +1,279 @@
+"""Helpers for Python tests: TAP, the local service, signed requests."""
+
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from urllib.parse import quote, urlencode
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+SERVICE = pathlib.Path(__file__).with_name('ivschat_service.py')
+KEY = 'AKIDEXAMPLE'
+SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY'
+REGION = 'us-west-2'
+START_TIMEOUT = 30
+
+
+class Tap:
+    """Prints TAP; the plan comes last, the exit status with it."""
+
+    def __init__(self):
+        self.count = 0
+        self.failed = 0
+
+    def ok(self, condition, name, *notes):
+        """One test; notes are shown when it fails."""
+        self.count += 1
+        self.failed += not condition
+        print(f'{"ok" if condition else "not ok"} {self.count} - '
+              + name.replace('#', '\\#'), flush=True)
+
+        if not condition:
+            for note in notes:
+                for line in str(note).splitlines():
+                    print('#   ' + line, flush=True)
+
+        return bool(condition)
+
+    def equal(self, got, expected, name):
+        """One test that compares."""
+        return self.ok(got == expected, name, f'got      {got!r}',
+                       f'expected {expected!r}')
+
+    def done(self):
+        """Print the plan and exit."""
+        print(f'1..{self.count}')
+        sys.exit(1 if self.failed else 0)
+
+
+class Service:
+    """The local IVS Chat service as a context manager.
+
+    Without dir, a temporary directory is made and removed again.
+    """
+
+    def __init__(self, dir=None, args=()):
+        self._temporary = dir is None
+        self.dir = pathlib.Path(dir or tempfile.mkdtemp(prefix='ivschat.'))
+        self._args = [str(arg) for arg in args]
+        self._process = None
+        self.port = self.control_port = self.ca = None
+        self.bad_tls = {}
+
+    def __enter__(self):
+        self._process = subprocess.Popen(
+            ['/usr/bin/python3', str(SERVICE), '--dir', str(self.dir),
+             '--parent', str(os.getpid()), *self._args],
+            stdout=subprocess.DEVNULL)
+
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.__exit__()
+            raise
+
+        return self
+
+    def _wait_until_ready(self):
+        deadline = time.monotonic() + START_TIMEOUT
+        path = self.dir / 'ports.json'
+
+        while True:
+            if path.exists():
+                ports = json.loads(path.read_text('utf-8'))
+                if ports['pid'] == self._process.pid:
+                    break
+
+            if self._process.poll() is not None:
+                raise RuntimeError('the local service did not start')
+
+            if time.monotonic() > deadline:
+                raise RuntimeError('the local service is not ready')
+
+            time.sleep(0.02)
+
+        self.port, self.control_port = ports['port'], ports['control_port']
+        self.ca, self.bad_tls = ports['ca'], ports['bad_tls']
+
+    def __exit__(self, *_exception):
+        self._process.terminate()
+        self.exit_status = self._process.wait(10)
+
+        if self._temporary:
+            shutil.rmtree(self.dir)
+
+    @property
+    def pid(self):
+        """The process of the service."""
+        return self._process.pid
+
+    def control(self, method, path, value=None):
+        """(status, value) from the control port."""
+        connection = http.client.HTTPConnection('127.0.0.1',
+                                                self.control_port, timeout=10)
+        body = None if value is None else json.dumps(value)
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        return answer.status, json.loads(data) if data else None
+
+    def _must(self, method, path, value=None):
+        status, answer = self.control(method, path, value)
+
+        if status >= 300:
+            raise RuntimeError(f'{method} {path}: {status} {answer}')
+
+        return answer
+
+    def requests(self, **filters):
+        """The requests that the service saw (user=, room=, code=, …)."""
+        return self._must('GET', '/requests?' + urlencode(filters))
+
+    def forget(self):
+        """Empty the list of requests."""
+        self._must('DELETE', '/requests')
+
+    def connections(self):
+        """The connections that the service saw."""
+        return self._must('GET', '/connections')
+
+    def faults(self, *orders):
+        """Queue faults: texts, or dicts with fault, count, room, …"""
+        self._must('POST', '/faults', [
+            order if isinstance(order, dict) else {'fault': order}
+            for order in orders])
+
+    def clear_faults(self):
+        """Forget the queued faults."""
+        self._must('DELETE', '/faults')
+
+    def config(self, **changes):
+        """Change settings, or just read them."""
+        if not changes:
+            return self._must('GET', '/config')
+        return self._must('PUT', '/config', changes)
+
+    def health(self):
+        """Counters by code."""
+        return self._must('GET', '/health')
+
+    def token(self, token):
+        """(status, contents) of a minted token."""
+        return self.control('GET', '/tokens/' + quote(token, safe=''))
+
+    def redeem(self, token):
+        """(status, contents or error) of using a token."""
+        return self.control('POST', '/redeem', {'token': token})
+
+    def connect(self, port=None, server_hostname='localhost', timeout=10):
+        """A TLS connection that trusts the service's CA only."""
+        context = ssl.create_default_context(cafile=self.ca)
+        plain = socket.create_connection(
+            ('127.0.0.1', port or self.port), timeout)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return context.wrap_socket(plain, server_hostname=server_hostname,
+                                   suppress_ragged_eofs=False)
+
+
+def room(room_id='g1H2I3j4k5L6', region=REGION, account='123456789012'):
+    """A room's ARN."""
+    return f'arn:aws:ivschat:{region}:{account}:room/{room_id}'
+
+
+def token_body(**changes):
+    """A good body; members that are None are left out."""
+    members = {'roomIdentifier': room(), 'userId': 'alice', **changes}
+    return json.dumps({name: value for name, value in members.items()
+                       if value is not None}).encode()
+
+
+def sign(body, host, headers=(), key=KEY, secret=SECRET, token=None,
+         region=REGION, service='ivschat', at=None, method='POST',
+         target='/CreateChatToken'):
+    """The headers of a signed request, [(name, value)], by botocore."""
+    request = AWSRequest(method=method, data=body,
+                         url='https://' + host + target)
+    request.headers['Host'] = host
+    request.headers['Content-Type'] = 'application/json'
+
+    for name, value in headers:
+        del request.headers[name]
+        if value is not None:
+            request.headers[name] = value
+
+    stamp = time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(at))
+    request.context['timestamp'] = stamp
+    request.headers['X-Amz-Date'] = stamp
+
+    if token is not None:
+        request.headers['X-Amz-Security-Token'] = token
+
+    signer = SigV4Auth(Credentials(key, secret, token), service, region)
+    string = signer.string_to_sign(request, signer.canonical_request(request))
+    signer._inject_signature_to_request(
+        request, signer.signature(string, request))
+    return request.headers.items()
+
+
+def render(body, headers, method='POST', target='/CreateChatToken',
+           version='HTTP/1.1'):
+    """A request's bytes; Content-Length is added when it is missing."""
+    headers = list(headers)
+
+    if 'content-length' not in [name.lower() for name, _ in headers]:
+        headers.append(('Content-Length', str(len(body))))
+
+    lines = [f'{method} {target} {version}']
+    lines.extend(f'{name}: {value}' for name, value in headers)
+    return '\r\n'.join(lines).encode('utf-8') + b'\r\n\r\n' + body
+
+
+class Answer:
+    """An HTTP answer, as far as it came."""
+
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def get(self, name):
+        """A header's value, or None."""
+        for key, value in self.headers:
+            if key.lower() == name.lower():
+                return value
+        return None
+
+    @property
+    def code(self):
+        """The error type, or None."""
+        return self.get('x-amzn-errortype')
+
+    def json(self):
+        """The body, parsed."""
+        return json.loads(self.body)
+
+
+def read_answer(sock):
+    """Read one answer by http.client (no 1xx is skipped twice)."""
+    response = http.client.HTTPResponse(sock, method='POST')
+    response.begin()
+    answer = Answer(response.status, response.getheaders(), response.read())
+    response.close()
+    return answer
+
+
+def exchange(sock, data):
+    """Send bytes and read one answer."""
+    sock.sendall(data)
+    return read_answer(sock)
