@@ -150,8 +150,8 @@ static const char  *ngx_ivschat_throttling[] = {
     "the path is wrong: proxy_pass of the internal location must end in "     \
     "/CreateChatToken"
 #define NGX_IVSCHAT_REMEDY_THROTTLING                                         \
-    "the quota is 200 tokens a second for an account and region: check "      \
-    "ivschat_token_rate and what else uses this account"
+    "the quota is 200 tokens a second for an account and region: see what "   \
+    "else uses this account"
 
 
 static const ngx_ivschat_remedy_t  ngx_ivschat_remedies[] = {
