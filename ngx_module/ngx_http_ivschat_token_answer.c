@@ -249,7 +249,8 @@ ngx_http_ivschat_token_aws_error(ngx_http_request_t *r,
                       NGX_HTTP_IVSCHAT_TOKEN_PATH "\" and \"include "
                       "ivschat_params\", with no \"proxy_set_header Host\"",
                       answer->aws_status, *ctx->error.code ? " " : "",
-                      ctx->error.code, &answer->request_id, &ctx->host, &ctx->conf->uri,
+                      ctx->error.code, &answer->request_id, &ctx->host,
+                      &ctx->conf->uri,
                       &answer->sent_host, &answer->sent_path);
 
         /* whatever AWS calls it, the room may well exist */

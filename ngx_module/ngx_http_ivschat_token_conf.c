@@ -868,7 +868,7 @@ ngx_http_ivschat_token_region(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         && !ngx_ivschat_region_valid(ngx_http_ivschat_token_str(&value[1])))
     {
         return ngx_http_ivschat_token_invalid(cf, &value[1],
-                                    "it is no region's name like \"us-west-2\"");
+                               "it is no region's name like \"us-west-2\"");
     }
 
     return NGX_CONF_OK;

@@ -123,32 +123,32 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_ivschat_token_module_ctx = {
-    ngx_http_ivschat_token_add_variables,        /* preconfiguration */
-    ngx_http_ivschat_token_init,                 /* postconfiguration */
+    ngx_http_ivschat_token_add_variables,     /* preconf */
+    ngx_http_ivschat_token_init,              /* postconf */
 
-    ngx_http_ivschat_token_create_main_conf,     /* create main configuration */
-    NULL,                                        /* init main configuration */
+    ngx_http_ivschat_token_create_main_conf,  /* create main conf */
+    NULL,                                     /* init main conf */
 
-    NULL,                                        /* create server configuration */
-    NULL,                                        /* merge server configuration */
+    NULL,                                     /* create server conf */
+    NULL,                                     /* merge server conf */
 
-    ngx_http_ivschat_token_create_loc_conf,      /* create location configuration */
-    ngx_http_ivschat_token_merge_loc_conf        /* merge location configuration */
+    ngx_http_ivschat_token_create_loc_conf,   /* create location conf */
+    ngx_http_ivschat_token_merge_loc_conf     /* merge location conf */
 };
 
 
 ngx_module_t  ngx_http_ivschat_token_module = {
     NGX_MODULE_V1,
-    &ngx_http_ivschat_token_module_ctx,          /* module context */
-    ngx_http_ivschat_token_commands,             /* module directives */
-    NGX_HTTP_MODULE,                             /* module type */
-    NULL,                                        /* init master */
-    NULL,                                        /* init module */
-    NULL,                                        /* init process */
-    NULL,                                        /* init thread */
-    NULL,                                        /* exit thread */
-    NULL,                                        /* exit process */
-    NULL,                                        /* exit master */
+    &ngx_http_ivschat_token_module_ctx,       /* module context */
+    ngx_http_ivschat_token_commands,          /* module directives */
+    NGX_HTTP_MODULE,                          /* module type */
+    NULL,                                     /* init master */
+    NULL,                                     /* init module */
+    NULL,                                     /* init process */
+    NULL,                                     /* init thread */
+    NULL,                                     /* exit thread */
+    NULL,                                     /* exit process */
+    NULL,                                     /* exit master */
     NGX_MODULE_V1_PADDING
 };
 

@@ -380,7 +380,7 @@ ngx_http_ivschat_token_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     ngx_http_ivschat_token_ctx_t *ctx = data;
 
     if (ctx->subrequest != sr) {
-        return NGX_OK;                 /* nginx may finalize it more than once */
+        return NGX_OK;                 /* nginx may finalize it twice */
     }
 
     ctx->subrequest = NULL;

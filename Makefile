@@ -1,0 +1,105 @@
+# ngx_http_ivschat_token_module: building, installing, testing.  "make help".
+#
+# The compiling is nginx's own build system's, driven by t/tools/; only the
+# unit tests, which know no nginx, are compiled from here.
+
+MODULE =	objs/ngx_http_ivschat_token_module.so
+
+NGINX ?=	$(shell PATH=$$PATH:/usr/sbin:/sbin command -v nginx || echo nginx)
+
+# nginx says where its modules and its configuration are.
+
+nginx_path =	$(shell $(NGINX) -V 2>&1 | tr ' ' '\n' | sed -n 's/^--$(1)=//p')
+MODULES_DIR ?=	$(or $(call nginx_path,modules-path),/usr/lib/nginx/modules)
+CONF_DIR ?=	$(dir $(or $(call nginx_path,conf-path),/etc/nginx/nginx.conf))
+
+UNIT_CFLAGS =	-std=gnu11 -Wall -Wextra -Werror -O1 -g			\
+		-fsanitize=address,undefined				\
+		-fno-sanitize-recover=undefined -fno-omit-frame-pointer
+UNIT_LIBS =	-lcjson -lcrypto
+
+# The pure layer: what includes no header of nginx can be linked without it.
+
+PURE =		$(shell grep -sL '^\#include <ngx_' ngx_module/ngx_ivschat_*.c)
+PURE_OBJS =	$(PURE:ngx_module/%.c=objs/unit/obj/%.o)
+UNIT =		$(patsubst t/unit/%.c,objs/unit/%,$(wildcard t/unit/*_test.c))
+
+
+.PHONY: all module install test unit unit-binaries sanitize check-source
+.PHONY: demo demo-stop clean help
+
+all: module
+
+# Always asked, since only nginx's makefile knows what has changed.
+
+module:
+	@t/tools/build-module.sh
+
+install: module
+	install -d "$(DESTDIR)$(MODULES_DIR)" "$(DESTDIR)$(CONF_DIR)"
+	install -m 644 $(MODULE) "$(DESTDIR)$(MODULES_DIR)/"
+	install -m 644 ngx_module/ivschat_params "$(DESTDIR)$(CONF_DIR)"
+	@echo "To load it, first in nginx.conf:" \
+		"load_module $(MODULES_DIR)/$(notdir $(MODULE));"
+
+test:
+	@t/tools/install-deps.sh test
+	@t/tools/build-module.sh
+	@t/tools/run-tests.sh $(TESTS)
+
+sanitize:
+	@t/tools/install-deps.sh sanitize
+	@t/tools/build-module.sh
+	@t/tools/sanitize-selftest.sh
+	@t/tools/valgrind.sh
+	@t/tools/sanitize.sh $(TESTS)
+
+unit: unit-binaries
+	@prove t/000-unit.t
+
+unit-binaries: $(UNIT)
+
+check-source:
+	@t/tools/check-source.sh
+
+demo:
+	@t/tools/install-deps.sh demo
+	@t/tools/build-module.sh
+	@t/demo/start.sh
+
+demo-stop:
+	@t/demo/stop.sh
+
+clean:
+	rm -rf objs t/servroot*
+
+help:
+	@echo "make               build $(MODULE)"
+	@echo "                   NGINX_SRC=dir  for the nginx of that source"
+	@echo "                   tree, NGINX_CONFIGURE_ARGS='--with-...'"
+	@echo "make install       put it where nginx looks; DESTDIR=dir"
+	@echo "make demo          a chat token from a local service, in a minute;"
+	@echo "                   DEMO_ONCE=1  print one and stop"
+	@echo "make demo-stop     end it"
+	@echo "make test          install what is missing, build, run every test;"
+	@echo "                   TESTS='t/010-x.t ...'  only these, JOBS=n"
+	@echo "make sanitize      the tests under ASan and UBSan, and valgrind"
+	@echo "make unit          the unit tests alone"
+	@echo "make check-source  the rules for the sources"
+	@echo "make clean         remove all that was built"
+
+
+objs/unit/%_test: t/unit/%_test.c $(PURE_OBJS)
+	@mkdir -p objs/unit
+	$(CC) $(UNIT_CFLAGS) -MMD -MP -MF $@.d -Ingx_module -It/unit \
+		-o $@ $< $(PURE_OBJS) $(UNIT_LIBS)
+
+objs/unit/obj/%.o: ngx_module/%.c
+	@mkdir -p objs/unit/obj
+	$(CC) $(UNIT_CFLAGS) -MMD -MP -Ingx_module -c -o $@ $<
+
+$(UNIT) $(PURE_OBJS): Makefile
+
+.SECONDARY: $(PURE_OBJS)
+
+-include $(wildcard objs/unit/*.d objs/unit/obj/*.d)
