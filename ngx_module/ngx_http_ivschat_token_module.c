@@ -123,8 +123,8 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_ivschat_token_module_ctx = {
-    ngx_http_ivschat_token_add_variables,     /* preconf */
-    ngx_http_ivschat_token_init,              /* postconf */
+    ngx_http_ivschat_token_add_variables,     /* preconfiguration */
+    ngx_http_ivschat_token_init,              /* postconfiguration */
 
     ngx_http_ivschat_token_create_main_conf,  /* create main conf */
     NULL,                                     /* init main conf */

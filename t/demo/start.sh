@@ -1,0 +1,211 @@
+#!/bin/bash
+#
+# Usage: t/demo/start.sh
+#
+# Starts the demo: a local IVS Chat service and, in front of it, nginx with
+# the module.  Both run on until t/demo/stop.sh, and have nothing to do with
+# an nginx that may run on this machine.
+#
+#   DEMO_PORT    the page's port on 127.0.0.1 (8080)
+#   DEMO_ONCE    set: print one token, as JSON on the last line, and stop
+#   DEMO_DIR     where everything is that the demo writes (objs/demo)
+#   NGINX        nginx (the one in PATH or /usr/sbin)
+#   DEMO_MODULE  the module (objs/*.so); empty when it is built in
+
+set -euo pipefail
+
+top=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=t/demo/common.sh
+. "$top/t/demo/common.sh"
+
+port=${DEMO_PORT:-8080}
+nginx=${NGINX:-$(PATH=$PATH:/usr/sbin:/sbin command -v nginx || true)}
+module=${DEMO_MODULE-$top/objs/ngx_http_ivschat_token_module.so}
+room=arn:aws:ivschat:us-west-2:123456789012:room/AbCdEfGhIjKl
+key=AKIDEXAMPLE
+secret=wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY
+wait=30
+
+# Debian's, for it has botocore.
+python=/usr/bin/python3
+
+main() {
+    local answer
+
+    check
+    demo_stop
+    check_port
+
+    # From here on there is something to clean up.
+    trap demo_stop EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+
+    start_service
+    write_files
+    start_nginx
+    answer=$(mint bob)
+
+    if [ -n "${DEMO_ONCE:-}" ]; then
+        demo_stop
+        trap - EXIT
+        printf '%s\n' "$answer"
+        return
+    fi
+
+    trap - EXIT
+    explain "$answer"
+}
+
+check() {
+    case $port in
+        *[!0-9]*|0*|??????*) fail "DEMO_PORT=$port is no port" ;;
+    esac
+
+    [ -x "$python" ] \
+        || fail "there is no $python: t/tools/install-deps.sh demo"
+    [ -x "$nginx" ] || fail "there is no nginx: t/tools/install-deps.sh demo"
+    [ -z "$module" ] || [ -f "$module" ] \
+        || fail "$module is not built yet: make"
+
+    mkdir -p "$dir"
+    [ -w "$dir" ] || fail "$dir is another user's"
+}
+
+# In nginx's manner, so that a connection that is on its way out is no
+# obstacle.
+
+check_port() {
+    local why
+
+    why=$("$python" - "$port" 2>&1 <<'END'
+import socket, sys
+try:
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(('127.0.0.1', int(sys.argv[1])))
+        s.listen()
+except (OSError, OverflowError) as e:
+    sys.exit(getattr(e, 'strerror', None) or str(e))
+END
+    ) || fail "port $port of 127.0.0.1 cannot be had ($why)." \
+              "Another one: DEMO_PORT=8081 make demo"
+}
+
+# In a session of its own, for it outlives this script and its terminal.
+
+start_service() {
+    local n pid
+
+    mkdir -p "$dir/service"
+    rm -f "$dir/service/ports.json"
+
+    setsid "$python" "$top/t/lib/ivschat_service.py" --dir "$dir/service" \
+        --key "$key" --secret "$secret" --room "$room" \
+        </dev/null >"$dir/service.log" 2>&1 &
+    pid=$!
+    echo $pid >"$dir/service.pid"
+
+    for ((n = 0; n < wait * 20; n++)); do
+        if [ -f "$dir/service/ports.json" ]; then
+            service_port=$(ports_json port)
+            control_port=$(ports_json control_port)
+            return
+        fi
+
+        kill -0 $pid 2>/dev/null || break
+        sleep 0.05
+    done
+
+    tail -n 20 "$dir/service.log" >&2
+    fail "the local IVS Chat service did not start"
+}
+
+ports_json() {
+    "$python" -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' \
+        "$1" <"$dir/service/ports.json"
+}
+
+# All that nginx reads is in one directory, its prefix, as it would be in
+# /etc/nginx: the configuration has no path that is not relative to it.
+
+write_files() {
+    local demo=$top/t/demo name=ngx_http_ivschat_token_module.so
+
+    rm -rf "$dir/modules" "$dir/html"
+    mkdir -p "$dir/modules" "$dir/temp"
+    cp -R "$demo/html" "$dir/html"
+    cp "$demo/chat.htpasswd" "$dir"
+    [ -z "$module" ] || cp "$module" "$dir/modules/$name"
+
+    sed 's|^\(proxy_ssl_trusted_certificate\) .*|\1 service/ca.pem;|' \
+        "$top/ngx_module/ivschat_params" >"$dir/ivschat_params"
+
+    # "load_module" goes when the module is built in.
+    sed -e "s/127\.0\.0\.1:8080;/127.0.0.1:$port;/" \
+        -e "s/127\.0\.0\.1:8443;/127.0.0.1:$service_port;/" \
+        -e "${module:+#}/^load_module /d" \
+        "$demo/nginx.conf" >"$dir/nginx.conf"
+}
+
+start_nginx() {
+    local user=() n
+
+    # The workers of root's nginx would be "nobody", who may not be allowed
+    # to look into this directory.
+    [ "$(id -u)" -ne 0 ] || user=(-g "user root;")
+
+    # Nothing of an AWS account that this shell may have; and nginx takes a
+    # variable of its own name for sockets that an older nginx hands over.
+    unset "${!AWS_@}" NGINX
+
+    AWS_ACCESS_KEY_ID=$key AWS_SECRET_ACCESS_KEY=$secret \
+        "$nginx" -p "$dir/" -c "$dir/nginx.conf" -e "$dir/error.log" \
+            "${user[@]}" </dev/null >"$dir/nginx.log" 2>&1 || {
+        cat "$dir/nginx.log" >&2
+        fail "nginx did not start"
+    }
+
+    # It becomes a daemon first, and writes its number then.
+    for ((n = 0; n < wait * 20; n++)); do
+        [ ! -s "$dir/nginx.pid" ] || return 0
+        sleep 0.05
+    done
+
+    fail "nginx did not start"
+}
+
+# mint USER: the answer of a location that mints, or the end.
+
+mint() {
+    curl -sS --fail-with-body --noproxy '*' --max-time 10 \
+        -X POST -u "$1:demo" "http://127.0.0.1:$port/chat/token" && return
+
+    echo >&2
+    tail -n 5 "$dir/error.log" >&2
+    fail "no token was minted"
+}
+
+explain() {
+    cat <<END
+
+A chat token for bob, minted by nginx:
+
+    curl -u bob:demo -X POST http://127.0.0.1:$port/chat/token
+
+$("$python" -m json.tool --indent 4 <<<"$1")
+
+alice may watch, bob may send, mod may moderate; their password is "demo".
+
+    The page           http://127.0.0.1:$port/
+    The configuration  $dir/nginx.conf
+    What nginx says    $dir/access.log, error.log
+    An error, once     curl -d '{"fault": "throttling"}' \\
+                           http://127.0.0.1:$control_port/faults
+    The end            make demo-stop
+
+END
+}
+
+main
