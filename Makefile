@@ -38,7 +38,10 @@ module:
 install: module
 	install -d "$(DESTDIR)$(MODULES_DIR)" "$(DESTDIR)$(CONF_DIR)"
 	install -m 644 $(MODULE) "$(DESTDIR)$(MODULES_DIR)/"
-	install -m 644 ngx_module/ivschat_params "$(DESTDIR)$(CONF_DIR)"
+	install -m 644 ngx_module/ivschat_params \
+	    "$(DESTDIR)$(CONF_DIR)/ivschat_params.default"
+	[ -e "$(DESTDIR)$(CONF_DIR)/ivschat_params" ] \
+	    || install -m 644 ngx_module/ivschat_params "$(DESTDIR)$(CONF_DIR)"
 	@echo "To load it, first in nginx.conf:" \
 		"load_module $(MODULES_DIR)/$(notdir $(MODULE));"
 
