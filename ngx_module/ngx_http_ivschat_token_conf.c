@@ -26,6 +26,8 @@ static char *ngx_http_ivschat_token_compile(ngx_conf_t *cf, ngx_str_t *value,
     ngx_http_complex_value_t *cv);
 static ngx_uint_t ngx_http_ivschat_token_never(
     ngx_http_complex_value_t *condition);
+static ngx_uint_t ngx_http_ivschat_token_always(
+    ngx_http_complex_value_t *condition);
 static ngx_uint_t ngx_http_ivschat_token_has_always(ngx_array_t *rooms);
 static char *ngx_http_ivschat_token_check_attributes(ngx_conf_t *cf,
     ngx_http_ivschat_token_loc_conf_t *conf);
@@ -525,6 +527,15 @@ ngx_http_ivschat_token_never(ngx_http_complex_value_t *condition)
 
 
 static ngx_uint_t
+ngx_http_ivschat_token_always(ngx_http_complex_value_t *condition)
+{
+    return condition == NULL
+           || (ngx_http_ivschat_token_literal(condition)
+               && !ngx_http_ivschat_token_false(&condition->value));
+}
+
+
+static ngx_uint_t
 ngx_http_ivschat_token_has_always(ngx_array_t *rooms)
 {
     ngx_uint_t                      i;
@@ -537,9 +548,7 @@ ngx_http_ivschat_token_has_always(ngx_array_t *rooms)
     room = rooms->elts;
 
     for (i = 0; i < rooms->nelts; i++) {
-        if (room[i].condition == NULL
-            || ngx_http_ivschat_token_literal(room[i].condition))
-        {
+        if (ngx_http_ivschat_token_always(room[i].condition)) {
             return 1;
         }
     }
@@ -959,7 +968,7 @@ static char *
 ngx_http_ivschat_token_check_attributes(ngx_conf_t *cf,
     ngx_http_ivschat_token_loc_conf_t *conf)
 {
-    size_t                               size;
+    size_t                               size, len;
     ngx_uint_t                           i, j;
     ngx_http_ivschat_token_attribute_t  *attr;
 
@@ -973,7 +982,7 @@ ngx_http_ivschat_token_check_attributes(ngx_conf_t *cf,
     for (i = 0; i < conf->attributes->nelts; i++) {
 
         for (j = 0; j < i; j++) {
-            if (attr[j].condition == NULL
+            if (ngx_http_ivschat_token_always(attr[j].condition)
                 && attr[j].name.len == attr[i].name.len
                 && ngx_memcmp(attr[j].name.data, attr[i].name.data,
                               attr[i].name.len) == 0)
@@ -986,11 +995,22 @@ ngx_http_ivschat_token_check_attributes(ngx_conf_t *cf,
             }
         }
 
-        if (attr[i].condition == NULL
-            && ngx_http_ivschat_token_literal(&attr[i].value)
-            && attr[i].value.value.len)
+        if (!ngx_http_ivschat_token_literal(&attr[i].value)
+            || attr[i].value.value.len == 0)
         {
-            size += attr[i].name.len + attr[i].value.value.len;
+            continue;
+        }
+
+        len = attr[i].name.len + attr[i].value.value.len;
+
+        if (ngx_http_ivschat_token_always(attr[i].condition)) {
+            size += len;
+
+        } else if (len > NGX_IVSCHAT_ATTRIBUTES_MAX
+                   && !ngx_http_ivschat_token_never(attr[i].condition))
+        {
+            size = len;                /* too large whenever it counts */
+            break;
         }
     }
 

@@ -19,6 +19,8 @@ struct ngx_http_ivschat_token_slot_s {
 };
 
 
+static char *ngx_http_ivschat_token_unknown_source(ngx_conf_t *cf,
+    ngx_str_t *value, const char *reason);
 static char *ngx_http_ivschat_token_static(ngx_conf_t *cf,
     ngx_http_ivschat_token_slot_t *slot);
 static char *ngx_http_ivschat_token_secret_error(ngx_conf_t *cf,
@@ -43,6 +45,7 @@ ngx_http_ivschat_token_credentials(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_ivschat_token_loc_conf_t *ilcf = conf;
 
+    size_t                          n;
     ngx_str_t                      *value;
     ngx_http_ivschat_token_slot_t   slot;
 
@@ -66,14 +69,24 @@ ngx_http_ivschat_token_credentials(ngx_conf_t *cf, ngx_command_t *cmd,
                || ngx_strcmp(value[1].data, "auto") == 0)
     {
         if (cf->args->nelts > 2) {
-            return ngx_http_ivschat_token_invalid(cf, &value[2],
-                                         "this source has no parameters");
+            n = strcspn((char *) value[2].data, "=");
+
+            if (n == value[2].len) {
+                n = 0;                 /* it may be a secret */
+            }
+
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid parameter \"%*s=\" in "
+                               "\"ivschat_token_credentials %V\" directive: "
+                               "this source has no such parameter",
+                               n, value[2].data, &value[1]);
+            return NGX_CONF_ERROR;
         }
 
         ngx_http_ivschat_token_env(cf, &slot);
 
     } else {
-        return ngx_http_ivschat_token_invalid(cf, &value[1],
+        return ngx_http_ivschat_token_unknown_source(cf, &value[1],
                         "the sources are \"auto\", \"env\" and \"static\"");
     }
 
@@ -119,6 +132,32 @@ ngx_str_t *
 ngx_http_ivschat_token_credentials_name(ngx_http_ivschat_token_slot_t *slot)
 {
     return &slot->name;
+}
+
+
+/* It may be a secret that has got to the wrong place: only a word is shown. */
+
+static char *
+ngx_http_ivschat_token_unknown_source(ngx_conf_t *cf, ngx_str_t *value,
+    const char *reason)
+{
+    size_t     i;
+    ngx_str_t  shown;
+
+    shown = *value;
+
+    for (i = 0; i < value->len; i++) {
+        if (!((value->data[i] >= 'a' && value->data[i] <= 'z')
+              || (value->data[i] >= 'A' && value->data[i] <= 'Z')
+              || value->data[i] == '_' || value->data[i] == '-')
+            || i == 20)
+        {
+            ngx_str_set(&shown, "…");
+            break;
+        }
+    }
+
+    return ngx_http_ivschat_token_invalid(cf, &shown, reason);
 }
 
 
@@ -202,7 +241,7 @@ static void
 ngx_http_ivschat_token_env(ngx_conf_t *cf,
     ngx_http_ivschat_token_slot_t *slot)
 {
-    const char  *reason, *parameter;
+    const char  *reason, *parameter, *name;
 
     if (ngx_http_ivschat_token_getenv(cf, "AWS_ACCESS_KEY_ID",
                                       &slot->creds.access_key)
@@ -227,9 +266,13 @@ ngx_http_ivschat_token_env(ngx_conf_t *cf,
     reason = ngx_http_ivschat_token_check_creds(&slot->creds, &parameter);
 
     if (reason) {
+        name = (*parameter == 'k') ? "AWS_ACCESS_KEY_ID"
+               : (*parameter == 's') ? "AWS_SECRET_ACCESS_KEY"
+                                     : "AWS_SESSION_TOKEN";
+
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "the %s in the environment is unusable: %s",
-                           parameter, reason);
+                           "%s of the environment is unusable: %s",
+                           name, reason);
         return;
     }
 

@@ -11,7 +11,8 @@
 
 
 static ngx_int_t ngx_http_ivschat_token_add_header(ngx_http_request_t *r,
-    const char *name, size_t name_len, ngx_str_t *value);
+    ngx_str_t *name, ngx_str_t *value);
+static void ngx_http_ivschat_token_clear_headers(ngx_http_request_t *r);
 static ngx_int_t ngx_http_ivschat_token_add_allow(ngx_http_request_t *r,
     ngx_uint_t methods);
 static ngx_int_t ngx_http_ivschat_token_add_retry_after(ngx_http_request_t *r,
@@ -22,9 +23,13 @@ static ngx_int_t ngx_http_ivschat_token_send_json(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, ngx_str_t *json);
 
 
-#define ngx_http_ivschat_token_header(r, name, value)                         \
-    ngx_http_ivschat_token_add_header(r, name, sizeof(name) - 1, value)
-
+static ngx_str_t  ngx_http_ivschat_token_cache_control =
+                                                  ngx_string("Cache-Control");
+static ngx_str_t  ngx_http_ivschat_token_content_type_options =
+                                         ngx_string("X-Content-Type-Options");
+static ngx_str_t  ngx_http_ivschat_token_allow = ngx_string("Allow");
+static ngx_str_t  ngx_http_ivschat_token_retry_after =
+                                                  ngx_string("Retry-After");
 
 static ngx_str_t  ngx_http_ivschat_token_no_store = ngx_string("no-store");
 
@@ -35,11 +40,15 @@ ngx_http_ivschat_token_send_token(ngx_http_request_t *r, ngx_str_t *json)
     static ngx_str_t  type = ngx_string("application/json");
     static ngx_str_t  nosniff = ngx_string("nosniff");
 
-    if (ngx_http_ivschat_token_header(r, "Cache-Control",
+    ngx_http_ivschat_token_clear_headers(r);
+
+    if (ngx_http_ivschat_token_add_header(r,
+                                      &ngx_http_ivschat_token_cache_control,
                                       &ngx_http_ivschat_token_no_store)
         != NGX_OK
-        || ngx_http_ivschat_token_header(r, "X-Content-Type-Options",
-                                         &nosniff)
+        || ngx_http_ivschat_token_add_header(r,
+                               &ngx_http_ivschat_token_content_type_options,
+                               &nosniff)
            != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -61,12 +70,7 @@ ngx_http_ivschat_token_send_error(ngx_http_request_t *r,
 
     info = ngx_ivschat_result_info(result);
 
-    if (ngx_http_ivschat_token_header(r, "Cache-Control",
-                                      &ngx_http_ivschat_token_no_store)
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    ngx_http_ivschat_token_clear_headers(r);
 
     if (result == NGX_IVSCHAT_METHOD_NOT_ALLOWED
         && ngx_http_ivschat_token_add_allow(r, conf->methods) != NGX_OK)
@@ -86,6 +90,14 @@ ngx_http_ivschat_token_send_error(ngx_http_request_t *r,
         return info->status;
     }
 
+    if (ngx_http_ivschat_token_add_header(r,
+                                      &ngx_http_ivschat_token_cache_control,
+                                      &ngx_http_ivschat_token_no_store)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     json.data = ngx_pnalloc(r->pool, NGX_HTTP_IVSCHAT_TOKEN_PROBLEM_SIZE);
     if (json.data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -100,8 +112,8 @@ ngx_http_ivschat_token_send_error(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_ivschat_token_add_header(ngx_http_request_t *r, const char *name,
-    size_t name_len, ngx_str_t *value)
+ngx_http_ivschat_token_add_header(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
 
@@ -113,11 +125,41 @@ ngx_http_ivschat_token_add_header(ngx_http_request_t *r, const char *name,
     ngx_memzero(h, sizeof(ngx_table_elt_t));
 
     h->hash = 1;
-    h->key.data = (u_char *) name;
-    h->key.len = name_len;
+    h->key = *name;
     h->value = *value;
 
     return NGX_OK;
+}
+
+
+/*
+ * An error_page may have led here from another location of ours, whose headers
+ * are still there.
+ */
+
+static void
+ngx_http_ivschat_token_clear_headers(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    if (!r->internal) {
+        return;
+    }
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].key.data == ngx_http_ivschat_token_allow.data
+                || h[i].key.data == ngx_http_ivschat_token_retry_after.data)
+            {
+                h[i].hash = 0;
+            }
+        }
+    }
 }
 
 
@@ -140,7 +182,8 @@ ngx_http_ivschat_token_add_allow(ngx_http_request_t *r, ngx_uint_t methods)
         value = &both;
     }
 
-    return ngx_http_ivschat_token_header(r, "Allow", value);
+    return ngx_http_ivschat_token_add_header(r,
+                                       &ngx_http_ivschat_token_allow, value);
 }
 
 
@@ -157,7 +200,8 @@ ngx_http_ivschat_token_add_retry_after(ngx_http_request_t *r,
 
     value.len = ngx_sprintf(value.data, "%ui", seconds) - value.data;
 
-    return ngx_http_ivschat_token_header(r, "Retry-After", &value);
+    return ngx_http_ivschat_token_add_header(r,
+                                &ngx_http_ivschat_token_retry_after, &value);
 }
 
 
@@ -210,6 +254,10 @@ ngx_http_ivschat_token_send_json(ngx_http_request_t *r, ngx_uint_t status,
 
     out.buf = b;
     out.next = NULL;
+
+    /* a client that has a token needs a new one, whatever its cache holds */
+
+    r->disable_not_modified = 1;
 
     r->headers_out.status = status;
     r->headers_out.content_length_n = json->len;

@@ -370,8 +370,8 @@ ngx_http_ivschat_token_set_body(ngx_http_request_t *sr, ngx_str_t *body)
 
 
 /*
- * The post-subrequest handler.  It always returns NGX_OK: an error handed on
- * would end the client's request.
+ * The post-subrequest handler.  An error handed on would end the client's
+ * request, so it returns NGX_OK, unless the client has left.
  */
 
 static ngx_int_t
@@ -390,7 +390,7 @@ ngx_http_ivschat_token_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
                    rc, sr->headers_out.status);
 
     if (rc == NGX_HTTP_CLIENT_CLOSED_REQUEST || sr->connection->error) {
-        return NGX_OK;                 /* nginx ends the main request, too */
+        return rc;                     /* nginx ends the main request, too */
     }
 
     ctx->answer.rc = rc;
@@ -636,6 +636,13 @@ ngx_http_ivschat_token_header_filter(ngx_http_request_t *r)
         answer->tls = u->ssl && u->conf->ssl_verify && c && c->ssl
                       && SSL_get_verify_result(c->ssl->connection)
                          == X509_V_OK;
+
+        if (!answer->tls) {
+
+            /* nor may the next request find it among those kept alive */
+
+            u->headers_in.connection_close = 1;
+        }
     }
 
     return ngx_http_next_header_filter(r);

@@ -32,7 +32,8 @@ def parse_arguments():
     add('--secret', default=DEFAULT_SECRET, help='secret access key')
     add('--session-token', help='session token that belongs to the key')
     add('--credentials', type=pathlib.Path, metavar='FILE',
-        help='JSON list of {"key", "secret", "token", "account", "expired"}')
+        help='JSON list of {"key", "secret", "token", "account", "expires", '
+             '"expired"}')
     add('--rate', default=200, type=rate, metavar='N|off',
         help='calls per second, account and region')
     add('--latency', default=0, type=float, metavar='MS',

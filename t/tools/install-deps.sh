@@ -14,7 +14,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 build=(gcc make libc6-dev dpkg-dev nginx nginx-dev
        libcurl4-openssl-dev libcjson-dev libssl-dev)
 demo=(curl openssl procps python3 python3-botocore)
-test=("${demo[@]}" perl libtest-nginx-perl)
+test=("${demo[@]}" perl libtest-nginx-perl python3-h2 faketime)
 sanitize=(valgrind libpcre2-dev zlib1g-dev)
 
 # The harness is in no suite before this one, and needs nothing of it.

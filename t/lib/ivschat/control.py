@@ -122,7 +122,8 @@ class Control:
             'credentials': [
                 {'key': known.key, 'account': known.account,
                  'session_token': known.token is not None,
-                 'expired': known.expired}
+                 'expires': known.expires,
+                 'expired': known.is_expired(service.now())}
                 for known in service.credentials.values()],
         }
 

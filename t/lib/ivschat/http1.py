@@ -18,8 +18,9 @@ DECIMAL = re.compile(r'[0-9]{1,9}')
 CHUNK_SIZE = re.compile(rb'[0-9A-Fa-f]{1,6}')
 
 REASONS = {
-    200: 'OK', 204: 'No Content', 307: 'Temporary Redirect',
-    400: 'Bad Request', 403: 'Forbidden', 404: 'Not Found',
+    200: 'OK', 204: 'No Content', 301: 'Moved Permanently', 302: 'Found',
+    307: 'Temporary Redirect', 400: 'Bad Request', 401: 'Unauthorized',
+    403: 'Forbidden', 404: 'Not Found',
     405: 'Method Not Allowed', 408: 'Request Timeout',
     411: 'Length Required', 413: 'Request Entity Too Large',
     415: 'Unsupported Media Type', 429: 'Too Many Requests',

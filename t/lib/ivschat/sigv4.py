@@ -215,11 +215,11 @@ def basic(seconds):
     return time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(seconds))
 
 
-def check_scope(auth, host_region, regions):
+def check_scope(auth, host_region, regions, service=SERVICE):
     """The signature was made for this service in this region."""
-    if auth.service != SERVICE:
+    if auth.service != service:
         raise invalid('Credential should be scoped to correct service: '
-                      f"'{SERVICE}'.")
+                      f"'{service}'.")
 
     if auth.region not in regions or host_region not in (None, auth.region):
         raise invalid('Credential should be scoped to a valid region.')
@@ -230,7 +230,7 @@ def check_session_token(request, credential):
     if request.get('x-amz-security-token') != credential.token:
         raise unrecognized()
 
-    if credential.expired:
+    if credential.is_expired(request.now):
         raise ServiceError(403, 'ExpiredTokenException',
                            'The security token included in the request is '
                            'expired')
@@ -253,7 +253,8 @@ def check_signature(request, auth, credential, date):
             aws_request.headers[name] = value
 
     signer = OwnHeadersAuth(
-        Credentials(credential.key, credential.secret), SERVICE, auth.region)
+        Credentials(credential.key, credential.secret), auth.service,
+        auth.region)
     canonical = signer.canonical_request(aws_request)
     string = signer.string_to_sign(aws_request, canonical)
     signature = signer.signature(string, aws_request)

@@ -21,14 +21,21 @@ KEPT_BYTES = 64 * 1024 * 1024
 class Credential:
     """An access key, and what AWS knows of it."""
 
-    FIELDS = {'key', 'secret', 'token', 'account', 'expired'}
+    FIELDS = {'key', 'secret', 'token', 'account', 'expired', 'expires'}
 
-    def __init__(self, key, secret, account, token=None, expired=False):
+    def __init__(self, key, secret, account, token=None, expired=False,
+                 expires=None):
         self.key = key
         self.secret = secret
         self.account = account
         self.token = token
         self.expired = expired
+        self.expires = expires
+
+    def is_expired(self, now):
+        """Whether it was told to expire, or its time is over."""
+        return self.expired or (self.expires is not None
+                                and now >= self.expires)
 
     @classmethod
     def from_dict(cls, fields, account):
@@ -36,6 +43,9 @@ class Credential:
         if not isinstance(fields, dict) or set(fields) - cls.FIELDS:
             raise ValueError('a credential has the members '
                              + ', '.join(sorted(cls.FIELDS)))
+
+        if type(fields.get('expires')) not in (int, float, type(None)):
+            raise ValueError('expires is seconds since 1970')
 
         return cls(**{'account': account, **fields})
 

@@ -1,0 +1,732 @@
+# What "nginx -t" says: of mistakes, the directive, the value and the reason;
+# of correct configurations, nothing.
+
+use strict;
+use warnings;
+
+use lib 't/lib';
+use NginxConf;
+use Test::More;
+
+my $KEY = 'AKIDEXAMPLE';
+my $SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY';
+my $ARN = 'arn:aws:ivschat:us-west-2:123456789012:room/AbCdEfGhIjKl';
+
+my $USER = 'ivschat_token_user alice;';
+my $ROOM = "ivschat_token_room $ARN;";
+my $STATIC = "ivschat_token_credentials static key=$KEY secret=$SECRET;";
+my $INTERNAL = 'location = /ivschat { internal; '
+               . 'proxy_pass https://$ivschat_token_host/CreateChatToken; }';
+my $RESOLVER = 'resolver 127.0.0.1:53;';
+
+
+# A token location that is complete but for what is given here.
+
+sub location {
+    my (%in) = @_;
+
+    my $user = $in{user} // $USER;
+    my $room = $in{room} // $ROOM;
+    my $add = $in{add} // '';
+
+    return "location = /token { ivschat_token /ivschat; $user $room $add }";
+}
+
+
+sub parts {
+    my (%in) = @_;
+
+    my $credentials = $in{credentials} // $STATIC;
+
+    return (
+        main => $in{main},
+        http => "$RESOLVER $credentials " . ($in{http} // ''),
+        server => $INTERNAL . ' ' . ($in{server} // '') . ' '
+                  . ($in{location} // location(%in)),
+    );
+}
+
+
+# One test: it is refused in an orderly way, with this message.  With
+# "hidden", the output does not have that.
+
+sub bad {
+    my ($name, $in, $message) = @_;
+
+    my ($status, $output) = NginxConf::test(parts(%$in));
+    my @wrong;
+
+    push @wrong, 'it was accepted' if $status == 0;
+    push @wrong, 'it crashed' if $status & 127 || $status >> 8 > 127;
+    push @wrong, 'a sanitizer reported' if $output =~ /Sanitizer|runtime error/;
+    push @wrong, 'the message is another one'
+        if $output !~ /\[emerg\] [^\n]*\Q$message\E/;
+    push @wrong, 'it has a secret'
+        if index($output, $SECRET) >= 0
+           || defined $in->{hidden} && index($output, $in->{hidden}) >= 0;
+
+    ok(!@wrong, "refused: $name")
+        or diag(join(', ', @wrong), "\n", $output, "wanted: $message");
+}
+
+
+# One test: it is accepted, and nothing is said but this warning, if any.
+
+sub good {
+    my ($name, $in, $warning) = @_;
+
+    my ($status, $output) = NginxConf::test(parts(%$in));
+
+    my @said = grep { !/syntax is ok$|test is successful$/ }
+               split /\n/, $output;
+    my $fits = defined $warning
+               ? @said == 1 && $said[0] =~ /\[warn\] .*\Q$warning\E/
+               : @said == 0;
+
+    ok($status == 0 && $fits, "accepted: $name") or diag($output);
+}
+
+
+sub invalid {
+    my ($directive, $value, $reason) = @_;
+    return qq(invalid value "$value" in "$directive" directive: $reason);
+}
+
+
+# ivschat_token
+
+my $pass = 'ivschat_token';
+
+sub uri {
+    my ($uri) = @_;
+    return { location => "location = /token { ivschat_token $uri; "
+                         . "$USER $ROOM }" };
+}
+
+bad('a URI without "/"', uri('ivschat'),
+    invalid($pass, 'ivschat', 'the URI of the internal location begins with'));
+bad('an empty URI', uri('""'),
+    invalid($pass, '', 'the URI of the internal location begins with'));
+bad('a named location', uri('@ivschat'),
+    invalid($pass, '@ivschat', 'the URI of the internal location begins with'));
+bad('a URL', uri('https://ivschat.us-west-2.amazonaws.com/'),
+    invalid($pass, 'https://ivschat.us-west-2.amazonaws.com/', 'the URI'));
+bad('a variable in the URI', uri('/$host'),
+    invalid($pass, '/$host', 'no variables are allowed here'));
+bad('arguments in the URI', uri('/ivschat?a=b'),
+    invalid($pass, '/ivschat?a=b', 'a URI without arguments'));
+bad('a fragment in the URI', uri('"/ivschat#a"'),
+    invalid($pass, '/ivschat#a', 'a URI without arguments or a fragment'));
+bad('the location itself', uri('/token'),
+    invalid($pass, '/token', 'this is the location itself'));
+bad('two ivschat_token', { add => 'ivschat_token /other;' },
+    '"ivschat_token" directive is duplicate');
+bad('ivschat_token without a URI', uri(''),
+    'invalid number of arguments in "ivschat_token" directive');
+bad('ivschat_token with two URIs', uri('/a /b'),
+    'invalid number of arguments in "ivschat_token" directive');
+bad('ivschat_token at the http level', { http => 'ivschat_token /ivschat;' },
+    '"ivschat_token" directive is not allowed here');
+bad('ivschat_token at the server level',
+    { server => 'ivschat_token /ivschat;' },
+    '"ivschat_token" directive is not allowed here');
+bad('ivschat_token in "if"',
+    { location => 'location / { if ($arg_a) { ivschat_token /ivschat; } }' },
+    '"ivschat_token" directive is not allowed here');
+bad('ivschat_token in "limit_except"',
+    { location => 'location / { limit_except GET { ivschat_token /x; } }' },
+    '"ivschat_token" directive is not allowed here');
+bad('no user', { user => '' },
+    '"ivschat_token /ivschat" in location "/token" needs an '
+    . '"ivschat_token_user"');
+bad('no room', { room => '' },
+    '"ivschat_token /ivschat" in location "/token" needs an '
+    . '"ivschat_token_room"');
+bad('"none" for the room', { room => 'ivschat_token_room none;' },
+    '"ivschat_token /ivschat" in location "/token" needs an '
+    . '"ivschat_token_room"');
+bad('"none" over a room of the server',
+    { server => $ROOM, room => 'ivschat_token_room none;' },
+    'needs an "ivschat_token_room"');
+bad('a user that is there for another server only',
+    { user => '', server => "location / { $USER }" },
+    'needs an "ivschat_token_user"');
+
+for my $handler ('proxy_pass http://127.0.0.1:1', 'empty_gif',
+                 'fastcgi_pass 127.0.0.1:1', 'memcached_pass 127.0.0.1:1')
+{
+    my ($name) = split ' ', $handler;
+
+    bad("$name behind it", { add => "$handler;" },
+        '"ivschat_token /ivschat" in location "/token" would have no effect');
+}
+
+bad('empty_gif before it',
+    { location => "location = /token { empty_gif; ivschat_token /ivschat; "
+                  . "$USER $ROOM proxy_pass http://127.0.0.1:1; }" },
+    '"ivschat_token /ivschat" in location "/token" would have no effect');
+
+
+# ivschat_token_user
+
+my $user = 'ivschat_token_user';
+
+sub user {
+    my ($value) = @_;
+    return { user => "ivschat_token_user $value;" };
+}
+
+bad('an empty user', user('""'), invalid($user, '', 'this stands for'));
+bad('"-" for a user', user('-'), invalid($user, '-', 'this stands for'));
+bad('a user of 129 characters', user('x' x 129),
+    invalid($user, 'x' x 129, 'a user\'s id has at most 128 characters'));
+bad('a user of 129 characters in two bytes each', user("\xc3\xa9" x 129),
+    invalid($user, "\xc3\xa9" x 129, 'a user\'s id has at most 128'));
+bad('a user that is not UTF-8', user("al\xffice"),
+    invalid($user, "al\xffice", 'it is not UTF-8'));
+bad('a surrogate in the user', user("\xed\xa0\x80"),
+    invalid($user, "\xed\xa0\x80", 'it is not UTF-8'));
+bad('an overlong form in the user', user("\xc0\xaf"),
+    invalid($user, "\xc0\xaf", 'it is not UTF-8'));
+
+for my $value ('$http_x_user', '${http_x_user}', '$HTTP_X_USER',
+               'u-$http_x-y', '$arg_user', '$args', '$cookie_user',
+               '$query_string', '$request_uri', '$remote_user$arg_x',
+               '$remote_user $cookie_a')
+{
+    bad("$value for the user", user("\"$value\""),
+        invalid($user, $value, 'the client itself writes this variable'));
+}
+
+bad('an unknown variable for the user', user('$nosuch_variable'),
+    'unknown "nosuch_variable" variable');
+bad('an invalid variable for the user', user('"$"'), 'invalid variable name');
+bad('another word than "trusted"', user('alice sure'),
+    invalid($user, 'sure', 'the only parameter here is "trusted"'));
+bad('"Trusted"', user('$http_x_user Trusted'),
+    invalid($user, 'Trusted', 'the only parameter here is "trusted"'));
+bad('two users', { add => 'ivschat_token_user bob;' },
+    '"ivschat_token_user" directive is duplicate');
+bad('no argument for the user', user(''),
+    'invalid number of arguments in "ivschat_token_user" directive');
+bad('three arguments for the user', user('alice trusted trusted'),
+    'invalid number of arguments in "ivschat_token_user" directive');
+
+
+# ivschat_token_room
+
+my $room = 'ivschat_token_room';
+my $no_arn = 'it is no room\'s ARN';
+
+sub room {
+    return { room => join ' ', map { "ivschat_token_room $_;" } @_ };
+}
+
+for my $value ('lobby', '""', "arn:aws:ivs:us-west-2:123456789012:room/a",
+               'arn:aws:ivschat:us-west-2:123456789012:room/',
+               'arn:aws:ivschat:us-west-2:123456789012:room/a_b',
+               'arn:aws:ivschat:us-west-2:12345678901x:room/ab',
+               'arn:aws:ivschat::123456789012:room/ab',
+               'arn:aws:ivschat:US-WEST-2:123456789012:room/ab',
+               'arn:aws:ivschat:us-west-2:123456789012:logging-config/ab',
+               'arn:aws:ivschat:us-west-2:123456789012:room/ab/cd',
+               'arn:aws:ivschat:us-west-2:123456789012:room/' . 'a' x 85,
+               " $ARN", 'none ', 'name=lobby')
+{
+    (my $text = $value) =~ s/"//g;
+
+    bad("\"$text\" for a room", room($value eq '""' ? $value : "\"$value\""),
+        invalid($room, $text, $no_arn));
+}
+
+bad('a room behind one that always counts', room($ARN, '$arg_room'),
+    invalid($room, '$arg_room', 'this room can never be reached, since a '
+                                . 'line above it always counts'));
+bad('the same room twice', room($ARN, $ARN),
+    invalid($room, $ARN, 'this room can never be reached'));
+bad('a room behind one with if=1', room("$ARN if=1", '$arg_room'),
+    invalid($room, '$arg_room', 'this room can never be reached'));
+bad('a conditional room behind one that always counts',
+    room($ARN, "$ARN if=\$arg_a"),
+    invalid($room, $ARN, 'this room can never be reached'));
+
+for my $false (qw(0 false off no null FALSE Off)) {
+    bad("a room with if=$false", room("$ARN if=$false"),
+        invalid($room, "if=$false", 'this room can never be reached'));
+}
+
+bad('a condition without a variable', room("$ARN if=is_moderator"),
+    invalid($room, 'if=is_moderator', 'there is no variable in it'));
+bad('an empty condition', room("$ARN if="),
+    invalid($room, 'if=', 'the condition is empty'));
+bad('a condition with an unknown variable', room("$ARN if=\$nosuch_variable"),
+    'unknown "nosuch_variable" variable');
+bad('another parameter than if=', room("$ARN when=\$arg_a"),
+    invalid($room, 'when=$arg_a', '"if=condition" is expected'));
+bad('a condition before the room', room("if=\$arg_a $ARN"),
+    invalid($room, 'if=$arg_a', 'the room\'s ARN comes first'));
+bad('a room with three arguments', room("$ARN if=\$arg_a if=\$arg_b"),
+    'invalid number of arguments in "ivschat_token_room" directive');
+bad('a room and then "none"', room($ARN, 'none'),
+    invalid($room, 'none', '"none" empties the list, and stands alone'));
+bad('"none" and then a room', room('none', $ARN),
+    invalid($room, 'none', '"none" empties the list') =~ s/"none"(?= in)/"$ARN"/r);
+bad('"none" twice for rooms', { room => $ROOM, server =>
+                               'ivschat_token_room none; '
+                               . 'ivschat_token_room none;' },
+    invalid($room, 'none', '"none" empties the list, and stands alone'));
+bad('an unknown variable for a room', room('$nosuch_variable'),
+    'unknown "nosuch_variable" variable');
+
+
+# ivschat_token_capabilities
+
+my $caps = 'ivschat_token_capabilities';
+
+sub caps {
+    return { add => join ' ', map { "ivschat_token_capabilities $_;" } @_ };
+}
+
+bad('an unknown capability', caps('SEND_MESSAGES'),
+    invalid($caps, 'SEND_MESSAGES', 'the capabilities are SEND_MESSAGE'));
+bad('a capability in lower case', caps('send_message'),
+    invalid($caps, 'send_message', 'the capabilities are SEND_MESSAGE'));
+bad('capabilities with a comma', caps('SEND_MESSAGE,DELETE_MESSAGE'),
+    invalid($caps, 'SEND_MESSAGE,DELETE_MESSAGE', 'the capabilities are'));
+bad('an empty capability', caps('""'),
+    invalid($caps, '', 'the capabilities are'));
+bad('a capability twice on a line', caps('SEND_MESSAGE SEND_MESSAGE'),
+    invalid($caps, 'SEND_MESSAGE', 'it is there twice'));
+bad('a variable for a capability', caps('$arg_a'),
+    invalid($caps, '$arg_a', 'the capabilities are'));
+bad('a condition alone', caps('if=$arg_a'),
+    invalid($caps, 'if=$arg_a', 'it stands last, after the capabilities'));
+bad('a condition among the capabilities',
+    caps('SEND_MESSAGE if=$arg_a DELETE_MESSAGE'),
+    invalid($caps, 'if=$arg_a', 'it stands last'));
+bad('two conditions', caps('SEND_MESSAGE if=$arg_a if=$arg_b'),
+    invalid($caps, 'if=$arg_a', 'it stands last'));
+bad('a capability if=moderator', caps('DELETE_MESSAGE if=moderator'),
+    invalid($caps, 'if=moderator', 'there is no variable in it'));
+bad('"none" with a capability', caps('none SEND_MESSAGE'),
+    invalid($caps, 'none', 'the capabilities are'));
+bad('a capability and then "none"', caps('SEND_MESSAGE', 'none'),
+    invalid($caps, 'none', '"none" empties the list'));
+bad('"none" and then a capability', caps('none', 'SEND_MESSAGE'),
+    invalid($caps, 'SEND_MESSAGE', '"none" empties the list'));
+bad('no capability', caps(''),
+    'invalid number of arguments in "ivschat_token_capabilities" directive');
+
+
+# ivschat_token_attribute
+
+my $attr = 'ivschat_token_attribute';
+
+sub attr {
+    return { add => join ' ', map { "ivschat_token_attribute $_;" } @_ };
+}
+
+bad('an attribute without a value', attr('color'),
+    invalid($attr, 'color', 'a name and a value are needed'));
+bad('an attribute without a name', attr('"" red'),
+    invalid($attr, '', 'an attribute\'s name is UTF-8 and not empty'));
+bad('an attribute whose name is not UTF-8', attr("\xff red"),
+    invalid($attr, "\xff", 'an attribute\'s name is UTF-8'));
+bad('an attribute whose value is not UTF-8', attr("color r\xe9d"),
+    invalid($attr, "r\xe9d", 'it is not UTF-8'));
+bad('a variable in an attribute\'s name', attr('$arg_name red'),
+    invalid($attr, '$arg_name', 'no variables are allowed'));
+bad('a condition instead of a value', attr('color if=$arg_a'),
+    invalid($attr, 'if=$arg_a', 'the attribute\'s value comes before it'));
+bad('a third argument that is no condition', attr('color red blue'),
+    invalid($attr, 'blue', '"if=condition" is expected'));
+bad('an attribute if=moderator', attr('color red if=moderator'),
+    invalid($attr, 'if=moderator', 'there is no variable in it'));
+bad('an attribute twice', attr('color red', 'color blue'),
+    '"ivschat_token_attribute color" is duplicate');
+bad('an attribute that a line above always has',
+    attr('color red', 'color blue if=$arg_a'),
+    '"ivschat_token_attribute color" is duplicate');
+bad('an attribute of 1025 bytes', attr('color ' . 'x' x 1020),
+    'the "ivschat_token_attribute" lines have 1025 bytes of names and '
+    . 'values, and 1024 are allowed');
+bad('attributes of 1026 bytes in all', attr('ab ' . 'x' x 511,
+                                            'cd ' . 'x' x 511),
+    'the "ivschat_token_attribute" lines have 1026 bytes');
+bad('attributes whose bytes, not characters, are over 1024',
+    attr('a ' . "\xc3\xa9" x 512),
+    'the "ivschat_token_attribute" lines have 1025 bytes');
+bad('an attribute of 1025 bytes with a condition that always holds',
+    attr('color ' . 'x' x 1020 . ' if=1'),
+    '1024 are allowed');
+bad('an attribute that alone is over 1 KB whenever its condition holds',
+    attr('color ' . 'x' x 1020 . ' if=$arg_a'),
+    '1024 are allowed');
+bad('an attribute behind one with a condition that always holds',
+    attr('color red if=1', 'color blue'),
+    '"ivschat_token_attribute color" is duplicate');
+bad('inherited attributes over 1 KB',
+    { http => 'ivschat_token_attribute ab ' . 'x' x 1023 . ';' },
+    'the "ivschat_token_attribute" lines have 1025 bytes');
+bad('an attribute and then "none"', attr('color red', 'none'),
+    invalid($attr, 'none', '"none" empties the list'));
+bad('"none" and then an attribute', attr('none', 'color red'),
+    invalid($attr, 'color', '"none" empties the list'));
+bad('an attribute with four arguments', attr('a b if=$arg_a c'),
+    'invalid number of arguments in "ivschat_token_attribute" directive');
+
+
+# ivschat_token_session_duration
+
+my $duration = 'ivschat_token_session_duration';
+
+for my $value ('60', '0m', '181m', '4h', '90s', '30s', '1m30s', '1d', 'm',
+               'abc', '-1m', '60 m', '""', '60min', '1.5h')
+{
+    (my $text = $value) =~ s/"//g;
+
+    bad("a duration of \"$text\"",
+        { add => "$duration " . ($text eq '' ? '""' : "\"$text\"") . ';' },
+        invalid($duration, $text, 'whole minutes from "1m" to "180m"'));
+}
+
+bad('two durations', { add => "$duration 1h; $duration 2h;" },
+    "\"$duration\" directive is duplicate");
+bad('a duration with two arguments', { add => "$duration 1h 30m;" },
+    "invalid number of arguments in \"$duration\" directive");
+
+
+# ivschat_token_methods
+
+my $methods = 'ivschat_token_methods';
+
+for my $value ('HEAD', 'PUT', 'post', 'DELETE', 'GET,POST', 'none') {
+    bad("the method $value", { add => "$methods $value;" },
+        invalid($methods, $value, 'it must be POST or GET'));
+}
+
+bad('a method twice', { add => "$methods GET GET;" },
+    invalid($methods, 'GET', 'it is there twice'));
+bad('methods on two lines', { add => "$methods GET; $methods POST;" },
+    "\"$methods\" directive is duplicate");
+bad('no method', { add => "$methods;" },
+    "invalid number of arguments in \"$methods\" directive");
+
+
+# ivschat_token_endpoint
+
+my $endpoint = 'ivschat_token_endpoint';
+
+bad('an endpoint with a scheme', { add => "$endpoint https://a.example;" },
+    invalid($endpoint, 'https://a.example', 'a host without a scheme'));
+
+for my $value ('a.example/path', '$host', 'user@a.example', 'a b', 'a_b',
+               "\xc3\xa9.example", 'a.example?')
+{
+    bad("the endpoint \"$value\"", { add => "$endpoint \"$value\";" },
+        invalid($endpoint, $value, 'only a host and perhaps a port'));
+}
+
+for my $value ('a.example:0', 'a.example:65536', 'a.example:x', '""', ':443',
+               '[::1', '[]:443', '[::zz]', 'a.example:443:443',
+               'a' x 256 . '.example')
+{
+    (my $text = $value) =~ s/"//g;
+
+    bad("the endpoint \"$text\"",
+        { add => "$endpoint " . ($text eq '' ? '""' : $text) . ';' },
+        qq(invalid value "$text" in "$endpoint" directive: ));
+}
+
+bad('two endpoints', { add => "$endpoint a.example; $endpoint b.example;" },
+    "\"$endpoint\" directive is duplicate");
+
+
+# ivschat_token_region
+
+my $region = 'ivschat_token_region';
+
+for my $value ('US-WEST-2', 'us_west_2', 'us-west-2.', '', 'r' x 33,
+               "\xc3\xa9")
+{
+    bad("the region \"$value\"", { add => "$region \"$value\";" },
+        invalid($region, $value, 'it is no region\'s name'));
+}
+
+bad('two regions', { add => "$region us-west-2; $region us-east-1;" },
+    "\"$region\" directive is duplicate");
+
+
+# ivschat_token_timeout
+
+my $timeout = 'ivschat_token_timeout';
+
+for my $value ('', 'soon', '-1s', '5x', '1.5s', '$arg_a') {
+    bad("a timeout of \"$value\"", { add => "$timeout \"$value\";" },
+        invalid($timeout, $value, 'it is no time like "5s"'));
+}
+
+for my $value ('0', '0ms', '0s') {
+    bad("a timeout of $value", { add => "$timeout $value;" },
+        invalid($timeout, $value, 'no answer could come in time'));
+}
+
+bad('two timeouts', { add => "$timeout 5s; $timeout 6s;" },
+    "\"$timeout\" directive is duplicate");
+
+
+# ivschat_token_require_tls, ivschat_token_intercept_errors
+
+for my $flag (qw(ivschat_token_require_tls ivschat_token_intercept_errors)) {
+    bad("$flag yes", { add => "$flag yes;" },
+        "invalid value \"yes\" in \"$flag\" directive, it must be \"on\" or");
+    bad("$flag without a value", { add => "$flag;" },
+        "invalid number of arguments in \"$flag\" directive");
+    bad("$flag twice", { add => "$flag on; $flag off;" },
+        "\"$flag\" directive is duplicate");
+}
+
+
+# ivschat_token_credentials
+
+my $creds = 'ivschat_token_credentials';
+my $static = 'in "ivschat_token_credentials static" directive: ';
+
+sub creds {
+    my ($value, $hidden) = @_;
+    return { credentials => "ivschat_token_credentials $value;",
+             hidden => $hidden };
+}
+
+bad('an unknown source of credentials', creds('vault'),
+    invalid($creds, 'vault', 'the sources are'));
+bad('a source in upper case', creds("STATIC key=$KEY secret=$SECRET"),
+    invalid($creds, 'STATIC', 'the sources are'));
+bad('parameters alone', creds("key=$KEY secret=$SECRET"),
+    "\"$creds\" directive: the sources are");
+bad('a secret in the place of the source',
+    creds("secret=$SECRET key=$KEY static", $SECRET),
+    '"ivschat_token_credentials" directive');
+bad('static without a key', creds("static secret=$SECRET"),
+    "invalid parameter \"key=\" ${static}it is missing");
+bad('static without a secret', creds("static key=$KEY"),
+    "invalid parameter \"secret=\" ${static}it is missing");
+bad('static alone', creds('static'),
+    "invalid parameter \"key=\" ${static}it is missing");
+bad('an empty key', creds("static key= secret=$SECRET"),
+    "invalid parameter \"key=\" ${static}it is empty");
+bad('an empty secret', creds("static key=$KEY secret="),
+    "invalid parameter \"secret=\" ${static}it is empty");
+bad('an empty session token', creds("static key=$KEY secret=$SECRET token="),
+    "invalid parameter \"token=\" ${static}it is empty");
+bad('two keys', creds("static key=$KEY key=OTHERKEY secret=$SECRET",
+                      'OTHERKEY'),
+    "invalid parameter \"key=\" ${static}it is there twice");
+bad('two secrets', creds("static key=$KEY secret=$SECRET secret=another-one",
+                         'another-one'),
+    "invalid parameter \"secret=\" ${static}it is there twice");
+bad('a key with a dash', creds("static key=AKID-EXAMPLE secret=$SECRET"),
+    "invalid parameter \"key=\" ${static}an access key id has only letters");
+bad('a key of 129 characters', creds("static key=@{['A' x 129]} secret=x"),
+    "invalid parameter \"key=\" ${static}it is too long");
+bad('a secret with a blank', creds("static key=$KEY 'secret=not so secret'",
+                                   'not so secret'),
+    "invalid parameter \"secret=\" ${static}it is too long, or has blanks");
+bad('a secret with a tab', creds("static key=$KEY \"secret=hush\thush\"",
+                                 'hush'),
+    "invalid parameter \"secret=\" ${static}it is too long, or has blanks");
+bad('a secret of 257 characters',
+    creds("static key=$KEY secret=@{['s' x 257]}", 'sss'),
+    "invalid parameter \"secret=\" ${static}it is too long, or has blanks");
+bad('a secret that is not ASCII', creds("static key=$KEY secret=h\xc3\xa9",
+                                        "h\xc3\xa9"),
+    "invalid parameter \"secret=\" ${static}it is too long, or has blanks");
+bad('a session token with a blank',
+    creds("static key=$KEY secret=$SECRET 'token=se ssion'", 'se ssion'),
+    "invalid parameter \"token=\" ${static}it is too long, or has blanks");
+bad('a secret without its name',
+    creds("static key=$KEY hush-hush", 'hush-hush'),
+    "${static}the parameters are");
+bad('a secret under a wrong name',
+    creds("static key=$KEY secret_key=hush-hush", 'hush-hush'),
+    "${static}the parameters are");
+bad('parameters for env', creds("env key=$KEY"),
+    'directive: this source has no');
+bad('parameters for auto', creds("auto key=$KEY"),
+    'directive: this source has no');
+bad('a secret as parameter of env', creds('env secret=hush-hush', 'hush-hush'),
+    'directive: this source has no');
+bad('credentials twice',
+    creds("static key=$KEY secret=$SECRET; $creds env"),
+    "\"$creds\" directive is duplicate");
+bad('credentials without a source', creds(''),
+    "invalid number of arguments in \"$creds\" directive");
+
+
+# The wrong place
+
+for my $line ("$user alice", "$room $ARN", "$caps SEND_MESSAGE", "$attr a b",
+              "$duration 1h", "$methods GET", "$endpoint a.example",
+              "$region us-west-2", "$timeout 5s", "$creds env",
+              'ivschat_token_require_tls on',
+              'ivschat_token_intercept_errors on')
+{
+    my ($name) = split ' ', $line;
+
+    bad("$name outside of http", { main => "$line;" },
+        "\"$name\" directive is not allowed here");
+    bad("$name in an upstream",
+        { http => "upstream u { server 127.0.0.1:1; $line; }" },
+        "\"$name\" directive is not allowed here");
+}
+
+bad("$user in an \"if\" of the location",
+    { add => "if (\$arg_a) { ivschat_token_user bob; }" },
+    '"ivschat_token_user" directive is not allowed here');
+bad("$room in \"limit_except\"",
+    { add => "limit_except GET { $ROOM }" },
+    '"ivschat_token_room" directive is not allowed here');
+bad("$user in an \"if\" of the server",
+    { server => 'if ($arg_a) { ivschat_token_user bob; }' },
+    '"ivschat_token_user" directive is not allowed here');
+
+
+# What is correct
+
+good('the shortest configuration', {});
+good('everything at the http level',
+    { http => "$USER $ROOM ivschat_token_capabilities SEND_MESSAGE; "
+              . 'ivschat_token_attribute a b; '
+              . 'ivschat_token_session_duration 1h; '
+              . 'ivschat_token_methods GET POST; '
+              . 'ivschat_token_region us-west-2; '
+              . 'ivschat_token_timeout 5s; ivschat_token_require_tls off; '
+              . 'ivschat_token_intercept_errors on; '
+              . 'ivschat_token_endpoint a.example;',
+      user => '', room => '' });
+good('user and room of the server',
+    { server => "$USER $ROOM", user => '', room => '' });
+good('other values at every level',
+    { http => "$USER $ROOM", server => "ivschat_token_user bob; $ROOM",
+      user => 'ivschat_token_user carol;' });
+good('lines without a location that mints', { location => "$USER $ROOM" });
+good('a room of the http level below "none" of the server',
+    { http => $ROOM, server => 'ivschat_token_room none;' });
+good('"none" for capabilities and attributes',
+    { http => 'ivschat_token_capabilities SEND_MESSAGE; '
+              . 'ivschat_token_attribute a b;',
+      add => 'ivschat_token_capabilities none; '
+             . 'ivschat_token_attribute none;' });
+good('"none" ends attributes that are too many for a token',
+    { http => 'ivschat_token_attribute ab ' . 'x' x 1023 . ';',
+      add => 'ivschat_token_attribute none;' });
+good('an "if" in the location', { add => 'if ($arg_a) { set $x 1; }' });
+good('an "if" that another module handles',
+    { add => 'if ($arg_a) { proxy_pass http://127.0.0.1:1; }' });
+good('limit_except', { add => 'limit_except POST { deny all; }' });
+good('limit_except that another module handles',
+    { add => 'limit_except POST { proxy_pass http://127.0.0.1:1; }' });
+good('a location within a token location',
+    { location => "location /token { ivschat_token /ivschat; $USER $ROOM "
+                  . 'location /token/static { return 200 x; } }' });
+good('a location within one that has all but ivschat_token',
+    { location => "location /a { $USER $ROOM location = /a/token { "
+                  . 'ivschat_token /ivschat; } }' });
+good('a named token location',
+    { location => "location \@token { ivschat_token /ivschat; "
+                  . "$USER $ROOM }" });
+good('a token location by a regular expression',
+    { location => 'location ~ ^/(\w+)/token$ { ivschat_token /ivschat; '
+                  . "ivschat_token_user \$1 trusted; $ROOM }" });
+good('a user of 128 characters in two bytes each', user("\xc3\xa9" x 128));
+good('a user of 128 emoji', user("\xf0\x9f\x98\x80" x 128));
+good('a user with blanks and quotes', user('"a \"quoted\" user"'));
+good('$remote_user', user('$remote_user'));
+good('a variable of the client that is trusted', user('$http_x trusted'));
+good('a variable whose name only resembles one',
+    { http => 'map $uri $http3user { default a; } map $uri $argument '
+              . '{ default a; }', user => 'ivschat_token_user '
+              . '$http3user$argument;' });
+good('variables of TLS', user('$ssl_client_s_dn'));
+good('rooms with conditions, and one for the rest',
+    room("$ARN if=\$arg_a", "$ARN if=\$arg_b", '$arg_room'));
+good('a room with if=1', room("$ARN if=1"));
+good('a room with if=on behind others', room("$ARN if=\$arg_a", "$ARN if=on"));
+good('a room in China', room('arn:aws:ivschat:cn-north-1:1:room/a'));
+good('a room with an ARN of 128 characters',
+    room('arn:aws:ivschat:us-west-2:123456789012:room/' . 'a' x 84));
+good('a room that is partly computed',
+    room('arn:aws:ivschat:us-west-2:123456789012:room/$arg_room'));
+good('all capabilities on one line',
+    caps('SEND_MESSAGE DISCONNECT_USER DELETE_MESSAGE'));
+good('capabilities on many lines, twice, and never',
+    caps('SEND_MESSAGE', 'SEND_MESSAGE DELETE_MESSAGE if=$arg_a',
+         'DISCONNECT_USER if=off', 'DISCONNECT_USER if=true'));
+good('attributes of 1024 bytes', attr('color ' . 'x' x 1019));
+good('attributes that only together are over 1 KB, by conditions',
+    attr('a ' . 'x' x 1000 . ' if=$arg_a', 'b ' . 'x' x 1000 . ' if=$arg_b'));
+good('an attribute with a fallback',
+    attr('color red if=$arg_a', 'color blue if=$arg_b', 'color green'));
+good('an attribute without a value', attr('color ""'));
+good('an attribute whose value is $arg_a', attr('color $arg_a'));
+
+for my $value (qw(1m 180m 60m 1h 3h 1h30m 60s 3600s 2h60m $arg_a 0h1m)) {
+    good("a duration of $value", { add => "$duration $value;" });
+}
+
+for my $value (qw(a.example a.example:443 a.example:8443 A.Example 127.0.0.1
+                  127.0.0.1:8443 [::1] [::1]:443 [2001:db8::1]:8443
+                  ivschat-fips.us-west-2.api.aws localhost))
+{
+    good("the endpoint $value", { add => "$endpoint $value;" });
+}
+
+good('a computed region', { add => "$region \$arg_region;" });
+good('the region of the room', { add => "$region us-west-2;" });
+good('another region than the room\'s', { add => "$region us-east-1;" },
+    "\"ivschat_token_region us-east-1\" is not the region of the room "
+    . "\"$ARN\"");
+good('a timeout in milliseconds', { add => "$timeout 1500ms;" });
+good('credentials of the location',
+    { credentials => '', add => $STATIC });
+good('a session token',
+    creds("static key=$KEY secret=$SECRET token=IQoJb3/+=="));
+good('parameters in any order', creds("static secret=$SECRET key=$KEY"));
+good('a secret that begins with "/" and has "+" and "$"',
+    creds("static key=$KEY 'secret=/a+b\$c=='"));
+good('the same credentials twice',
+    { server => $STATIC, add => $STATIC });
+good('env without an environment',  creds('env'),
+    'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not both set');
+good('no credentials at all', { credentials => '' },
+    'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not both set');
+good('no credentials, and no need of them',
+    { credentials => '', location => 'location / { return 200; }' });
+
+{
+    local $ENV{AWS_ACCESS_KEY_ID} = $KEY;
+    local $ENV{AWS_SECRET_ACCESS_KEY} = $SECRET;
+
+    good('env with an environment', creds('env'));
+    good('auto, which is the default', { credentials => '' });
+
+    local $ENV{AWS_SESSION_TOKEN} = "a b";
+
+    good('env with an unusable session token', creds('env'),
+         'AWS_SESSION_TOKEN');
+}
+
+{
+    local $ENV{AWS_ACCESS_KEY_ID} = $KEY;
+    local $ENV{AWS_SECRET_ACCESS_KEY} = 'hush hush';
+
+    my ($status, $output) = NginxConf::test(parts(%{ creds('env') }));
+
+    is($status, 0, 'accepted: env with an unusable secret');
+    like($output, qr/\[warn\] .*AWS_SECRET_ACCESS_KEY/,
+         'a warning names the variable');
+    unlike($output, qr/hush/, 'the secret is not shown');
+}
+
+
+done_testing();

@@ -1,0 +1,646 @@
+# For the tests that use Test::Nginx: a local IVS Chat service for the file,
+# and sections of its own for the blocks.
+#
+#     use lib 't/lib';
+#     use IvsChat;                     # or: use IvsChat '--bad-tls', …
+#     use Test::Nginx::Socket 'no_plan';
+#
+# What follows "use IvsChat" goes to t/lib/ivschat_service.py.
+#
+# Each block gets, unless it has them: the upstream of us-west-2, the static
+# credentials that the service knows, and the internal location /ivschat.  A
+# block with "--- bare" gets nothing.
+#
+# Sections:
+#
+#   ask         a line for each request, and what is expected of its answer:
+#                   POST /token => token
+#                   GET /token  => 405 method_not_allowed
+#                   POST /token => 429 throttled retry     with Retry-After
+#                   POST /page  => 200                     the status only
+#   expect      the same right-hand sides, for requests of Test::Nginx's own
+#   arrived     the JSON of the requests that the service accepted, in this
+#               order; or "nothing"
+#   inspect     (eval) a sub that is called with the requests that the service
+#               saw and the bodies of the answers
+#   logged      a line, or /regex/, for what the error log has at the end
+#   not_logged  the reverse
+#   access      the lines of access.log, exactly, or each as /regex/
+#   aws_env     lines NAME=value for the environment of nginx
+#   alerts      what of [alert], [crit] and [emerg] may be there
+#
+# Always checked: no [alert], [crit] or [emerg] in the error log, nor, unless
+# the level is "debug", a secret key or a token.
+
+package IvsChat;
+
+use strict;
+use warnings;
+
+use Cwd ();
+use File::Basename ();
+use File::Temp ();
+use HTTP::Tiny ();
+use IO::Socket::INET ();
+use JSON::PP ();
+use MIME::Base64 ();
+use Test::More ();
+use Time::HiRes ();
+
+use constant {
+    KEY     => 'AKIDEXAMPLE',
+    SECRET  => 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY',
+    ACCOUNT => '123456789012',
+    REGION  => 'us-west-2',
+};
+
+our $ROOMS = 'arn:aws:ivschat:' . REGION . ':' . ACCOUNT . ':room/';
+our $ROOM = $ROOMS . 'AbCdEfGhIjKl';
+
+our $TIME = qr/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/;
+our $TOKEN = qr/\A\{"token":"[^"\\]+",
+                "sessionExpirationTime":"$TIME",
+                "tokenExpirationTime":"$TIME"\}\z/x;
+
+my $LIB = Cwd::abs_path(File::Basename::dirname(__FILE__));
+my $START_TIMEOUT = 30;
+
+my ($service, $control, $dir, @secrets);
+my $owner = $$;
+my $json = JSON::PP->new->utf8->canonical->allow_nonref;
+my $number = 0;
+my (%log_start, @bodies);
+
+
+sub import {
+    my ($class, @args) = @_;
+
+    return if $service;
+
+    delete $ENV{$_} for grep { /^AWS_/ } keys %ENV;
+
+    $dir = File::Temp->newdir('ivschat-test.XXXXXX', TMPDIR => 1);
+    start_service(@args);
+    hook();
+}
+
+
+sub start_service {
+    my (@args) = @_;
+
+    @args = ('--rate', 'off', @args) unless grep { $_ eq '--rate' } @args;
+    @secrets = (SECRET);
+
+    for my $i (0 .. $#args) {
+        push @secrets, $args[$i + 1] if $args[$i] eq '--session-token';
+    }
+
+    $service = fork() // die "fork: $!";
+
+    if ($service == 0) {
+        open STDOUT, '>', "$dir/service.log";
+        open STDERR, '>&', \*STDOUT;
+        exec '/usr/bin/python3', "$LIB/ivschat_service.py",
+             '--dir', "$dir/service", '--parent', $owner, @args
+            or POSIX::_exit(1);
+    }
+
+    my $ports = wait_for_ports("$dir/service/ports.json");
+
+    $control = "http://127.0.0.1:$ports->{control_port}";
+
+    set_env(PORT => $ports->{port}, CONTROL_PORT => $ports->{control_port},
+            CA => $ports->{ca}, DIR => "$dir", KEY => KEY, SECRET => SECRET,
+            PARAMS => write_params($ports->{ca}), ROOM => $ROOM,
+            PARAMS_WITHOUT_TIMEOUTS => write_params($ports->{ca},
+                                                    '_without_timeouts'),
+            ROOMS => $ROOMS);
+
+    set_env(uc "PORT_$_" => $ports->{bad_tls}{$_})
+        for keys %{ $ports->{bad_tls} };
+
+    set_env(UPSTREAM => upstream(REGION),
+            CREDENTIALS => credentials());
+}
+
+
+sub wait_for_ports {
+    my ($path) = @_;
+
+    my $deadline = Time::HiRes::time() + $START_TIMEOUT;
+
+    until (-e $path) {
+        if (waitpid($service, 1) != 0 || Time::HiRes::time() > $deadline) {
+            undef $service;
+            die "the local IVS Chat service did not start\n",
+                slurp("$dir/service.log");
+        }
+
+        Time::HiRes::sleep(0.02);
+    }
+
+    return $json->decode(slurp($path));
+}
+
+
+sub set_env {
+    my (%values) = @_;
+    $ENV{"TEST_NGINX_IVSCHAT_$_"} = $values{$_} for keys %values;
+}
+
+
+# ivschat_params as shipped, but for the CA; a second copy leaves nginx's own
+# timeouts to the test.
+
+sub write_params {
+    my ($ca, $without) = @_;
+
+    my $path = "$dir/ivschat_params" . ($without // '');
+    my $text = slurp("$LIB/../../ngx_module/ivschat_params");
+
+    $text =~ s/^(proxy_ssl_trusted_certificate \s+) \S+;$/$1$ca;/mx
+        or die "no proxy_ssl_trusted_certificate in ivschat_params\n";
+
+    $text =~ s/^proxy_\w+_timeout .*\n//mg if $without;
+
+    open my $out, '>', $path or die "$path: $!";
+    print $out $text;
+    close $out or die "$path: $!";
+
+    return $path;
+}
+
+
+sub slurp {
+    my ($path) = @_;
+
+    open my $in, '<', $path or die "$path: $!";
+    local $/;
+    return scalar <$in>;
+}
+
+
+sub upstream {
+    my ($region, $port) = @_;
+
+    $port //= $ENV{TEST_NGINX_IVSCHAT_PORT};
+
+    return "upstream ivschat.$region.amazonaws.com {"
+           . " server 127.0.0.1:$port; keepalive 16; }\n";
+}
+
+
+sub credentials {
+    return 'ivschat_token_credentials static key=' . KEY . ' secret='
+           . SECRET . ";\n";
+}
+
+
+sub internal_location {
+    return <<'END';
+        location = /ivschat {
+            internal;
+            proxy_pass https://$ivschat_token_host/CreateChatToken;
+            include    $TEST_NGINX_IVSCHAT_PARAMS;
+        }
+END
+}
+
+
+# One more credential, which the service then knows; its parts are looked for
+# in the logs, unless they are so short that they are in any line.
+
+sub add_credential {
+    my (%parts) = @_;
+
+    ask_control('PUT', '/config', { credentials => [\%parts] });
+    push @secrets, grep { defined && length > 8 } @parts{qw(secret token)};
+}
+
+
+# A request to the control port; what it says, decoded.
+
+sub ask_control {
+    my ($method, $path, $value) = @_;
+
+    my $http = HTTP::Tiny->new(timeout => 10);
+    my $answer = $http->request($method, "$control$path",
+                     defined $value ? { content => $json->encode($value) }
+                                    : {});
+
+    die "$method $path: $answer->{status} $answer->{content}\n"
+        unless $answer->{success};
+
+    return length $answer->{content} ? $json->decode($answer->{content})
+                                     : undef;
+}
+
+
+sub requests {
+    return @{ ask_control('GET', '/requests') };
+}
+
+
+sub sent_json {
+    my ($request) = @_;
+    return $json->decode(MIME::Base64::decode_base64(
+                                                 $request->{body_base64}));
+}
+
+
+# Raw bytes to nginx, and all that comes back until it closes.
+
+sub exchange {
+    my (@pieces) = @_;
+
+    my $sock = IO::Socket::INET->new(
+        PeerAddr => '127.0.0.1', PeerPort => Test::Nginx::Util::server_port(),
+        Timeout => 10) or die "connect: $!";
+
+    for my $i (0 .. $#pieces) {
+        Time::HiRes::sleep(0.1) if $i;
+        print $sock $pieces[$i];
+        $sock->flush;
+    }
+
+    local $/;
+    return scalar(<$sock>) // '';
+}
+
+
+# Our hooks in Test::Nginx
+
+sub hook {
+    require Test::Nginx::Socket;
+
+    stay_below_ephemeral_ports();
+
+    Test::Nginx::Util::add_block_preprocessor(\&prepare);
+    Test::Nginx::Socket::add_response_body_check(\&check);
+}
+
+
+# Test::Nginx takes any port that is free when it looks.  nginx is started
+# again and again, and meanwhile the kernel may give the port to a connection.
+
+sub stay_below_ephemeral_ports {
+    my ($first) = slurp('/proc/sys/net/ipv4/ip_local_port_range') =~ /(\d+)/;
+    my $any = \&Test::Nginx::Util::gen_rand_port;
+    my $below = sub (;$$$) {
+        my (@args) = @_;
+
+        for (1 .. 100) {
+            my $port = $any->(@args) // return undef;
+            return $port if $port + 4 < $first;
+        }
+
+        return undef;
+    };
+
+    no warnings 'redefine';
+    *Test::Nginx::Util::gen_rand_port = $below;
+
+    if ($ENV{TEST_NGINX_RANDOMIZE}
+        && Test::Nginx::Util::server_port() + 4 >= $first)
+    {
+        my $port = $below->(1000) // die "no free port\n";
+
+        Test::Nginx::Util::server_port($port);
+        Test::Nginx::Util::server_port_for_client($port);
+    }
+}
+
+
+sub prepare {
+    my ($block) = @_;
+
+    $number++;
+
+    delete $ENV{$_} for grep { /^AWS_/ } keys %ENV;
+
+    for my $line (grep { /\S/ } split /\n/, $block->aws_env // '') {
+        my ($variable, $value) = split /=/, $line, 2;
+        $ENV{$variable} = $value;
+    }
+
+    prepare_config($block);
+    prepare_requests($block);
+    prepare_expectations($block);
+
+    $block->set_value('log_level', 'info') unless $block->log_level;
+
+    if (!defined $block->must_die && !defined $block->alerts) {
+        $block->set_value('no_shutdown_error_log', '[alert]');
+    }
+}
+
+
+sub prepare_config {
+    my ($block) = @_;
+
+    my $http = $block->http_config // '';
+    my $config = $block->config // '';
+
+    if (!defined $block->bare) {
+        $http = upstream(REGION) . $http
+            unless $http =~ /^\s*upstream \s+ ivschat\.us-west-2\.amazonaws/mx;
+        $http = credentials() . $http
+            unless "$http$config" =~ /ivschat_token_credentials/;
+        $config .= internal_location()
+            unless $config =~ m{location \s+ = \s+ /ivschat \s}x;
+    }
+
+    # the number has nginx started anew for each block
+
+    $block->set_value('http_config', $http);
+    $block->set_value('config', "$config\n# block $number\n");
+}
+
+
+sub prepare_requests {
+    my ($block) = @_;
+
+    my (@requests, @expected);
+
+    unless (defined $block->ask) {
+        my $list = $block->pipelined_requests // $block->request;
+        $block->set_value('answers', ref $list eq 'ARRAY' ? scalar @$list : 1);
+        return;
+    }
+
+    for my $line (grep { /\S/ } split /\n/, $block->ask) {
+        my ($request, $answer) = $line =~ /^\s*(.*\S)\s+=>\s+(.*\S)\s*$/
+            or die "ask: $line\n";
+        push @requests, $request;
+        push @expected, $answer;
+    }
+
+    $block->set_value('request', @requests > 1 ? \@requests : $requests[0]);
+    $block->set_value('answers', scalar @requests);
+    $block->set_value('expect', join "\n", @expected);
+}
+
+
+sub prepare_expectations {
+    my ($block) = @_;
+
+    return unless defined $block->expect;
+
+    my @expected = map { expectation($_) } expected($block);
+    my @retry = map { $_->{retry} ? 'Retry-After: [1-9]\d*\r\n' : '' }
+                    @expected;
+
+    $block->set_value('error_code', [ map { $_->{status} } @expected ]);
+    $block->set_value('response_headers',
+                      [ headers($block, \@expected) ]);
+    $block->set_value('raw_response_headers_like', \@retry)
+        if grep { length } @retry;
+}
+
+
+sub expected {
+    my ($block) = @_;
+    return grep { /\S/ } split /\n/, $block->expect // '';
+}
+
+
+sub expectation {
+    my ($line) = @_;
+
+    return { status => 200, token => 1, headers => <<'END' }
+Content-Type: application/json
+Cache-Control: no-store
+X-Content-Type-Options: nosniff
+END
+        if $line =~ /^\s*token\s*$/;
+
+    my ($status, $code, $retry) = $line =~ /^\s*(\d{3})(?:\s+(\w+)(\s+retry)?)?\s*$/
+        or die "expect: $line\n";
+
+    return { status => $status, headers => '' } unless defined $code;
+
+    return { status => $status, code => $code, retry => $retry,
+             headers => "Content-Type: application/problem+json\n"
+                        . "Cache-Control: no-store\n"
+                        . ($retry ? '' : "!Retry-After\n") };
+}
+
+
+sub headers {
+    my ($block, $expected) = @_;
+
+    my $more = $block->response_headers // '';
+
+    return map {
+        $expected->[$_]{headers} . (ref $more ? $more->[$_] // '' : $more)
+    } 0 .. $#$expected;
+}
+
+
+# Called for every answer.
+
+sub check {
+    my ($block, $body, $i, $repeat, $dry_run) = @_;
+
+    return if $dry_run;
+
+    my $name = $block->name;
+    my @expected = map { expectation($_) } expected($block);
+
+    @bodies = () if $i == 0;
+    push @bodies, $body;
+
+    check_body($name, $expected[$i], $body, $i) if $expected[$i];
+
+    return if $i < $block->answers - 1;
+
+    my @seen = requests();
+    ask_control('DELETE', '/requests');
+
+    check_arrived($block, @seen);
+    check_logs($block, $repeat);
+    check_access($block, $repeat);
+
+    $block->inspect->(\@seen, [@bodies], $name) if $block->inspect;
+}
+
+
+sub check_body {
+    my ($name, $expected, $body, $i) = @_;
+
+    if ($expected->{token}) {
+        Test::More::like($body, $TOKEN, "$name - a token (req $i)");
+
+        my $token = eval { $json->decode($body)->{token} } // '';
+        (my $path = $token) =~ s/([^A-Za-z0-9])/sprintf '%%%02X', ord $1/ge;
+        Test::More::ok(eval { ask_control('GET', "/tokens/$path") },
+                       "$name - the service knows it (req $i)");
+        return;
+    }
+
+    return unless $expected->{code};
+
+    my $problem = eval { $json->decode($body) } // {};
+    my @members = qw(code detail status title type);
+
+    push @members, 'retryAfter' if $expected->{retry};
+
+    Test::More::is_deeply([sort keys %$problem], [sort @members],
+                          "$name - the members of a problem (req $i)");
+    Test::More::is($problem->{code}, $expected->{code},
+                   "$name - its code (req $i)");
+    Test::More::is($problem->{status}, $expected->{status},
+                   "$name - its status (req $i)");
+    Test::More::is($problem->{type}, 'about:blank',
+                   "$name - its type (req $i)");
+    Test::More::like($problem->{retryAfter}, qr/\A[1-9]\d*\z/,
+                     "$name - its retryAfter (req $i)") if $expected->{retry};
+    Test::More::unlike($body, qr/arn:aws|@{[ACCOUNT]}/,
+                       "$name - nothing of AWS's in it (req $i)");
+}
+
+
+sub check_arrived {
+    my ($block, @seen) = @_;
+
+    return unless defined $block->arrived;
+
+    my $name = $block->name;
+    my $text = Test::Nginx::Util::expand_env_in_text($block->arrived, $name,
+                                                     {});
+
+    if ($text =~ /\A\s*nothing\s*\z/) {
+        Test::More::is(scalar(@seen), 0, "$name - nothing arrived");
+        return;
+    }
+
+    my @expected = map { $json->encode($json->decode(encoded($_))) }
+                       grep { /\S/ } split /\n/, $text;
+    my @got = map { ($_->{verdict}{status} // '') eq '200'
+                    ? $json->encode(sent_json($_))
+                    : "$_->{verdict}{status} $_->{verdict}{code}: "
+                      . ($_->{verdict}{message} // '') } @seen;
+
+    Test::More::is(join("\n", @got), join("\n", @expected),
+                   "$name - what arrived");
+}
+
+
+sub encoded {
+    my ($text) = @_;
+    utf8::encode($text) if utf8::is_utf8($text);
+    return $text;
+}
+
+
+# The lines of a log since this repetition of the block began.
+
+sub log_lines {
+    my ($file, $block, $repeat) = @_;
+
+    my $path = Test::Nginx::Util::server_root() . "/logs/$file";
+    my $text = -e $path ? slurp($path) : '';
+    my $start = $repeat ? $log_start{$file} // 0 : 0;
+
+    $log_start{$file} = length $text;
+
+    return split /\n/, substr $text, $start;
+}
+
+
+sub check_logs {
+    my ($block, $repeat) = @_;
+
+    my $name = $block->name;
+    my @lines = log_lines('error.log', $block, $repeat);
+    my $allowed = $block->alerts // 'nothing at all';
+
+    chomp $allowed;
+
+    my @alerts = grep { /\[(?:alert|crit|emerg)\]/ && !/\Q$allowed\E/ }
+                      @lines;
+
+    Test::More::is("@alerts", '', "$name - no alert in the error log");
+
+    unless ($block->log_level =~ /debug/) {
+        my @tokens = grep { defined && length > 8 }
+                     map { /"token":"([^"]+)"/ ? $1 : undef } @bodies;
+        my $found = grep { my $line = $_;
+                           grep { index($line, $_) >= 0 } @secrets, @tokens }
+                         @lines;
+
+        Test::More::is($found, 0, "$name - no secret in the error log");
+    }
+
+    for my $wanted (patterns($block->logged)) {
+        Test::More::ok((grep { $_ =~ $wanted } @lines),
+                       "$name - the error log has $wanted")
+            or Test::More::diag(join "\n", @lines);
+    }
+
+    for my $unwanted (patterns($block->not_logged)) {
+        my ($line) = grep { $_ =~ $unwanted } @lines;
+        Test::More::is($line, undef,
+                       "$name - the error log does not have $unwanted");
+    }
+}
+
+
+# What must or must not be in a log: "text" or "/regex/", one a line.
+
+sub patterns {
+    my ($text) = @_;
+
+    return map { m{^/(.*)/$} ? qr/$1/ : qr/\Q$_\E/ }
+           grep { length } split /\n/, $text // '';
+}
+
+
+sub check_access {
+    my ($block, $repeat) = @_;
+
+    return unless defined $block->access;
+
+    my $name = $block->name;
+    my @expected = patterns_exact(Test::Nginx::Util::expand_env_in_text(
+                                      $block->access, $name, {}));
+    my @lines;
+    my $deadline = Time::HiRes::time() + 3;
+    my $start = $repeat ? $log_start{'access.log'} // 0 : 0;
+
+    # nginx writes it when the answer has left
+
+    do {
+        Time::HiRes::sleep(0.02);
+        $log_start{'access.log'} = $start;
+        @lines = log_lines('access.log', $block, $repeat);
+    } until (@lines >= @expected || Time::HiRes::time() > $deadline);
+
+    Test::More::is(scalar(@lines), scalar(@expected),
+                   "$name - the number of lines in the access log");
+
+    for my $i (0 .. $#expected) {
+        Test::More::like($lines[$i] // '', $expected[$i],
+                         "$name - line $i of the access log");
+    }
+}
+
+
+sub patterns_exact {
+    my ($text) = @_;
+
+    return map { m{^/(.*)/$} ? qr/\A$1\z/ : qr/\A\Q$_\E\z/ }
+           grep { length } split /\n/, $text;
+}
+
+
+END {
+    if ($service && $$ == $owner) {
+        local $?;
+        kill 'TERM', $service;
+        waitpid $service, 0;
+    }
+}
+
+
+1;

@@ -1,0 +1,870 @@
+"""Helpers for Python tests: an nginx with the module, raw HTTP/1.1, HTTP/2.
+
+    with Service(args=['--rate', 'off']) as service, Nginx(service) as nginx:
+        with Client(nginx.port) as client:
+            client.send(request('/token', user='alice'))
+            answer = client.answer()
+        nginx.check(tap)
+
+The nginx is the one that TEST_NGINX_BINARY and TEST_NGINX_LOAD_MODULES name.
+It listens on 127.0.0.1 only, lives in a directory of its own, and is ended
+with all its processes when the block is left, however it is left.
+"""
+
+import base64
+import contextlib
+import ctypes
+import functools
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import traceback
+
+from ivschat_testlib import KEY, REGION, SECRET, Answer
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+MODULE = TOP / 'objs' / 'ngx_http_ivschat_token_module.so'
+PARAMS = TOP / 'ngx_module' / 'ivschat_params'
+ROOM_ID = 'g1H2I3j4k5L6'
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+PORTS = range(10240, 32768)            # below those that clients are given
+
+CONFIG = '''\
+@LOAD@
+@USER@
+daemon           @DAEMON@;
+master_process   @MASTER@;
+worker_processes @WORKERS@;
+pid              nginx.pid;
+lock_file        nginx.lock;
+error_log        error.log @LEVEL@;
+@MAIN@
+
+events {
+    worker_connections 1000;
+    @EVENTS@
+}
+
+http {
+    client_body_temp_path body;
+    proxy_temp_path       proxy;
+    fastcgi_temp_path     fastcgi;
+    uwsgi_temp_path       uwsgi;
+    scgi_temp_path        scgi;
+
+    log_format ivschat escape=json
+        '{"request":"$request","status":"$status",'
+        '"result":"$ivschat_token_result","user":"$ivschat_token_user",'
+        '"attempts":"$ivschat_token_attempts","time":"$ivschat_token_time",'
+        '"worker":$pid}';
+    access_log access.log ivschat;
+
+    map $arg_room   $room_id     { "" @ROOM@;   default $arg_room;   }
+    map $arg_region $room_region { "" @REGION@; default $arg_region; }
+
+    upstream ivschat.@REGION@.amazonaws.com {
+        server             127.0.0.1:@SERVICE@;
+        keepalive          @KEEPALIVE@;
+        keepalive_requests 1000000;
+    }
+
+    ivschat_token_credentials  static key=@KEY@ secret=@SECRET@;
+    ivschat_token_capabilities SEND_MESSAGE;
+    ivschat_token_user         $remote_user trusted;
+    ivschat_token_room
+        arn:aws:ivschat:$room_region:123456789012:room/$room_id;
+
+    @HTTP@
+
+    server {
+        listen             127.0.0.1:@PORT@;
+        listen             127.0.0.1:@H2PORT@ http2;
+        keepalive_requests 1000000;
+
+        location = /token {
+            ivschat_token /ivschat;
+            @LOCATION@
+        }
+
+        location = /ivschat {
+            internal;
+            proxy_pass https://$ivschat_token_host/CreateChatToken;
+            include    ivschat_params;
+        }
+
+        location = /after { return 200 after; }
+        location = /evil  { return 200 evil;  }
+
+        @SERVER@
+    }
+}
+'''
+
+BAD_LINE = re.compile(r'\[(alert|emerg|crit)\]|open socket #|exited on signal'
+                      r'|exited with (fatal )?code [1-9]|AddressSanitizer'
+                      r'|runtime error:')
+
+
+def binary():
+    """The nginx that is tested."""
+    return os.environ.get('TEST_NGINX_BINARY') or '/usr/sbin/nginx'
+
+
+@functools.lru_cache
+def version():
+    """What nginx -V says."""
+    return subprocess.run([binary(), '-V'], stderr=subprocess.PIPE,
+                          stdout=subprocess.DEVNULL, text=True,
+                          check=True).stderr
+
+
+def sanitized():
+    """Whether it was built with AddressSanitizer."""
+    return '-fsanitize=address' in version()
+
+
+def slow():
+    """By which factor everything takes longer."""
+    return 5 if sanitized() else 1
+
+
+def modules():
+    """The modules to load: none where ours is linked in."""
+    if '--add-module=' in version():
+        return []
+    return os.environ.get('TEST_NGINX_LOAD_MODULES', str(MODULE)).split()
+
+
+def prctl(option, value):
+    """prctl(2)."""
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+class TooLong(Exception):
+    """The test takes too long."""
+
+
+def bounded(seconds):
+    """End the test by an exception when it takes too long."""
+    def expired(_signal, _frame):
+        raise TooLong
+
+    signal.signal(signal.SIGALRM, expired)
+    signal.alarm(seconds * slow())
+
+
+def attempt(tap, part, *arguments):
+    """Run a part of a test; when it breaks off, that is one failure."""
+    try:
+        part(*arguments)
+    except TooLong:
+        raise
+    except Exception:
+        tap.ok(False, f'{part.__name__} runs to its end',
+               traceback.format_exc())
+
+
+def wait_for(condition, seconds=10):
+    """Wait until condition() is true; its last value."""
+    deadline = time.monotonic() + seconds * slow()
+
+    while True:
+        value = condition()
+        if value or time.monotonic() > deadline:
+            return value
+        time.sleep(0.01)
+
+
+def is_free(port):
+    """Whether nobody listens on a port."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(('127.0.0.1', port))
+        except OSError:
+            return False
+    return True
+
+
+def free_ports(count):
+    """Ports that nobody listens on."""
+    ports = []
+    while len(ports) < count:
+        port = random.choice(PORTS)
+        if port not in ports and is_free(port):
+            ports.append(port)
+    return ports
+
+
+# Processes
+
+
+def status(pid, name):
+    """A number from /proc/PID/status (kB, where it has a unit)."""
+    text = pathlib.Path(f'/proc/{pid}/status').read_text('utf-8')
+    return int(re.search(rf'^{name}:\s+(\d+)', text, re.M)[1])
+
+
+def rss(pid):
+    """Resident memory of a process, in kB."""
+    return status(pid, 'VmRSS')
+
+
+def fds(pid):
+    """The number of open files of a process."""
+    return len(os.listdir(f'/proc/{pid}/fd'))
+
+
+def title(pid):
+    """A process's command line; empty when it is gone or a zombie."""
+    try:
+        line = pathlib.Path(f'/proc/{pid}/cmdline').read_bytes()
+    except OSError:
+        return ''
+    return line.replace(b'\0', b' ').decode('utf-8', 'replace').strip()
+
+
+def alive(pid):
+    """Whether a process is there, and no zombie."""
+    return title(pid) != ''
+
+
+class Nginx:
+    """An nginx as a context manager.
+
+    main, events, http, server and location are lines for these blocks of the
+    configuration above; location is /token.  env is added to the environment.
+    """
+
+    def __init__(self, service=None, workers=1, daemon=False, master=True,
+                 keepalive=16, level='info', env=None, **blocks):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix='ivschat-nginx.'))
+        self.port = self.h2port = self.pid = None
+        self.exit_status = None
+        self._process = None
+        self._master, self._daemon = master, daemon
+        self._count = workers
+        self._env = {**os.environ, **(env or {})}
+        self._values = {
+            'LOAD': '\n'.join(f'load_module {name};' for name in modules()),
+            'USER': 'user root;' if os.geteuid() == 0 else '',
+            'DAEMON': 'on' if daemon else 'off',
+            'MASTER': 'on' if master else 'off', 'WORKERS': workers,
+            'LEVEL': level, 'ROOM': ROOM_ID, 'REGION': REGION, 'KEY': KEY,
+            'SECRET': SECRET, 'KEEPALIVE': keepalive,
+            'SERVICE': service.port if service else 1,
+        }
+        for name in ('main', 'events', 'http', 'server', 'location'):
+            self._values[name.upper()] = blocks.pop(name, '')
+        if blocks:
+            raise TypeError(f'unknown: {blocks}')
+
+        ca = service.ca if service else '/etc/ssl/certs/ca-certificates.crt'
+        text, count = re.subn(r'^(proxy_ssl_trusted_certificate\s+).*;$',
+                              rf'\g<1>{ca};', PARAMS.read_text('utf-8'),
+                              flags=re.M)
+        if count != 1:
+            raise RuntimeError('the CA of ivschat_params is not found')
+        (self.dir / 'ivschat_params').write_text(text, 'utf-8')
+
+    def __enter__(self):
+        # Orphans become our children, so that their end is seen.
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+        try:
+            for _ in range(5):
+                if self._start():
+                    return self
+            raise RuntimeError('no free port')
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_exception):
+        if self.running():
+            self.signal(signal.SIGTERM)
+            self.wait(10)
+        for pid in self.leftovers():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._reap()
+
+        if os.environ.get('IVSCHAT_KEEP'):
+            print(f'# {self.dir}', flush=True)
+        else:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    def file(self, name, text):
+        """Write a file beside the configuration; its path."""
+        path = self.dir / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def configure(self, **values):
+        """Write the configuration, some of its values changed."""
+        self._values.update((name.upper(), value)
+                            for name, value in values.items())
+        text = re.sub('@([A-Z0-9]+)@',
+                      lambda match: str(self._values[match[1]]), CONFIG)
+        # Blocks may have placeholders too.
+        text = re.sub('@([A-Z0-9]+)@',
+                      lambda match: str(self._values[match[1]]), text)
+        (self.dir / 'nginx.conf').write_text(text, 'utf-8')
+
+    def _start(self):
+        """Start; False when another process took the port."""
+        self.port, self.h2port = free_ports(2)
+        self.configure(port=self.port, h2port=self.h2port)
+        log = self.dir / 'error.log'
+        log.unlink(missing_ok=True)
+
+        with open(self.dir / 'stderr', 'ab') as stderr:
+            self._process = subprocess.Popen(
+                [binary(), '-p', f'{self.dir}/', '-c',
+                 str(self.dir / 'nginx.conf'), '-e', str(log)],
+                cwd=self.dir, env=self._env, stdin=subprocess.DEVNULL,
+                stdout=stderr, stderr=stderr,
+                preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM))
+
+        if self._daemon and self._process.wait(60) != 0:
+            return self._failed()
+
+        if wait_for(self._ready, 30) == 'ready':
+            return True
+        return self._failed()
+
+    def _ready(self):
+        """'ready', 'gone', or None."""
+        if not self._daemon and self._process.poll() is not None:
+            return 'gone'
+
+        try:
+            self.pid = int((self.dir / 'nginx.pid').read_text('ascii'))
+        except (OSError, ValueError):
+            return None
+
+        if len(self.workers()) < self._count:
+            return None
+
+        for port in (self.port, self.h2port):
+            try:
+                socket.create_connection(('127.0.0.1', port), 5).close()
+            except OSError:
+                return None
+        return 'ready'
+
+    def _failed(self):
+        text = self.error_log() + (self.dir / 'stderr').read_text('utf-8')
+        if 'Address already in use' in text:
+            return False
+        raise RuntimeError('nginx does not start: ' + text)
+
+    # processes
+
+    def running(self):
+        """Whether the master, or the only process, is there."""
+        return self.pid is not None and alive(self.pid)
+
+    def signal(self, number):
+        """Send a signal to the master."""
+        os.kill(self.pid, number)
+
+    def children(self):
+        """The master's children that are no zombies."""
+        path = pathlib.Path(f'/proc/{self.pid}/task/{self.pid}/children')
+        try:
+            pids = [int(word) for word in path.read_text('ascii').split()]
+        except OSError:
+            return []
+        return [pid for pid in pids if alive(pid)]
+
+    def workers(self):
+        """The workers that take new requests."""
+        if not self._master:
+            return [self.pid] if self.running() else []
+        return [pid for pid in self.children()
+                if title(pid) == 'nginx: worker process']
+
+    def worker(self):
+        """The only worker."""
+        pid, = self.workers()
+        return pid
+
+    def old_workers(self):
+        """The workers that only finish what they have."""
+        return [pid for pid in self.children()
+                if title(pid) == 'nginx: worker process is shutting down']
+
+    def leftovers(self):
+        """All processes that belong here."""
+        found = []
+        for name in os.listdir('/proc'):
+            if name.isdigit() and int(name) != os.getpid():
+                with contextlib.suppress(OSError):
+                    if (os.readlink(f'/proc/{name}/cwd') == str(self.dir)
+                            and alive(int(name))):
+                        found.append(int(name))
+        return found
+
+    def _reap(self):
+        """Collect what has ended; the master's status is kept."""
+        if self._process is not None and self._process.poll() is not None:
+            if not self._daemon and self.exit_status is None:
+                self.exit_status = self._process.returncode
+
+        if self._daemon and self.pid is not None:
+            with contextlib.suppress(ChildProcessError):
+                pid, value = os.waitpid(self.pid, os.WNOHANG)
+                if pid:
+                    self.exit_status = os.waitstatus_to_exitcode(value)
+
+    def wait(self, seconds=20):
+        """Wait until all processes have ended; whether they did."""
+        def gone():
+            if self.running() or self.leftovers():
+                return False
+            self._reap()
+            return self.exit_status is not None
+        return wait_for(gone, seconds)
+
+    def reload(self):
+        """SIGHUP; returns when the new workers are there: the old ones."""
+        old = self.workers()
+        self.signal(signal.SIGHUP)
+
+        if not wait_for(lambda: len(set(self.workers()) - set(old))
+                        == self._count, 20):
+            raise RuntimeError('no new workers: ' + self.error_log()[-2000:])
+        return old
+
+    def quit(self, seconds=20):
+        """SIGQUIT; whether all processes have ended in time."""
+        self.signal(signal.SIGQUIT)
+        return self.wait(seconds)
+
+    # logs
+
+    def error_log(self):
+        """The error log."""
+        try:
+            return (self.dir / 'error.log').read_text('utf-8', 'replace')
+        except OSError:
+            return ''
+
+    def access_log(self):
+        """The access log, one dictionary a line."""
+        text = (self.dir / 'access.log').read_bytes()
+        lines = [json.loads(line) for line in
+                 text.decode('utf-8', 'replace').split('\n')[:-1]]
+        return [{**line, 'status': int(line['status'])} for line in lines]
+
+    def logged(self, count, seconds=10):
+        """Wait until the access log has so many lines; these."""
+        wait_for(lambda: len(self.access_log()) >= count, seconds)
+        return self.access_log()
+
+    def lines_so_far(self):
+        """How many lines the access log has when nothing is added to it."""
+        count = -1
+        while count != len(self.access_log()):
+            count = len(self.access_log())
+            time.sleep(0.03)
+        return count
+
+    def bad_lines(self, allow=None):
+        """The lines of the log that must not be there."""
+        text = self.error_log()
+        with contextlib.suppress(OSError):
+            text += (self.dir / 'stderr').read_text('utf-8', 'replace')
+        if sanitized():
+            # Nginx leaves the TLS sessions of its upstreams to the end of
+            # the process; t/tools/sanitize.sh tells such leaks from ours.
+            text = text.replace('exited with code 1\n', 'exited\n')
+        return [line for line in text.splitlines() if BAD_LINE.search(line)
+                and not (allow and re.search(allow, line))]
+
+    def check(self, tap, name='nginx', allow=None):
+        """One test: it ends when told to, and nothing was wrong with it."""
+        ended = self.quit() if self.running() else self.wait()
+        bad = self.bad_lines(allow)
+        return tap.ok(
+            ended and self.exit_status == 0 and not bad,
+            name + ': ends, and no alert, no crash, no process or socket left',
+            f'ended: {ended}, status: {self.exit_status}, '
+            f'left: {self.leftovers()}', *bad[:20])
+
+
+# HTTP/1.1
+
+
+def basic(user, password='x'):
+    """An Authorization of the Basic kind."""
+    user = user if isinstance(user, bytes) else user.encode('utf-8')
+    return 'Basic ' + base64.b64encode(
+        user + b':' + password.encode()).decode()
+
+
+def request(target='/token', user='alice', body=b'', headers=(),
+            method='POST', length=None):
+    """A request's bytes; without a body when body is None.
+
+    length: a Content-Length for more than the body given here.
+    """
+    lines = [f'{method} {target} HTTP/1.1'.encode(), b'Host: localhost']
+
+    if user is not None:
+        lines.append(b'Authorization: ' + basic(user).encode())
+    if body is not None:
+        lines.append(b'Content-Length: %d' % (len(body) if length is None
+                                              else length))
+
+    for name, value in headers:
+        lines.append(name.encode() + b': ' + (
+            value if isinstance(value, bytes) else value.encode('utf-8')))
+
+    return b'\r\n'.join(lines) + b'\r\n\r\n' + (body or b'')
+
+
+def chunk(data, extension=b''):
+    """One chunk."""
+    return b'%x%s\r\n%s\r\n' % (len(data), extension, data)
+
+
+def chunks(body, size=8192, extension=b'', trailers=b''):
+    """A chunked body."""
+    return b''.join(chunk(body[i:i + size], extension)
+                    for i in range(0, len(body), size)) + (
+        b'0\r\n' + trailers + b'\r\n')
+
+
+def chunked(target='/token', body=b'', user='alice', headers=(), **options):
+    """A request with a chunked body."""
+    return request(target, user, None,
+                   [*headers, ('Transfer-Encoding', 'chunked')]
+                   ) + chunks(body, **options)
+
+
+class Client:
+    """A connection that shows all that the server sends."""
+
+    def __init__(self, port, timeout=15):
+        self.sock = socket.create_connection(('127.0.0.1', port),
+                                             timeout * slow())
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b''
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        self.close()
+
+    def close(self):
+        """Leave, politely."""
+        self.sock.close()
+
+    def abort(self):
+        """Leave with RST."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                             struct.pack('ii', 1, 0))
+        self.sock.close()
+
+    def half_close(self):
+        """Send nothing any more, but read."""
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def send(self, data):
+        """Send bytes."""
+        self.sock.sendall(data)
+
+    def _more(self):
+        data = self.sock.recv(65536)
+        if not data:
+            raise EOFError('the server has closed the connection')
+        self.buffer += data
+
+    def _line_end(self, mark):
+        while mark not in self.buffer:
+            self._more()
+        part, self.buffer = self.buffer.split(mark, 1)
+        return part
+
+    def _take(self, count):
+        while len(self.buffer) < count:
+            self._more()
+        data, self.buffer = self.buffer[:count], self.buffer[count:]
+        return data
+
+    def answer(self):
+        """The next answer, be it 100; EOFError when there is none."""
+        lines = self._line_end(b'\r\n\r\n').decode('latin-1').split('\r\n')
+        if not re.fullmatch(r'HTTP/1\.1 \d{3}( .*)?', lines[0]):
+            raise ValueError(f'no status line: {lines[0]!r}')
+
+        headers = [tuple(line.split(': ', 1)) for line in lines[1:]]
+        answer = Answer(int(lines[0][9:12]), headers, b'')
+
+        if answer.get('Transfer-Encoding') == 'chunked':
+            while True:
+                size = int(self._line_end(b'\r\n'), 16)
+                answer.body += self._take(size + 2)[:-2]
+                if size == 0:
+                    break
+        else:
+            answer.body = self._take(int(answer.get('Content-Length') or 0))
+
+        return answer
+
+    def ask(self, data):
+        """Send a request, and the answer."""
+        self.send(data)
+        return self.answer()
+
+    def closed(self, seconds=5):
+        """Whether the server closes, and sends nothing before."""
+        return self._rest(seconds) == 'closed'
+
+    def quiet(self, seconds=0.2):
+        """Whether the server sends nothing, and does not close."""
+        return self._rest(seconds, 1) == 'quiet'
+
+    def _rest(self, seconds, factor=None):
+        if self.buffer:
+            return 'data'
+        timeout = self.sock.gettimeout()
+        self.sock.settimeout(seconds * (factor or slow()))
+        try:
+            self.buffer = self.sock.recv(65536)
+            return 'data' if self.buffer else 'closed'
+        except socket.timeout:
+            return 'quiet'
+        except ConnectionError:
+            return 'closed'
+        finally:
+            self.sock.settimeout(timeout)
+
+
+def ask(port, data):
+    """One request on a connection of its own."""
+    with Client(port) as client:
+        return client.ask(data)
+
+
+def code(answer):
+    """(status, code) of a problem; code is None when it is no problem."""
+    if answer.get('Content-Type') != 'application/problem+json':
+        return answer.status, None
+    return answer.status, answer.json()['code']
+
+
+def is_token(answer):
+    """Whether it is a token, as the contract has it."""
+    return (answer is not None and answer.status == 200
+            and answer.get('Content-Type') == 'application/json'
+            and list(answer.json()) == ['token', 'sessionExpirationTime',
+                                        'tokenExpirationTime'])
+
+
+# HTTP/2
+
+
+class Http2:
+    """A connection with prior knowledge; by python3-h2."""
+
+    def __init__(self, port, timeout=15):
+        import h2.config
+        import h2.connection
+        self._timeout = timeout * slow()
+        self.sock = socket.create_connection(('127.0.0.1', port),
+                                             self._timeout)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.conn = h2.connection.H2Connection(h2.config.H2Configuration(
+            client_side=True, header_encoding='utf-8'))
+        self.conn.initiate_connection()
+        self.answers, self.ended, self.resets = {}, set(), {}
+        self.gone = False
+        self.flush()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        self.sock.close()
+
+    def flush(self):
+        """Send what is to be sent."""
+        data = self.conn.data_to_send()
+        if data:
+            self.sock.sendall(data)
+
+    def open(self, target='/token', user='alice', headers=(), end=True,
+             method='POST'):
+        """Start a stream with its head; its number."""
+        stream = self.conn.get_next_available_stream_id()
+        fields = [(':method', method), (':scheme', 'http'),
+                  (':authority', 'localhost'), (':path', target)]
+        if user is not None:
+            fields.append(('authorization', basic(user)))
+        self.conn.send_headers(stream, [*fields, *headers], end_stream=end)
+        self.flush()
+        return stream
+
+    def send(self, stream, data, end=False, size=16384):
+        """Send a body, as fast as the windows allow."""
+        pos = 0
+        while pos < len(data):
+            room = min(self.conn.local_flow_control_window(stream), size,
+                       len(data) - pos)
+            if room <= 0:
+                if stream in self.ended or not self.pump():
+                    return
+                continue
+            self.conn.send_data(stream, data[pos:pos + room])
+            pos += room
+            self.flush()
+        if end and stream not in self.ended:
+            self.conn.end_stream(stream)
+            self.flush()
+
+    def ask(self, target='/token', user='alice', body=None, headers=()):
+        """A request, and its answer."""
+        stream = self.open(target, user, headers, end=body is None)
+        if body is not None:
+            self.send(stream, body, end=True)
+        return self.wait(stream)[0]
+
+    def reset(self, stream):
+        """RST_STREAM."""
+        self.conn.reset_stream(stream, 8)
+        self.flush()
+
+    def pump(self, timeout=None):
+        """Read once; False at the end of the connection or of the time."""
+        self.sock.settimeout(self._timeout if timeout is None else timeout)
+        try:
+            data = self.sock.recv(65536)
+        except socket.timeout:
+            return False
+        except ConnectionError:
+            data = b''
+        if not data:
+            self.gone = True
+            return False
+        for event in self.conn.receive_data(data):
+            self._handle(event)
+        self.flush()
+        return True
+
+    def _handle(self, event):
+        kind = type(event).__name__
+        stream = getattr(event, 'stream_id', None)
+        if kind == 'ResponseReceived':
+            fields = [(str(name), value) for name, value in event.headers]
+            self.answers[stream] = Answer(int(dict(fields)[':status']),
+                                          fields, b'')
+        elif kind == 'DataReceived':
+            self.answers[stream].body += event.data
+            if event.flow_controlled_length:
+                self.conn.acknowledge_received_data(
+                    event.flow_controlled_length, stream)
+        elif kind in ('StreamEnded', 'StreamReset'):
+            self.ended.add(stream)
+            if kind == 'StreamReset':
+                self.resets[stream] = event.error_code
+        elif kind == 'ConnectionTerminated':
+            self.gone = True
+
+    def wait(self, *streams):
+        """The answers of streams, None for one without."""
+        while not set(streams) <= self.ended and not self.gone:
+            if not self.pump():
+                break
+        return [self.answers.get(stream) for stream in streams]
+
+
+# Load
+
+
+def in_parallel(count, function):
+    """Call function(number) in so many threads; the results."""
+    results = [None] * count
+
+    def run(number):
+        try:
+            results[number] = function(number)
+        except Exception as error:      # shown by the test that compares
+            results[number] = error
+
+    threads = [threading.Thread(target=run, args=(number,), daemon=True)
+               for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+class BlackHole:
+    """A port of 127.0.0.1 that answers no SYN: its backlog is full."""
+
+    def __init__(self):
+        self._server = socket.socket()
+        self._server.bind(('127.0.0.1', 0))
+        self._server.listen(0)
+        self.port = self._server.getsockname()[1]
+        self._fillers = []
+
+        for _ in range(4):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(('127.0.0.1', self.port))
+            self._fillers.append(filler)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        for sock in [*self._fillers, self._server]:
+            sock.close()
+
+
+class Mute:
+    """A port where connections are accepted and nothing is ever said."""
+
+    def __init__(self):
+        self._server = socket.create_server(('127.0.0.1', 0), backlog=1000)
+        self._server.setblocking(False)
+        self.port = self._server.getsockname()[1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        self._server.close()
+
+    def left(self, seconds=2):
+        """Whether the one who connected has left again."""
+        sock, _ = self._server.accept()
+        sock.settimeout(seconds * slow())
+        try:
+            while sock.recv(65536):
+                pass
+            return True
+        except ConnectionError:
+            return True
+        except socket.timeout:
+            return False
+        finally:
+            sock.close()
