@@ -11,6 +11,12 @@ from .reply import Reply
 RESET_ON_CLOSE = struct.pack('ii', 1, 0)
 MAX_WAITING = 1024 * 1024
 
+# A refused client may still be sending.  To close at once would reset the
+# connection, and the refusal could be lost: what comes is thrown away until
+# it has been quiet for so long, but not for ever.
+LINGER = 0.1
+MAX_LINGER = 5
+
 # asyncio keeps a buffer of 256 KB per TLS connection; a few TLS records are
 # enough, and thousands of connections then fit into memory.
 asyncio.sslproto.SSLProtocol.max_size = 64 * 1024
@@ -28,6 +34,8 @@ class Connection(asyncio.Protocol):
         self.record = None
         self.task = None
         self.doomed = False
+        self.linger = None
+        self.linger_end = 0
         self.drained = asyncio.Event()
         self.drained.set()
 
@@ -46,6 +54,10 @@ class Connection(asyncio.Protocol):
             self._garbage(data, HttpError(400, 'the connection was doomed'),
                           'stale')
             self._reset()
+            return
+
+        if self.linger is not None:
+            self._linger()
             return
 
         self.reader.feed(data)
@@ -75,6 +87,9 @@ class Connection(asyncio.Protocol):
 
         if self.task is not None:
             self.task.cancel()
+
+        if self.linger is not None:
+            self.linger.cancel()
 
         self.drained.set()
         self.service.journal.disconnect(self.info)
@@ -170,7 +185,18 @@ class Connection(asyncio.Protocol):
         self.transport.write(render_head(error.status, [
             ('Content-Type', 'text/html'), ('Content-Length', len(body)),
             ('Connection', 'close')]) + body)
-        self.transport.close()
+        self.linger_end = asyncio.get_running_loop().time() + MAX_LINGER
+        self._linger()
+
+    def _linger(self):
+        """Close when the client has nothing more to say."""
+        loop = asyncio.get_running_loop()
+
+        if self.linger is not None:
+            self.linger.cancel()
+
+        self.linger = loop.call_at(min(loop.time() + LINGER, self.linger_end),
+                                   self.transport.close)
 
 
 async def listen(service, context, listener='main', port=0):
