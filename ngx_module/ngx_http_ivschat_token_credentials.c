@@ -1,42 +1,116 @@
 
 /*
- * ivschat_token_credentials: its sources, one slot for each distinct line.
+ * ivschat_token_credentials: its parameters, one slot for each distinct line,
+ * and the shared zone for those that are fetched.
  */
 
 
 #include "ngx_http_ivschat_token_credentials.h"
+#include "ngx_http_ivschat_token_refresh.h"
+#include "ngx_http_ivschat_token_sources.h"
+#include "ngx_ivschat_sts.h"
 
 
-#define NGX_HTTP_IVSCHAT_TOKEN_KEY_MAX       128
-#define NGX_HTTP_IVSCHAT_TOKEN_SECRET_MAX    256
-#define NGX_HTTP_IVSCHAT_TOKEN_SESSION_MAX   8192
+typedef struct {
+    ngx_str_t    name;                 /* with "=" */
+    size_t       offset;               /* in ngx_http_ivschat_token_line_t */
+    ngx_uint_t   sources;              /* bits of those that take it */
+} ngx_http_ivschat_token_parameter_t;
 
 
-struct ngx_http_ivschat_token_slot_s {
-    ngx_str_t                              name;     /* of its source */
-    ngx_http_ivschat_token_credentials_t   creds;
-    unsigned                               usable:1;
-};
+#define NGX_HTTP_IVSCHAT_TOKEN_OF_STATIC         0x01
+#define NGX_HTTP_IVSCHAT_TOKEN_OF_PROFILE        0x02
+#define NGX_HTTP_IVSCHAT_TOKEN_OF_WEB_IDENTITY   0x04
+#define NGX_HTTP_IVSCHAT_TOKEN_OF_ASSUME_ROLE    0x08
+#define NGX_HTTP_IVSCHAT_TOKEN_OF_NONE           0x10
 
 
 static char *ngx_http_ivschat_token_unknown_source(ngx_conf_t *cf,
     ngx_str_t *value, const char *reason);
-static char *ngx_http_ivschat_token_static(ngx_conf_t *cf,
-    ngx_http_ivschat_token_slot_t *slot);
-static char *ngx_http_ivschat_token_secret_error(ngx_conf_t *cf,
-    const char *parameter, const char *reason);
-static void ngx_http_ivschat_token_env(ngx_conf_t *cf,
-    ngx_http_ivschat_token_slot_t *slot);
-static ngx_int_t ngx_http_ivschat_token_getenv(ngx_conf_t *cf,
-    const char *name, ngx_str_t *value);
-static const char *ngx_http_ivschat_token_check_creds(
-    ngx_http_ivschat_token_credentials_t *creds, const char **parameter);
-static ngx_uint_t ngx_http_ivschat_token_visible(ngx_str_t *value);
+static ngx_uint_t ngx_http_ivschat_token_source_bit(ngx_str_t *source);
+static char *ngx_http_ivschat_token_parameter(ngx_conf_t *cf,
+    ngx_http_ivschat_token_line_t *line, ngx_uint_t source, ngx_str_t *value);
+static char *ngx_http_ivschat_token_parameter_error(ngx_conf_t *cf,
+    ngx_str_t *name, const char *reason);
+static char *ngx_http_ivschat_token_check_line(ngx_conf_t *cf,
+    ngx_http_ivschat_token_line_t *line);
+static char *ngx_http_ivschat_token_check_static(ngx_conf_t *cf,
+    ngx_http_ivschat_token_line_t *line);
+static char *ngx_http_ivschat_token_check_role(ngx_conf_t *cf,
+    ngx_http_ivschat_token_line_t *line);
+static char *ngx_http_ivschat_token_check_base(ngx_conf_t *cf,
+    ngx_http_ivschat_token_line_t *line);
 static ngx_http_ivschat_token_slot_t *ngx_http_ivschat_token_add_slot(
-    ngx_conf_t *cf, ngx_http_ivschat_token_slot_t *slot);
-static ngx_uint_t ngx_http_ivschat_token_same(ngx_str_t *a, ngx_str_t *b);
-static ngx_int_t ngx_http_ivschat_token_keep_variable(ngx_conf_t *cf,
-    ngx_array_t *env, char *entry);
+    ngx_conf_t *cf, ngx_http_ivschat_token_line_t *line);
+static void ngx_http_ivschat_token_wipe_slot(void *data);
+static void ngx_http_ivschat_token_wipe_line(
+    ngx_http_ivschat_token_line_t *line);
+static ngx_uint_t ngx_http_ivschat_token_same_line(
+    ngx_http_ivschat_token_line_t *a, ngx_http_ivschat_token_line_t *b);
+static ngx_int_t ngx_http_ivschat_token_resolve_slot(ngx_conf_t *cf,
+    ngx_http_ivschat_token_slot_t *slot);
+static ngx_int_t ngx_http_ivschat_token_fingerprint(ngx_conf_t *cf,
+    ngx_http_ivschat_token_slot_t *slot);
+static u_char *ngx_http_ivschat_token_print_role(u_char *p, u_char *last,
+    ngx_ivschat_role_t *role);
+static u_char *ngx_http_ivschat_token_print(u_char *p, u_char *last,
+    const char *text);
+static ngx_int_t ngx_http_ivschat_token_add_zone(ngx_conf_t *cf,
+    ngx_http_ivschat_token_main_conf_t *mcf, ngx_uint_t n);
+static ngx_int_t ngx_http_ivschat_token_init_zone(ngx_shm_zone_t *zone,
+    void *data);
+static void ngx_http_ivschat_token_warn_endpoints(ngx_conf_t *cf);
+
+
+#define ngx_http_ivschat_token_line_offset(field)                             \
+    offsetof(ngx_http_ivschat_token_line_t, field)
+
+
+static ngx_http_ivschat_token_parameter_t
+                                      ngx_http_ivschat_token_parameters[] = {
+
+    { ngx_string("key="), ngx_http_ivschat_token_line_offset(key),
+      NGX_HTTP_IVSCHAT_TOKEN_OF_STATIC },
+
+    { ngx_string("secret="), ngx_http_ivschat_token_line_offset(secret),
+      NGX_HTTP_IVSCHAT_TOKEN_OF_STATIC },
+
+    { ngx_string("token="), ngx_http_ivschat_token_line_offset(token),
+      NGX_HTTP_IVSCHAT_TOKEN_OF_STATIC },
+
+    { ngx_string("name="), ngx_http_ivschat_token_line_offset(name),
+      NGX_HTTP_IVSCHAT_TOKEN_OF_PROFILE },
+
+    { ngx_string("file="), ngx_http_ivschat_token_line_offset(file),
+      NGX_HTTP_IVSCHAT_TOKEN_OF_PROFILE },
+
+    { ngx_string("role="), ngx_http_ivschat_token_line_offset(role),
+      NGX_HTTP_IVSCHAT_TOKEN_OF_ASSUME_ROLE },
+
+    { ngx_string("source="), ngx_http_ivschat_token_line_offset(base),
+      NGX_HTTP_IVSCHAT_TOKEN_OF_ASSUME_ROLE },
+
+    { ngx_string("region="), ngx_http_ivschat_token_line_offset(region),
+      NGX_HTTP_IVSCHAT_TOKEN_OF_ASSUME_ROLE
+      |NGX_HTTP_IVSCHAT_TOKEN_OF_WEB_IDENTITY },
+
+    { ngx_string("external_id="),
+      ngx_http_ivschat_token_line_offset(external_id),
+      NGX_HTTP_IVSCHAT_TOKEN_OF_ASSUME_ROLE },
+
+    { ngx_string("session_name="),
+      ngx_http_ivschat_token_line_offset(session_name),
+      NGX_HTTP_IVSCHAT_TOKEN_OF_ASSUME_ROLE },
+
+    { ngx_string("duration="), ngx_http_ivschat_token_line_offset(duration),
+      NGX_HTTP_IVSCHAT_TOKEN_OF_ASSUME_ROLE },
+
+    { ngx_null_string, 0, 0 }
+};
+
+
+static ngx_str_t  ngx_http_ivschat_token_zone_name =
+                                              ngx_string("ivschat_token");
 
 
 char *
@@ -45,9 +119,9 @@ ngx_http_ivschat_token_credentials(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_ivschat_token_loc_conf_t *ilcf = conf;
 
-    size_t                          n;
     ngx_str_t                      *value;
-    ngx_http_ivschat_token_slot_t   slot;
+    ngx_uint_t                      i, source;
+    ngx_http_ivschat_token_line_t   line;
 
     if (ilcf->credentials != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
@@ -55,83 +129,40 @@ ngx_http_ivschat_token_credentials(ngx_conf_t *cf, ngx_command_t *cmd,
 
     value = cf->args->elts;
 
-    ngx_memzero(&slot, sizeof(ngx_http_ivschat_token_slot_t));
+    ngx_memzero(&line, sizeof(ngx_http_ivschat_token_line_t));
 
-    slot.name = value[1];
+    line.source = value[1];
+    line.conf_file = cf->conf_file->file.name;
+    line.line = cf->conf_file->line;
 
-    if (ngx_strcmp(value[1].data, "static") == 0) {
+    source = ngx_http_ivschat_token_source_bit(&value[1]);
 
-        if (ngx_http_ivschat_token_static(cf, &slot) != NGX_CONF_OK) {
-            return NGX_CONF_ERROR;
-        }
-
-    } else if (ngx_strcmp(value[1].data, "env") == 0
-               || ngx_strcmp(value[1].data, "auto") == 0)
-    {
-        if (cf->args->nelts > 2) {
-            n = strcspn((char *) value[2].data, "=");
-
-            if (n == value[2].len) {
-                n = 0;                 /* it may be a secret */
-            }
-
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%*s=\" in "
-                               "\"ivschat_token_credentials %V\" directive: "
-                               "this source has no such parameter",
-                               n, value[2].data, &value[1]);
-            return NGX_CONF_ERROR;
-        }
-
-        ngx_http_ivschat_token_env(cf, &slot);
-
-    } else {
+    if (source == 0) {
         return ngx_http_ivschat_token_unknown_source(cf, &value[1],
-                        "the sources are \"auto\", \"env\" and \"static\"");
+                    "the sources are \"auto\", \"env\", \"static\", "
+                    "\"profile\", \"container\", \"web_identity\", \"imds\" "
+                    "and \"assume_role\"; credential_process and SSO are no "
+                    "sources, since they would block, or need a browser");
     }
 
-    ilcf->credentials = ngx_http_ivschat_token_add_slot(cf, &slot);
+    for (i = 2; i < cf->args->nelts; i++) {
+        if (ngx_http_ivschat_token_parameter(cf, &line, source, &value[i])
+            != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (ngx_http_ivschat_token_check_line(cf, &line) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    ilcf->credentials = ngx_http_ivschat_token_add_slot(cf, &line);
     if (ilcf->credentials == NULL) {
         return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
-}
-
-
-ngx_http_ivschat_token_slot_t *
-ngx_http_ivschat_token_credentials_default(ngx_conf_t *cf)
-{
-    ngx_http_ivschat_token_slot_t  slot;
-
-    ngx_memzero(&slot, sizeof(ngx_http_ivschat_token_slot_t));
-
-    ngx_str_set(&slot.name, "auto");
-
-    ngx_http_ivschat_token_env(cf, &slot);
-
-    return ngx_http_ivschat_token_add_slot(cf, &slot);
-}
-
-
-ngx_int_t
-ngx_http_ivschat_token_credentials_get(ngx_http_ivschat_token_slot_t *slot,
-    ngx_http_ivschat_token_credentials_t *creds)
-{
-    if (!slot->usable) {
-        return NGX_DECLINED;
-    }
-
-    *creds = slot->creds;
-
-    return NGX_OK;
-}
-
-
-ngx_str_t *
-ngx_http_ivschat_token_credentials_name(ngx_http_ivschat_token_slot_t *slot)
-{
-    return &slot->name;
 }
 
 
@@ -161,248 +192,256 @@ ngx_http_ivschat_token_unknown_source(ngx_conf_t *cf, ngx_str_t *value,
 }
 
 
-/* static key=… secret=… [token=…] */
+static ngx_uint_t
+ngx_http_ivschat_token_source_bit(ngx_str_t *source)
+{
+    ngx_uint_t  i;
+
+    static const struct {
+        const char   *name;
+        ngx_uint_t    bit;
+    } sources[] = {
+        { "auto", NGX_HTTP_IVSCHAT_TOKEN_OF_NONE },
+        { "env", NGX_HTTP_IVSCHAT_TOKEN_OF_NONE },
+        { "static", NGX_HTTP_IVSCHAT_TOKEN_OF_STATIC },
+        { "profile", NGX_HTTP_IVSCHAT_TOKEN_OF_PROFILE },
+        { "container", NGX_HTTP_IVSCHAT_TOKEN_OF_NONE },
+        { "web_identity", NGX_HTTP_IVSCHAT_TOKEN_OF_WEB_IDENTITY },
+        { "imds", NGX_HTTP_IVSCHAT_TOKEN_OF_NONE },
+        { "assume_role", NGX_HTTP_IVSCHAT_TOKEN_OF_ASSUME_ROLE },
+        { NULL, 0 }
+    };
+
+    for (i = 0; sources[i].name; i++) {
+        if (ngx_strcmp(source->data, sources[i].name) == 0) {
+            break;
+        }
+    }
+
+    return sources[i].bit;
+}
+
 
 static char *
-ngx_http_ivschat_token_static(ngx_conf_t *cf,
-    ngx_http_ivschat_token_slot_t *slot)
+ngx_http_ivschat_token_parameter(ngx_conf_t *cf,
+    ngx_http_ivschat_token_line_t *line, ngx_uint_t source, ngx_str_t *value)
 {
-    size_t       len;
-    ngx_str_t   *value, *target;
-    ngx_uint_t   i, k;
-    const char  *reason, *parameter;
+    ngx_str_t                            *target, name;
+    ngx_http_ivschat_token_parameter_t   *p;
 
-    static const char *const  names[] = { "key=", "secret=", "token=" };
+    for (p = ngx_http_ivschat_token_parameters; p->name.len; p++) {
+        if (ngx_strncmp(value->data, p->name.data, p->name.len) == 0) {
+            break;
+        }
+    }
+
+    if (p->name.len == 0 || !(p->sources & source)) {
+
+        /* what is unknown, or misspelt, may be a secret: only its name */
+
+        name.data = value->data;
+        name.len = strcspn((char *) value->data, "=");
+
+        if (name.len == value->len) {
+            ngx_str_set(&name, "…");
+        }
+
+        return ngx_http_ivschat_token_parameter_error(cf, &name,
+                                    "this source has no such parameter");
+    }
+
+    name.data = p->name.data;
+    name.len = p->name.len - 1;
+
+    target = (ngx_str_t *) ((char *) line + p->offset);
+
+    if (target->data) {
+        return ngx_http_ivschat_token_parameter_error(cf, &name,
+                                                      "it is there twice");
+    }
+
+    target->data = value->data + p->name.len;
+    target->len = value->len - p->name.len;
+
+    if (target->len == 0) {
+        return ngx_http_ivschat_token_parameter_error(cf, &name,
+                                                      "it is empty");
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* Names the parameter, never its value, which may be secret. */
+
+static char *
+ngx_http_ivschat_token_parameter_error(ngx_conf_t *cf, ngx_str_t *name,
+    const char *reason)
+{
+    ngx_str_t  *value;
 
     value = cf->args->elts;
 
-    for (i = 2; i < cf->args->nelts; i++) {
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V=\" in "
+                       "\"ivschat_token_credentials %V\" directive: %s",
+                       name, &value[1], reason);
 
-        for (k = 0; k < 3; k++) {
-            len = ngx_strlen(names[k]);
+    return NGX_CONF_ERROR;
+}
 
-            if (ngx_strncmp(value[i].data, names[k], len) == 0) {
-                break;
-            }
-        }
 
-        if (k == 3) {
-
-            /* it may well be a secret, so it is not shown */
-
-            return ngx_http_ivschat_token_secret_error(cf, "…",
-                       "the parameters are \"key=\", \"secret=\" and "
-                       "\"token=\"");
-        }
-
-        target = (k == 0) ? &slot->creds.access_key
-                 : (k == 1) ? &slot->creds.secret_key
-                            : &slot->creds.session_token;
-
-        if (target->data) {
-            return ngx_http_ivschat_token_secret_error(cf, names[k],
-                                                       "it is there twice");
-        }
-
-        target->data = value[i].data + len;
-        target->len = value[i].len - len;
-
-        if (target->len == 0) {
-            return ngx_http_ivschat_token_secret_error(cf, names[k],
-                                                       "it is empty");
-        }
+static char *
+ngx_http_ivschat_token_check_line(ngx_conf_t *cf,
+    ngx_http_ivschat_token_line_t *line)
+{
+    if (line->region.len
+        && !ngx_ivschat_region_valid(
+                                ngx_http_ivschat_token_str(&line->region)))
+    {
+        return ngx_http_ivschat_token_invalid(cf, &line->region,
+                               "it is no region's name like \"us-west-2\"");
     }
 
-    reason = ngx_http_ivschat_token_check_creds(&slot->creds, &parameter);
+    if (line->file.len
+        && ngx_conf_full_name(cf->cycle, &line->file, 1) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    switch (ngx_http_ivschat_token_source_bit(&line->source)) {
+
+    case NGX_HTTP_IVSCHAT_TOKEN_OF_STATIC:
+        return ngx_http_ivschat_token_check_static(cf, line);
+
+    case NGX_HTTP_IVSCHAT_TOKEN_OF_ASSUME_ROLE:
+        return ngx_http_ivschat_token_check_role(cf, line);
+
+    default:
+        return NGX_CONF_OK;
+    }
+}
+
+
+static char *
+ngx_http_ivschat_token_check_static(ngx_conf_t *cf,
+    ngx_http_ivschat_token_line_t *line)
+{
+    const char                       *reason;
+    struct stat                       st;
+    ngx_ivschat_credentials_field_e   field;
+
+    static ngx_str_t  names[] = {
+        ngx_string("key"), ngx_string("secret"), ngx_string("token")
+    };
+
+    if (line->key.len == 0 || line->secret.len == 0) {
+        return ngx_http_ivschat_token_parameter_error(cf,
+                                   &names[line->key.len == 0 ? 0 : 1],
+                                   "it is missing");
+    }
+
+    reason = ngx_ivschat_credentials_check(
+                                    ngx_http_ivschat_token_str(&line->key),
+                                    ngx_http_ivschat_token_str(&line->secret),
+                                    ngx_http_ivschat_token_str(&line->token),
+                                    &field);
+
     if (reason) {
-        return ngx_http_ivschat_token_secret_error(cf, parameter, reason);
+        return ngx_http_ivschat_token_parameter_error(cf, &names[field],
+                                                      reason);
     }
 
-    slot->usable = 1;
+    if (fstat(cf->conf_file->file.fd, &st) == 0 && (st.st_mode & S_IROTH)) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"%V\" holds secrets and can be read by "
+                           "everyone: chmod 600 it, or move this line into a "
+                           "file of its own that is included",
+                           &cf->conf_file->file.name);
+    }
 
     return NGX_CONF_OK;
 }
 
 
 static char *
-ngx_http_ivschat_token_secret_error(ngx_conf_t *cf, const char *parameter,
-    const char *reason)
+ngx_http_ivschat_token_check_role(ngx_conf_t *cf,
+    ngx_http_ivschat_token_line_t *line)
 {
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid parameter \"%s\" in "
-                       "\"ivschat_token_credentials static\" directive: %s",
-                       parameter, reason);
+    ngx_int_t    duration;
+    ngx_str_t   *value;
+    const char  *reason;
 
-    return NGX_CONF_ERROR;
-}
+    static ngx_str_t  role = ngx_string("role");
 
-
-static void
-ngx_http_ivschat_token_env(ngx_conf_t *cf,
-    ngx_http_ivschat_token_slot_t *slot)
-{
-    const char  *reason, *parameter, *name;
-
-    if (ngx_http_ivschat_token_getenv(cf, "AWS_ACCESS_KEY_ID",
-                                      &slot->creds.access_key)
-        != NGX_OK
-        || ngx_http_ivschat_token_getenv(cf, "AWS_SECRET_ACCESS_KEY",
-                                         &slot->creds.secret_key)
-           != NGX_OK)
-    {
-        /* a shell has not the environment that the service has */
-
-        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are "
-                           "not both set in the environment, so "
-                           "\"ivschat_token_credentials %V\" has no "
-                           "credentials", &slot->name);
-        return;
+    if (line->role.len == 0) {
+        return ngx_http_ivschat_token_parameter_error(cf, &role,
+                                                      "it is missing");
     }
 
-    (void) ngx_http_ivschat_token_getenv(cf, "AWS_SESSION_TOKEN",
-                                         &slot->creds.session_token);
+    value = &line->role;
+    reason = ngx_ivschat_sts_check_role(ngx_http_ivschat_token_str(value));
 
-    reason = ngx_http_ivschat_token_check_creds(&slot->creds, &parameter);
+    if (reason == NULL && line->session_name.len) {
+        value = &line->session_name;
+        reason = ngx_ivschat_sts_check_session_name(
+                                          ngx_http_ivschat_token_str(value));
+    }
+
+    if (reason == NULL && line->external_id.len) {
+        value = &line->external_id;
+        reason = ngx_ivschat_sts_check_external_id(
+                                          ngx_http_ivschat_token_str(value));
+    }
+
+    if (reason == NULL && line->duration.len) {
+        value = &line->duration;
+        duration = ngx_parse_time(value, 1);
+        reason = (duration == NGX_ERROR)
+                 ? "it is no time like \"1h\""
+                 : ngx_ivschat_sts_check_duration((unsigned) duration);
+    }
 
     if (reason) {
-        name = (*parameter == 'k') ? "AWS_ACCESS_KEY_ID"
-               : (*parameter == 's') ? "AWS_SECRET_ACCESS_KEY"
-                                     : "AWS_SESSION_TOKEN";
-
-        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "%s of the environment is unusable: %s",
-                           name, reason);
-        return;
+        return ngx_http_ivschat_token_invalid(cf, value, reason);
     }
 
-    slot->usable = 1;
+    return ngx_http_ivschat_token_check_base(cf, line);
 }
 
 
-/* An "env" line with a value goes before the environment of the master. */
-
-static ngx_int_t
-ngx_http_ivschat_token_getenv(ngx_conf_t *cf, const char *name,
-    ngx_str_t *value)
+static char *
+ngx_http_ivschat_token_check_base(ngx_conf_t *cf,
+    ngx_http_ivschat_token_line_t *line)
 {
-    char             *p;
-    size_t            len;
-    ngx_str_t        *var;
-    ngx_uint_t        i;
-    ngx_core_conf_t  *ccf;
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
-                                           ngx_core_module);
-    len = ngx_strlen(name);
-    var = ccf->env.elts;
-    p = NULL;
-
-    for (i = 0; i < ccf->env.nelts; i++) {
-        if (ngx_strncmp(var[i].data, name, len) == 0
-            && var[i].data[len] == '=')
-        {
-            p = (char *) var[i].data + len + 1;
-        }
+    if (line->base.len == 0) {
+        return NGX_CONF_OK;
     }
 
-    if (p == NULL) {
-        p = getenv(name);
+    switch (ngx_http_ivschat_token_source_bit(&line->base)) {
+
+    case 0:
+    case NGX_HTTP_IVSCHAT_TOKEN_OF_STATIC:
+    case NGX_HTTP_IVSCHAT_TOKEN_OF_ASSUME_ROLE:
+        return ngx_http_ivschat_token_invalid(cf, &line->base,
+                    "\"source=\" is one of \"auto\", \"env\", \"profile\", "
+                    "\"container\", \"web_identity\" and \"imds\"");
+
+    default:
+        return NGX_CONF_OK;
     }
-
-    if (p == NULL || *p == '\0') {
-        return NGX_DECLINED;
-    }
-
-    value->len = ngx_strlen(p);
-
-    value->data = ngx_pnalloc(cf->pool, value->len);
-    if (value->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(value->data, p, value->len);
-
-    return NGX_OK;
 }
 
 
-/* NULL, or why the parameter cannot be used. */
-
-static const char *
-ngx_http_ivschat_token_check_creds(
-    ngx_http_ivschat_token_credentials_t *creds, const char **parameter)
-{
-    size_t   i;
-    u_char   c;
-
-    *parameter = "key=";
-
-    if (creds->access_key.len == 0) {
-        return "it is missing";
-    }
-
-    if (creds->access_key.len > NGX_HTTP_IVSCHAT_TOKEN_KEY_MAX) {
-        return "it is too long";
-    }
-
-    for (i = 0; i < creds->access_key.len; i++) {
-        c = creds->access_key.data[i];
-
-        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
-              || (c >= 'a' && c <= 'z') || c == '_'))
-        {
-            return "an access key id has only letters, digits and \"_\"";
-        }
-    }
-
-    *parameter = "secret=";
-
-    if (creds->secret_key.len == 0) {
-        return "it is missing";
-    }
-
-    if (creds->secret_key.len > NGX_HTTP_IVSCHAT_TOKEN_SECRET_MAX
-        || !ngx_http_ivschat_token_visible(&creds->secret_key))
-    {
-        return "it is too long, or has blanks or control characters";
-    }
-
-    *parameter = "token=";
-
-    if (creds->session_token.len > NGX_HTTP_IVSCHAT_TOKEN_SESSION_MAX
-        || !ngx_http_ivschat_token_visible(&creds->session_token))
-    {
-        return "it is too long, or has blanks or control characters";
-    }
-
-    return NULL;
-}
-
-
-static ngx_uint_t
-ngx_http_ivschat_token_visible(ngx_str_t *value)
-{
-    size_t  i;
-
-    for (i = 0; i < value->len; i++) {
-        if (value->data[i] <= 0x20 || value->data[i] >= 0x7f) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-/* Equal lines share a slot. */
+/* Equal lines share a slot, wherever they stand. */
 
 static ngx_http_ivschat_token_slot_t *
 ngx_http_ivschat_token_add_slot(ngx_conf_t *cf,
-    ngx_http_ivschat_token_slot_t *slot)
+    ngx_http_ivschat_token_line_t *line)
 {
     ngx_uint_t                            i;
-    ngx_http_ivschat_token_slot_t        *copy, **slots, **p;
+    ngx_pool_cleanup_t                   *cln;
+    ngx_http_ivschat_token_slot_t        *slot, **slots, **p;
     ngx_http_ivschat_token_main_conf_t   *mcf;
 
     mcf = ngx_http_conf_get_module_main_conf(cf,
@@ -410,20 +449,19 @@ ngx_http_ivschat_token_add_slot(ngx_conf_t *cf,
     slots = mcf->slots.elts;
 
     for (i = 0; i < mcf->slots.nelts; i++) {
-        if (ngx_http_ivschat_token_same(&slots[i]->name, &slot->name)
-            && ngx_http_ivschat_token_same(&slots[i]->creds.access_key,
-                                           &slot->creds.access_key)
-            && ngx_http_ivschat_token_same(&slots[i]->creds.secret_key,
-                                           &slot->creds.secret_key)
-            && ngx_http_ivschat_token_same(&slots[i]->creds.session_token,
-                                           &slot->creds.session_token))
-        {
+        if (ngx_http_ivschat_token_same_line(&slots[i]->line, line)) {
+            ngx_http_ivschat_token_wipe_line(line);
             return slots[i];
         }
     }
 
-    copy = ngx_palloc(cf->pool, sizeof(ngx_http_ivschat_token_slot_t));
-    if (copy == NULL) {
+    slot = ngx_pcalloc(cf->pool, sizeof(ngx_http_ivschat_token_slot_t));
+    if (slot == NULL) {
+        return NULL;
+    }
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
         return NULL;
     }
 
@@ -432,41 +470,360 @@ ngx_http_ivschat_token_add_slot(ngx_conf_t *cf,
         return NULL;
     }
 
-    *copy = *slot;
-    copy->creds.id = mcf->slots.nelts;
-    *p = copy;
+    slot->line = *line;
+    slot->index = mcf->slots.nelts;
 
-    return copy;
+    cln->handler = ngx_http_ivschat_token_wipe_slot;
+    cln->data = slot;
+
+    *p = slot;
+
+    return slot;
+}
+
+
+static void
+ngx_http_ivschat_token_wipe_slot(void *data)
+{
+    ngx_http_ivschat_token_slot_t *slot = data;
+
+    ngx_ivschat_credentials_wipe(&slot->creds);
+    ngx_ivschat_credentials_wipe(&slot->resolved.creds);
+
+    ngx_http_ivschat_token_wipe_line(&slot->line);
+}
+
+
+static void
+ngx_http_ivschat_token_wipe_line(ngx_http_ivschat_token_line_t *line)
+{
+    if (line->secret.len) {
+        ngx_explicit_memzero(line->secret.data, line->secret.len);
+    }
+
+    if (line->token.len) {
+        ngx_explicit_memzero(line->token.data, line->token.len);
+    }
 }
 
 
 static ngx_uint_t
-ngx_http_ivschat_token_same(ngx_str_t *a, ngx_str_t *b)
+ngx_http_ivschat_token_same_line(ngx_http_ivschat_token_line_t *a,
+    ngx_http_ivschat_token_line_t *b)
 {
-    return a->len == b->len && ngx_memcmp(a->data, b->data, a->len) == 0;
+    ngx_str_t                            *x, *y;
+    ngx_http_ivschat_token_parameter_t   *p;
+
+    if (a->source.len != b->source.len
+        || ngx_memcmp(a->source.data, b->source.data, a->source.len) != 0)
+    {
+        return 0;
+    }
+
+    for (p = ngx_http_ivschat_token_parameters; p->name.len; p++) {
+        x = (ngx_str_t *) ((char *) a + p->offset);
+        y = (ngx_str_t *) ((char *) b + p->offset);
+
+        if (x->len != y->len
+            || (x->len && ngx_memcmp(x->data, y->data, x->len) != 0))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
 ngx_int_t
-ngx_http_ivschat_token_keep_environment(ngx_conf_t *cf)
+ngx_http_ivschat_token_credentials_use(ngx_conf_t *cf,
+    ngx_http_ivschat_token_loc_conf_t *conf)
 {
-    char             **p;
-    ngx_core_conf_t   *ccf;
+    ngx_uint_t                      i;
+    ngx_ivschat_room_arn_t          arn;
+    ngx_http_ivschat_token_room_t  *room;
+    ngx_http_ivschat_token_line_t   line;
+    ngx_http_ivschat_token_slot_t  *slot;
 
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
-                                           ngx_core_module);
+    if (conf->credentials == NULL) {
 
-    for (p = environ; *p; p++) {
+        ngx_memzero(&line, sizeof(ngx_http_ivschat_token_line_t));
+        ngx_str_set(&line.source, "auto");
 
-        if (ngx_strncmp(*p, "AWS_", 4) != 0
-            && ngx_strncmp(*p, "HOME=", 5) != 0)
+        conf->credentials = ngx_http_ivschat_token_add_slot(cf, &line);
+        if (conf->credentials == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    slot = conf->credentials;
+    slot->used = 1;
+
+    room = conf->rooms->elts;
+
+    for (i = 0; i < conf->rooms->nelts && slot->region.len == 0; i++) {
+
+        if (ngx_ivschat_room_arn_parse(
+                        ngx_http_ivschat_token_str(&room[i].value.value), &arn)
+            == 0)
         {
+            slot->region.data = (u_char *) arn.region.data;
+            slot->region.len = arn.region.len;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_ivschat_token_credentials_init(ngx_conf_t *cf)
+{
+    ngx_uint_t                            i, n, used;
+    ngx_http_ivschat_token_slot_t       **slots;
+    ngx_http_ivschat_token_main_conf_t   *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_ivschat_token_module);
+    slots = mcf->slots.elts;
+    n = 0;
+    used = 0;
+
+    for (i = 0; i < mcf->slots.nelts; i++) {
+
+        if (!slots[i]->used) {
             continue;
         }
 
-        if (ngx_http_ivschat_token_keep_variable(cf, &ccf->env, *p)
-            != NGX_OK)
-        {
+        used = 1;
+
+        if (ngx_http_ivschat_token_resolve_slot(cf, slots[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (slots[i]->fetched) {
+            n++;
+        }
+    }
+
+    if (used) {
+        ngx_http_ivschat_token_warn_endpoints(cf);
+    }
+
+    if (n == 0 && mcf->zone_size == 0) {
+        return NGX_OK;
+    }
+
+    return ngx_http_ivschat_token_add_zone(cf, mcf, n);
+}
+
+
+static ngx_int_t
+ngx_http_ivschat_token_resolve_slot(ngx_conf_t *cf,
+    ngx_http_ivschat_token_slot_t *slot)
+{
+    ngx_ivschat_source_t  *source;
+
+    if (ngx_http_ivschat_token_resolve(cf, &slot->line, &slot->region,
+                                       &slot->resolved)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    source = &slot->resolved.source;
+
+    if (source->base == NGX_IVSCHAT_BASE_NONE) {
+        return NGX_OK;
+    }
+
+    if (source->base == NGX_IVSCHAT_BASE_STATIC && source->nroles == 0) {
+        slot->creds = slot->resolved.creds;
+        slot->generation = 1;
+        return NGX_OK;
+    }
+
+    slot->fetched = 1;
+
+    return ngx_http_ivschat_token_fingerprint(cf, slot);
+}
+
+
+/* Over all that could make the credentials other ones. */
+
+static ngx_int_t
+ngx_http_ivschat_token_fingerprint(ngx_conf_t *cf,
+    ngx_http_ivschat_token_slot_t *slot)
+{
+    int                     rc;
+    char                    hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1];
+    u_char                 *buf, *p, *last;
+    ngx_uint_t              i;
+    ngx_ivschat_source_t   *source;
+
+    const size_t  size = 65536;
+
+    buf = ngx_alloc(size, cf->log);
+    if (buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    source = &slot->resolved.source;
+    last = buf + size;
+
+    p = ngx_slprintf(buf, last, "%d %ui\n", source->base, source->nroles);
+    p = ngx_http_ivschat_token_print(p, last, source->url);
+    p = ngx_http_ivschat_token_print(p, last, source->token);
+    p = ngx_http_ivschat_token_print(p, last, source->token_file);
+    p = ngx_http_ivschat_token_print(p, last, source->ca_file);
+    p = ngx_http_ivschat_token_print(p, last, source->creds->access_key);
+    p = ngx_http_ivschat_token_print(p, last, source->creds->secret_key);
+    p = ngx_http_ivschat_token_print(p, last, source->creds->session_token);
+    p = ngx_http_ivschat_token_print_role(p, last, &source->web_identity);
+
+    for (i = 0; i < source->nroles; i++) {
+        p = ngx_http_ivschat_token_print_role(p, last, &source->roles[i]);
+    }
+
+    rc = ngx_ivschat_sigv4_hash(buf, p - buf, hex);
+
+    ngx_explicit_memzero(buf, size);
+    ngx_free(buf);
+
+    if (rc != 0) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(slot->fingerprint, hex, NGX_HTTP_IVSCHAT_TOKEN_FINGERPRINT_LEN);
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_ivschat_token_print_role(u_char *p, u_char *last,
+    ngx_ivschat_role_t *role)
+{
+    p = ngx_http_ivschat_token_print(p, last, role->role_arn);
+    p = ngx_http_ivschat_token_print(p, last, role->session_name);
+    p = ngx_http_ivschat_token_print(p, last, role->external_id);
+    p = ngx_http_ivschat_token_print(p, last, role->region);
+    p = ngx_http_ivschat_token_print(p, last, role->url);
+
+    return ngx_slprintf(p, last, "%ui\n", role->duration);
+}
+
+
+static u_char *
+ngx_http_ivschat_token_print(u_char *p, u_char *last, const char *text)
+{
+    return ngx_slprintf(p, last, "%s\n", text ? text : "");
+}
+
+
+char *
+ngx_http_ivschat_token_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ivschat_token_main_conf_t *mcf = conf;
+
+    ngx_str_t  *value;
+
+    if (mcf->zone_size) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    mcf->zone_size = ngx_parse_size(&value[1]);
+
+    if (mcf->zone_size == NGX_ERROR) {
+        return ngx_http_ivschat_token_invalid(cf, &value[1],
+                                              "it is no size like \"1m\"");
+    }
+
+    if (mcf->zone_size == 0) {
+        return ngx_http_ivschat_token_invalid(cf, &value[1],
+                                              "a zone needs memory");
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ivschat_token_add_zone(ngx_conf_t *cf,
+    ngx_http_ivschat_token_main_conf_t *mcf, ngx_uint_t n)
+{
+    size_t           least;
+    ngx_shm_zone_t  *zone;
+
+    least = ngx_http_ivschat_token_zone_size(n);
+
+    if (mcf->zone_size == 0) {
+        mcf->zone_size = least;
+    }
+
+    if ((size_t) mcf->zone_size < least) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "invalid value \"%z\" in \"ivschat_token_zone\" "
+                      "directive: this configuration needs %uz bytes",
+                      mcf->zone_size, least);
+        return NGX_ERROR;
+    }
+
+    zone = ngx_shared_memory_add(cf, &ngx_http_ivschat_token_zone_name,
+                                 mcf->zone_size,
+                                 &ngx_http_ivschat_token_module);
+    if (zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->init = ngx_http_ivschat_token_init_zone;
+    zone->data = mcf;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ivschat_token_init_zone(ngx_shm_zone_t *zone, void *data)
+{
+    ngx_uint_t                            i;
+    ngx_slab_pool_t                      *shpool;
+    ngx_http_ivschat_token_slot_t       **slots;
+    ngx_http_ivschat_token_main_conf_t   *mcf;
+    ngx_http_ivschat_token_shared_t     **first;
+
+    mcf = zone->data;
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+    mcf->shpool = shpool;
+
+    if (shpool->data == NULL) {
+        shpool->data = ngx_slab_calloc(shpool,
+                                   sizeof(ngx_http_ivschat_token_shared_t *));
+        if (shpool->data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    first = shpool->data;
+    slots = mcf->slots.elts;
+
+    ngx_http_ivschat_token_zone_sweep(shpool, first);
+
+    for (i = 0; i < mcf->slots.nelts; i++) {
+
+        if (!slots[i]->fetched) {
+            continue;
+        }
+
+        slots[i]->shpool = shpool;
+        slots[i]->shared = ngx_http_ivschat_token_zone_slot(shpool, first,
+                                                      slots[i]->fingerprint);
+        if (slots[i]->shared == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                          "the %uz bytes of \"ivschat_token_zone\" do not "
+                          "suffice", zone->shm.size);
             return NGX_ERROR;
         }
     }
@@ -475,46 +832,94 @@ ngx_http_ivschat_token_keep_environment(ngx_conf_t *cf)
 }
 
 
-static ngx_int_t
-ngx_http_ivschat_token_keep_variable(ngx_conf_t *cf, ngx_array_t *env,
-    char *entry)
-{
-    char        *eq;
-    size_t       len;
-    ngx_str_t   *var;
-    ngx_uint_t   i;
+/* These would lead AWS's SDKs elsewhere, and do not lead us. */
 
-    eq = strchr(entry, '=');
-    if (eq == NULL) {
+static void
+ngx_http_ivschat_token_warn_endpoints(ngx_conf_t *cf)
+{
+    ngx_uint_t   i;
+    const char  *value;
+
+    static const char *const  names[] = {
+        "AWS_ENDPOINT_URL_IVSCHAT", "AWS_ENDPOINT_URL",
+        "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", NULL
+    };
+
+    for (i = 0; names[i]; i++) {
+        value = ngx_http_ivschat_token_getenv(cf->cycle, names[i]);
+
+        if (value
+            && ngx_strcasecmp((u_char *) value, (u_char *) "false") != 0)
+        {
+            ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                          "%s of the environment is not followed: use "
+                          "\"ivschat_token_endpoint\"", names[i]);
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_http_ivschat_token_credentials_commit(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                            i;
+    ngx_http_ivschat_token_slot_t       **slots, *slot;
+    ngx_http_ivschat_token_main_conf_t   *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                              ngx_http_ivschat_token_module);
+
+    if (mcf == NULL || ngx_test_config) {
         return NGX_OK;
     }
 
-    len = eq - entry;
-    var = env->elts;
+    slots = mcf->slots.elts;
 
-    for (i = 0; i < env->nelts; i++) {
-        if (ngx_strncmp(var[i].data, entry, len) == 0
-            && (var[i].data[len] == '\0' || var[i].data[len] == '='))
-        {
-            return NGX_OK;             /* the operator's own line */
+    for (i = 0; i < mcf->slots.nelts; i++) {
+        slot = slots[i];
+
+        if (slot->shared) {
+            ngx_http_ivschat_token_zone_use(slot->shpool, slot->shared);
+
+        } else if (slot->used && slot->generation) {
+            ngx_http_ivschat_token_credentials_notice(cycle->log, slot,
+                                                      &slot->creds);
         }
     }
 
-    var = ngx_array_push(env);
-    if (var == NULL) {
-        return NGX_ERROR;
+    if (mcf->shpool) {
+        ngx_http_ivschat_token_zone_age(mcf->shpool, mcf->shpool->data);
     }
 
-    /* the core looks for a NUL or "=" behind the name */
+    if (ngx_process == NGX_PROCESS_SINGLE
+        && !ngx_is_init_cycle(cycle->old_cycle))
+    {
+        /* "master_process off": no new process will be initialized */
 
-    var->data = ngx_pnalloc(cf->pool, len + 1);
-    if (var->data == NULL) {
-        return NGX_ERROR;
+        return ngx_http_ivschat_token_refresh_init(cycle);
     }
-
-    ngx_memcpy(var->data, entry, len);
-    var->data[len] = '\0';
-    var->len = len;
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_ivschat_token_credentials_notice(ngx_log_t *log,
+    ngx_http_ivschat_token_slot_t *slot, ngx_ivschat_credentials_t *creds)
+{
+    size_t  n;
+
+    n = ngx_min(creds->access_key_len, 4);
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "AWS credentials from \"%V\": access key \"…%*s\"",
+                  &slot->resolved.name, n,
+                  creds->access_key + creds->access_key_len - n);
+}
+
+
+ngx_str_t *
+ngx_http_ivschat_token_credentials_name(ngx_http_ivschat_token_slot_t *slot)
+{
+    return &slot->line.source;
 }

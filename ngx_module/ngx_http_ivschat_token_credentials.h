@@ -1,6 +1,6 @@
 
 /*
- * Where the AWS credentials of a location come from.
+ * Where the AWS credentials of a location come from, and what they are now.
  */
 
 
@@ -14,10 +14,11 @@
 /* The strings belong to the slot, and live as long as this event is handled. */
 
 typedef struct {
-    ngx_str_t    access_key;
-    ngx_str_t    secret_key;
-    ngx_str_t    session_token;          /* empty: none */
-    uint64_t     id;                     /* another one for other secrets */
+    ngx_str_t            access_key;
+    ngx_str_t            secret_key;
+    ngx_str_t            session_token;      /* empty: none */
+    ngx_atomic_uint_t    generation;
+    uint64_t             id;                 /* another one for other secrets */
 } ngx_http_ivschat_token_credentials_t;
 
 
@@ -26,31 +27,69 @@ typedef struct {
 char *ngx_http_ivschat_token_credentials(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* The slot of "ivschat_token_credentials auto", or NULL without memory. */
+/* ivschat_token_zone */
 
-ngx_http_ivschat_token_slot_t *ngx_http_ivschat_token_credentials_default(
-    ngx_conf_t *cf);
+char *ngx_http_ivschat_token_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 /*
- * NGX_OK with what the slot holds now; NGX_DECLINED if it holds nothing that
- * could be used (the caller logs).
+ * Notes that a location mints with its credentials, which are "auto" unless
+ * it says otherwise.
+ */
+
+ngx_int_t ngx_http_ivschat_token_credentials_use(ngx_conf_t *cf,
+    ngx_http_ivschat_token_loc_conf_t *conf);
+
+/*
+ * Once the configuration is read: resolves the lines that are used, and adds
+ * the shared zone if any has to be fetched.
+ */
+
+ngx_int_t ngx_http_ivschat_token_credentials_init(ngx_conf_t *cf);
+
+/*
+ * init_module: the configuration counts.  Drops what no configuration uses any
+ * longer, and tells which credentials were given by this one.
+ */
+
+ngx_int_t ngx_http_ivschat_token_credentials_commit(ngx_cycle_t *cycle);
+
+/*
+ * NGX_OK with what the slot holds now; NGX_AGAIN if a fetch is under way, for
+ * which the caller may wait; NGX_DECLINED if there is nothing that could be
+ * used (the caller logs).
  */
 
 ngx_int_t ngx_http_ivschat_token_credentials_get(
     ngx_http_ivschat_token_slot_t *slot,
     ngx_http_ivschat_token_credentials_t *creds);
 
+/*
+ * After NGX_AGAIN: waiter->handler is called once, from the event loop, when
+ * it is worth to ask again.
+ */
+
+void ngx_http_ivschat_token_credentials_wait(
+    ngx_http_ivschat_token_slot_t *slot,
+    ngx_http_ivschat_token_waiter_t *waiter);
+
+/* Waits no longer; harmless if it did not wait. */
+
+void ngx_http_ivschat_token_credentials_leave(
+    ngx_http_ivschat_token_waiter_t *waiter);
+
+/*
+ * AWS says that the credentials of this generation have expired.  NGX_OK: they
+ * will be fetched anew; NGX_DECLINED: there is nowhere to fetch them from.
+ */
+
+ngx_int_t ngx_http_ivschat_token_credentials_refuse(
+    ngx_http_ivschat_token_slot_t *slot, ngx_atomic_uint_t generation);
+
 /* What the slot is called in the log, "env" say. */
 
 ngx_str_t *ngx_http_ivschat_token_credentials_name(
     ngx_http_ivschat_token_slot_t *slot);
-
-/*
- * Adds the names of AWS's variables and HOME, as far as they are set, to the
- * list of the "env" directive, so that workers and a new binary keep them.
- */
-
-ngx_int_t ngx_http_ivschat_token_keep_environment(ngx_conf_t *cf);
 
 
 #endif /* _NGX_HTTP_IVSCHAT_TOKEN_CREDENTIALS_H_INCLUDED_ */

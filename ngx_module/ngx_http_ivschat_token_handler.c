@@ -6,6 +6,7 @@
 
 
 #include "ngx_http_ivschat_token_module.h"
+#include "ngx_http_ivschat_token_credentials.h"
 
 
 static ngx_int_t ngx_http_ivschat_token_refuse(ngx_http_request_t *r,
@@ -16,6 +17,11 @@ static void ngx_http_ivschat_token_drop_body(ngx_http_request_t *r);
 static void ngx_http_ivschat_token_body_error(ngx_http_request_t *r,
     ngx_int_t rc);
 static void ngx_http_ivschat_token_start(ngx_http_request_t *r,
+    ngx_http_ivschat_token_ctx_t *ctx);
+static void ngx_http_ivschat_token_attempt(ngx_http_request_t *r,
+    ngx_http_ivschat_token_ctx_t *ctx);
+static void ngx_http_ivschat_token_credentials_come(void *data);
+static ngx_uint_t ngx_http_ivschat_token_renew(
     ngx_http_ivschat_token_ctx_t *ctx);
 static void ngx_http_ivschat_token_deadline(ngx_event_t *ev);
 static void ngx_http_ivschat_token_finish(ngx_http_request_t *r,
@@ -220,8 +226,6 @@ static void
 ngx_http_ivschat_token_start(ngx_http_request_t *r,
     ngx_http_ivschat_token_ctx_t *ctx)
 {
-    ngx_int_t  rc;
-
     r->read_event_handler = ngx_http_test_reading;
     r->connection->log->action = "requesting a chat token";
 
@@ -233,15 +237,61 @@ ngx_http_ivschat_token_start(ngx_http_request_t *r,
 
     ngx_add_timer(&ctx->deadline, ctx->conf->timeout);
 
-    rc = ngx_http_ivschat_token_send(r, ctx);
+    ngx_http_ivschat_token_attempt(r, ctx);
+}
 
-    if (rc == NGX_DECLINED) {
+
+static void
+ngx_http_ivschat_token_attempt(ngx_http_request_t *r,
+    ngx_http_ivschat_token_ctx_t *ctx)
+{
+    switch (ngx_http_ivschat_token_send(r, ctx)) {
+
+    case NGX_OK:
+        return;
+
+    case NGX_AGAIN:
+        ctx->waiter.handler = ngx_http_ivschat_token_credentials_come;
+        ctx->waiter.data = ctx;
+
+        ngx_http_ivschat_token_credentials_wait(ctx->conf->credentials,
+                                                &ctx->waiter);
+
+        /* no event would tell of a client that has left before */
+
+        if (r->connection->read->ready) {
+            ngx_post_event(r->connection->read, &ngx_posted_events);
+        }
+
+        return;
+
+    case NGX_DECLINED:
         ngx_http_ivschat_token_finish(r, ctx, NGX_IVSCHAT_NO_CREDENTIALS,
                                       NULL);
+        return;
 
-    } else if (rc != NGX_OK) {
+    default:
         ngx_http_ivschat_token_finish(r, ctx, NGX_IVSCHAT_UNKNOWN, NULL);
     }
+}
+
+
+/* Called out of turn: the events at hand are not of this connection. */
+
+static void
+ngx_http_ivschat_token_credentials_come(void *data)
+{
+    ngx_http_ivschat_token_ctx_t *ctx = data;
+
+    ngx_connection_t  *c;
+
+    c = ctx->request->connection;
+
+    ngx_http_set_log_request(c->log, ctx->request);
+
+    ngx_http_ivschat_token_attempt(ctx->request, ctx);
+
+    ngx_http_run_posted_requests(c);
 }
 
 
@@ -263,6 +313,17 @@ ngx_http_ivschat_token_deadline(ngx_event_t *ev)
 
     if (ctx->subrequest) {
         ngx_http_ivschat_token_cancel(ctx, NGX_HTTP_GATEWAY_TIME_OUT);
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, c->log, 0,
+                      "no AWS credentials from \"ivschat_token_credentials "
+                      "%V\" within the %Mms of \"ivschat_token_timeout\"",
+                      ngx_http_ivschat_token_credentials_name(
+                                                  ctx->conf->credentials),
+                      ctx->conf->timeout);
+
+        ngx_http_ivschat_token_finish(ctx->request, ctx, NGX_IVSCHAT_TIMEOUT,
+                                      NULL);
     }
 
     ngx_http_run_posted_requests(c);
@@ -284,7 +345,29 @@ ngx_http_ivschat_token_resume(ngx_http_request_t *r)
 
     result = ngx_http_ivschat_token_check_answer(r, ctx, &json);
 
+    if (result == NGX_IVSCHAT_REJECTED && ngx_http_ivschat_token_renew(ctx)) {
+        ngx_http_ivschat_token_attempt(r, ctx);
+        return;
+    }
+
     ngx_http_ivschat_token_finish(r, ctx, result, &json);
+}
+
+
+/* Credentials that AWS no longer takes are fetched anew, once. */
+
+static ngx_uint_t
+ngx_http_ivschat_token_renew(ngx_http_ivschat_token_ctx_t *ctx)
+{
+    if (ctx->renewed || !ngx_ivschat_expired_credentials(ctx->error.code)) {
+        return 0;
+    }
+
+    ctx->renewed = 1;
+
+    return ngx_http_ivschat_token_credentials_refuse(ctx->conf->credentials,
+                                                     ctx->generation)
+           == NGX_OK;
 }
 
 
@@ -300,6 +383,8 @@ ngx_http_ivschat_token_finish(ngx_http_request_t *r,
     if (ctx->deadline.timer_set) {
         ngx_del_timer(&ctx->deadline);
     }
+
+    ngx_http_ivschat_token_credentials_leave(&ctx->waiter);
 
     if (result == NGX_IVSCHAT_UNKNOWN) {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);

@@ -6,6 +6,7 @@
 
 #include "ngx_http_ivschat_token_module.h"
 #include "ngx_http_ivschat_token_credentials.h"
+#include "ngx_http_ivschat_token_refresh.h"
 
 
 static void *ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf);
@@ -16,7 +17,7 @@ static char *ngx_http_ivschat_token_merge_pass(ngx_conf_t *cf,
     ngx_http_ivschat_token_loc_conf_t *prev,
     ngx_http_ivschat_token_loc_conf_t *conf);
 static ngx_int_t ngx_http_ivschat_token_init(ngx_conf_t *cf);
-static void ngx_http_ivschat_token_wipe_keys(void *data);
+static void ngx_http_ivschat_token_cleanup(void *data);
 static void ngx_http_ivschat_token_mark(void *data);
 static void ngx_http_ivschat_token_abort(void *data);
 
@@ -104,6 +105,13 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
       0,
       NULL },
 
+    { ngx_string("ivschat_token_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_ivschat_token_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("ivschat_token_require_tls"),
       NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
@@ -143,11 +151,11 @@ ngx_module_t  ngx_http_ivschat_token_module = {
     ngx_http_ivschat_token_commands,          /* module directives */
     NGX_HTTP_MODULE,                          /* module type */
     NULL,                                     /* init master */
-    NULL,                                     /* init module */
-    NULL,                                     /* init process */
+    ngx_http_ivschat_token_credentials_commit,/* init module */
+    ngx_http_ivschat_token_refresh_init,      /* init process */
     NULL,                                     /* init thread */
     NULL,                                     /* exit thread */
-    NULL,                                     /* exit process */
+    ngx_http_ivschat_token_refresh_exit,      /* exit process */
     NULL,                                     /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -183,7 +191,7 @@ ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    cln->handler = ngx_http_ivschat_token_wipe_keys;
+    cln->handler = ngx_http_ivschat_token_cleanup;
     cln->data = mcf;
 
     if (ngx_http_ivschat_token_keep_environment(cf) != NGX_OK) {
@@ -195,9 +203,13 @@ ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf)
 
 
 static void
-ngx_http_ivschat_token_wipe_keys(void *data)
+ngx_http_ivschat_token_cleanup(void *data)
 {
     ngx_http_ivschat_token_main_conf_t  *mcf = data;
+
+    /* with "master_process off" a reload ends no process */
+
+    ngx_http_ivschat_token_refresh_stop(mcf);
 
     ngx_ivschat_sigv4_cache_wipe(&mcf->keys);
 }
@@ -290,21 +302,24 @@ ngx_http_ivschat_token_merge_pass(ngx_conf_t *cf,
         clcf->handler = ngx_http_ivschat_token_handler;
     }
 
-    if (conf->credentials == NULL) {
-        conf->credentials = ngx_http_ivschat_token_credentials_default(cf);
-        if (conf->credentials == NULL) {
-            return NGX_CONF_ERROR;
-        }
+    if (ngx_http_ivschat_token_check(cf, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
     }
 
-    return ngx_http_ivschat_token_check(cf, conf);
+    if (ngx_http_ivschat_token_credentials_use(cf, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
 static ngx_int_t
 ngx_http_ivschat_token_init(ngx_conf_t *cf)
 {
-    if (ngx_http_ivschat_token_auth_init(cf) != NGX_OK) {
+    if (ngx_http_ivschat_token_auth_init(cf) != NGX_OK
+        || ngx_http_ivschat_token_credentials_init(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -394,6 +409,8 @@ ngx_http_ivschat_token_abort(void *data)
     if (ctx->deadline.timer_set) {
         ngx_del_timer(&ctx->deadline);
     }
+
+    ngx_http_ivschat_token_credentials_leave(&ctx->waiter);
 
     if (ctx->started && ctx->result == NGX_IVSCHAT_UNKNOWN) {
         ctx->result = NGX_IVSCHAT_ABORTED;

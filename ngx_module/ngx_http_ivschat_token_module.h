@@ -14,6 +14,7 @@
 #include <ngx_http.h>
 
 #include "ngx_ivschat_api.h"
+#include "ngx_ivschat_http.h"
 #include "ngx_ivschat_result.h"
 #include "ngx_ivschat_sigv4.h"
 
@@ -31,6 +32,16 @@ typedef struct ngx_http_ivschat_token_slot_s  ngx_http_ivschat_token_slot_t;
 typedef struct ngx_http_ivschat_token_ctx_s   ngx_http_ivschat_token_ctx_t;
 
 
+/* Someone who waits for credentials; its owner's, "waiting" is not. */
+
+typedef struct {
+    ngx_queue_t                  queue;
+    void                       (*handler)(void *data);
+    void                        *data;
+    unsigned                     waiting:1;
+} ngx_http_ivschat_token_waiter_t;
+
+
 typedef struct {
     ngx_array_t                  slots;      /* of slot_t *: one for each
                                                 distinct credentials line */
@@ -38,7 +49,11 @@ typedef struct {
     ngx_http_handler_pt          auth_basic; /* the access handler that ours
                                                 stands before, or NULL */
 
+    ssize_t                      zone_size;  /* 0: as needed */
+    ngx_slab_pool_t             *shpool;     /* of the zone; NULL: no zone */
+
     ngx_ivschat_sigv4_cache_t    keys;       /* of this worker */
+    ngx_ivschat_http_t          *http;       /* of this worker; NULL: none */
 } ngx_http_ivschat_token_main_conf_t;
 
 
@@ -135,6 +150,8 @@ struct ngx_http_ivschat_token_ctx_s {
     ngx_http_request_t                  *subrequest; /* in flight, or NULL */
     ngx_http_ivschat_token_answer_t      answer;
     ngx_event_t                          deadline;
+    ngx_http_ivschat_token_waiter_t      waiter;
+    ngx_atomic_uint_t                    generation; /* signed with */
     ngx_uint_t                           attempts;
     ngx_ivschat_error_t                  error;      /* AWS's, if any */
 
@@ -145,6 +162,7 @@ struct ngx_http_ivschat_token_ctx_s {
     unsigned                             basic_checked:1;
     unsigned                             started:1;
     unsigned                             timedout:1; /* the deadline passed */
+    unsigned                             renewed:1;  /* the credentials were */
 };
 
 
@@ -249,8 +267,9 @@ void ngx_http_ivschat_token_resume(ngx_http_request_t *r);
 /*
  * Signs ctx->body and sends it to the internal location.  NGX_OK: on its way,
  * ctx->subrequest is set, and resume() will be called with ctx->answer
- * filled; NGX_DECLINED: there are no credentials, and the log says so;
- * NGX_ERROR: out of memory, or refused by nginx or libcrypto.
+ * filled; NGX_AGAIN: credentials are being fetched, and ctx->waiter may wait
+ * for them; NGX_DECLINED: there are none, and the log says so; NGX_ERROR: out
+ * of memory, or refused by nginx or libcrypto.
  */
 ngx_int_t ngx_http_ivschat_token_send(ngx_http_request_t *r,
     ngx_http_ivschat_token_ctx_t *ctx);

@@ -97,6 +97,10 @@ ngx_http_ivschat_token_sign(ngx_http_request_t *r,
 
     rc = ngx_http_ivschat_token_credentials_get(ctx->conf->credentials,
                                                 &creds);
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
     if (rc != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "no AWS credentials from \"ivschat_token_credentials "
@@ -105,6 +109,8 @@ ngx_http_ivschat_token_sign(ngx_http_request_t *r,
                                                   ctx->conf->credentials));
         return rc;
     }
+
+    ctx->generation = creds.generation;
 
     if (ngx_http_ivschat_token_scope(r, ctx, &creds, &s->scope) != NGX_OK) {
         return NGX_ERROR;

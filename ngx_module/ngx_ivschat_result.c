@@ -263,6 +263,15 @@ ngx_ivschat_result_of_aws(unsigned status, const char *code)
 }
 
 
+int
+ngx_ivschat_expired_credentials(const char *code)
+{
+    return strcmp(code, "ExpiredTokenException") == 0
+           || strcmp(code, "ExpiredToken") == 0
+           || strcmp(code, "InvalidToken") == 0;
+}
+
+
 const char *
 ngx_ivschat_remedy(unsigned status, const char *code)
 {

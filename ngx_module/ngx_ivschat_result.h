@@ -70,6 +70,13 @@ ngx_ivschat_result_e ngx_ivschat_result_of_aws(unsigned status,
     const char *code);
 
 /*
+ * Whether this code of AWS's says that credentials have expired, so that newer
+ * ones may help.
+ */
+
+int ngx_ivschat_expired_credentials(const char *code);
+
+/*
  * A line for the error log that tells the operator what to do about this code
  * of AWS's; an empty string for codes that have no remedy of their own.
  */

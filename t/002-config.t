@@ -39,6 +39,7 @@ sub parts {
     my $credentials = $in{credentials} // $STATIC;
 
     return (
+        mode => $in{mode},
         main => $in{main},
         http => "$RESOLVER $credentials " . ($in{http} // ''),
         server => $INTERNAL . ' ' . ($in{server} // '') . ' '
@@ -546,10 +547,10 @@ bad('a session token with a blank',
     "invalid parameter \"token=\" ${static}it is too long, or has blanks");
 bad('a secret without its name',
     creds("static key=$KEY hush-hush", 'hush-hush'),
-    "${static}the parameters are");
+    "invalid parameter \"…=\" ${static}this source has no such parameter");
 bad('a secret under a wrong name',
     creds("static key=$KEY secret_key=hush-hush", 'hush-hush'),
-    "${static}the parameters are");
+    "invalid parameter \"secret_key=\" ${static}this source has no such");
 bad('parameters for env', creds("env key=$KEY"),
     'directive: this source has no');
 bad('parameters for auto', creds("auto key=$KEY"),
@@ -562,13 +563,203 @@ bad('credentials twice',
 bad('credentials without a source', creds(''),
     "invalid number of arguments in \"$creds\" directive");
 
+for my $source ('credential_process', 'process', 'sso', 'ssm', 'Imds',
+                'AUTO', 'ecs', 'web-identity', 'assume-role', 'none', '""')
+{
+    (my $text = $source) =~ s/"//g;
+
+    bad("the source \"$text\"", creds($source),
+        invalid($creds, $text, 'the sources are "auto", "env", "static", '
+                . '"profile", "container", "web_identity", "imds" and '
+                . '"assume_role"; credential_process and SSO are no sources'));
+}
+
+# Which parameter belongs to which source
+
+my $ROLE = 'arn:aws:iam::123456789012:role/app';
+
+my %value = (key => $KEY, secret => $SECRET, token => 'hush-hush',
+             name => 'chat', file => '/nowhere/credentials', role => $ROLE,
+             source => 'imds', region => 'us-west-2', external_id => 'x-1',
+             session_name => 'chat', duration => '1h');
+
+my %takes = (auto => [], env => [], container => [], imds => [],
+             static => [qw(key secret token)], profile => [qw(name file)],
+             web_identity => ['region'],
+             assume_role => [qw(role source region external_id session_name
+                                duration)]);
+
+# what is there before the parameter, so that nothing else is missing
+
+my %before = (static => " key=$KEY secret=$SECRET",
+              assume_role => " role=$ROLE");
+
+for my $source (sort keys %takes) {
+    my $in = "in \"ivschat_token_credentials $source\" directive: ";
+
+    for my $name (sort keys %value) {
+        next if grep { $_ eq $name } @{ $takes{$source} };
+
+        bad("$name= for $source",
+            creds($source . ($before{$source} // '')
+                  . " $name=$value{$name}", 'hush-hush'),
+            "invalid parameter \"$name=\" ${in}this source has no such");
+    }
+
+    for my $name (@{ $takes{$source} }) {
+        next if $source eq 'static';
+
+        bad("an empty $name= for $source", creds("$source $name="),
+            "invalid parameter \"$name=\" ${in}it is empty");
+        bad("$name= twice for $source",
+            creds("$source $name=$value{$name} $name=$value{$name}"),
+            "invalid parameter \"$name=\" ${in}it is there twice");
+    }
+
+    bad("a word alone for $source", creds("$source hush-hush", 'hush-hush'),
+        "invalid parameter \"…=\" ${in}this source has no such parameter");
+}
+
+# Their values
+
+sub role {
+    my ($add, $role) = @_;
+    return creds('assume_role role=' . ($role // $ROLE) . " $add");
+}
+
+bad('assume_role without a role', creds('assume_role'),
+    'invalid parameter "role=" in "ivschat_token_credentials assume_role" '
+    . 'directive: it is missing');
+bad('assume_role with all but a role',
+    creds('assume_role source=imds region=us-west-2 duration=1h'),
+    'invalid parameter "role=" in "ivschat_token_credentials assume_role" '
+    . 'directive: it is missing');
+
+for my $arn (['arn:aws:iam::1:role/a' => 'an account is 12 digits'],
+             ['arn:aws:iam::12345678901x:role/app' => 'an account is 12'],
+             ['arn:aws:iam::1234567890123:role/a' => '":role/" must follow'],
+             ['arn:aws:iam::123456789012:user/a' => '":role/" must follow'],
+             ['arn:aws:iam::123456789012:role/' => 'it has no valid name'],
+             ['arn:aws:iam::123456789012:role/a/' => 'it has no valid name'],
+             ['arn:aws:iam::123456789012:role/a*' => 'it has no valid name'],
+             ['arn:aws:sts::123456789012:assumed-role/app/i-0' =>
+              'it is the ARN of a session'],
+             ['arn:aws:ivschat:us-west-2:123456789012:room/a' =>
+              'the ARN of a role has ":iam::"'],
+             ['arn:awsx:iam::123456789012:role/app' => 'it is in no partition'],
+             ['role/app' => 'the ARN of a role has 20 to 2048'],
+             ['app-that-has-a-long-name' => 'the ARN of a role begins with'],
+             ['$arg_role_that_is_some_variable' => 'the ARN of a role begins'])
+{
+    bad("the role $arn->[0]", role('', $arn->[0]),
+        invalid($creds, $arn->[0], $arn->[1]));
+}
+
+for my $source ('static', 'assume_role', 'vault', 'Imds', 'auto,env') {
+    bad("assume_role with source=$source", role("source=$source"),
+        invalid($creds, $source, '"source=" is one of "auto", "env", '
+                . '"profile", "container", "web_identity" and "imds"'));
+}
+
+for my $name ('a', 'a b', 'a/b', 'a:b', "\xc3\xa9t\xc3\xa9", 'a' x 65, '$host',
+              'a*')
+{
+    bad("the session name \"$name\"", role("'session_name=$name'"),
+        invalid($creds, $name, 'a session name has '));
+}
+
+for my $id ('a', 'a b', 'a*b', 'a' x 1225, "\xc3\xa9t\xc3\xa9", 'a;b', '$host') {
+    bad('the external id "' . substr($id, 0, 20) . '"',
+        role("'external_id=$id'"),
+        length $id < 1000 ? invalid($creds, $id, 'an external id has ')
+                          : qq(invalid value "aaaa));
+}
+
+for my $time ('soon', '-1h', '1.5h', '$arg_a', '1x', '1m1h') {
+    bad("the duration \"$time\" of a role", role("'duration=$time'"),
+        invalid($creds, $time, 'it is no time like "1h"'));
+}
+
+for my $time (qw(899 14m59s 1m 0 43201 12h1s 13h 1d)) {
+    bad("the duration $time of a role", role("duration=$time"),
+        invalid($creds, $time, 'the duration of a role\'s session is 900 to '
+                . '43200 seconds'));
+}
+
+for my $name ('US-WEST-2', 'us_west_2', 'us-west-2.', 'r' x 33, '$arg_r',
+              'us-west-2.example.com/')
+{
+    bad("the region $name for a role", role("region=$name"),
+        invalid($creds, $name, 'it is no region\'s name like "us-west-2"'));
+    bad("the region $name for a web identity",
+        creds("web_identity region=$name"),
+        invalid($creds, $name, 'it is no region\'s name like "us-west-2"'));
+}
+
+bad('a mistake in a line that no location uses',
+    { http => 'server { listen unix:/nowhere; '
+              . "$creds assume_role role=nobody; }" },
+    invalid($creds, 'nobody', 'the ARN of a role'));
+
+
+# ivschat_token_zone
+
+my $zone = 'ivschat_token_zone';
+
+for my $size ('', 'large', '-1m', '1.5m', '1g1', '$arg_a', '1 m', '1t') {
+    bad("a zone of \"$size\"", { http => "$zone '$size';" },
+        invalid($zone, $size, 'it is no size like "1m"'));
+}
+
+for my $size (qw(0 0k 0m)) {
+    bad("a zone of $size", { http => "$zone $size;" },
+        invalid($zone, $size, 'a zone needs memory'));
+}
+
+bad('two zones', { http => "$zone 1m; $zone 1m;" },
+    "\"$zone\" directive is duplicate");
+bad('a zone without a size', { http => "$zone;" },
+    "invalid number of arguments in \"$zone\" directive");
+bad('a zone with a name', { http => "$zone ivschat 1m;" },
+    "invalid number of arguments in \"$zone\" directive");
+bad('a zone at the server level', { server => "$zone 1m;" },
+    "\"$zone\" directive is not allowed here");
+bad('a zone in a location', { add => "$zone 1m;" },
+    "\"$zone\" directive is not allowed here");
+
+for my $size (qw(1 8k 100k)) {
+    bad("a zone of $size for three slots",
+        { %{ creds('imds') }, http => "$zone $size;",
+          location => location(add => "$creds imds;")
+          . location(add => "$creds assume_role role=$ROLE source=imds;")
+            =~ s{/token }{/a }r
+          . location(add => "$creds assume_role role=$ROLE source=imds "
+                            . 'session_name=other;') =~ s{/token }{/b }r },
+        "in \"$zone\" directive: this configuration needs ");
+}
+
+{
+    my %in = (%{ creds('imds') }, http => "$zone 20k;");
+    my ($status, $output) = NginxConf::test(parts(%in));
+    my ($least) = $output =~ /this configuration needs (\d+) bytes/;
+
+    ok($least, 'a zone too small is refused with the figure')
+        or diag($output);
+
+    $least //= 0;
+
+    good("a zone of these $least bytes", { %in, http => "$zone $least;" });
+    bad('a zone of one byte less', { %in, http => "$zone @{[$least - 1]};" },
+        "this configuration needs $least bytes");
+}
+
 
 # The wrong place
 
 for my $line ("$user alice", "$room $ARN", "$caps SEND_MESSAGE", "$attr a b",
               "$duration 1h", "$methods GET", "$endpoint a.example",
               "$region us-west-2", "$timeout 5s", "$creds env",
-              'ivschat_token_require_tls on',
+              "$creds imds", 'ivschat_token_require_tls on',
               'ivschat_token_intercept_errors on')
 {
     my ($name) = split ' ', $line;
@@ -697,9 +888,78 @@ good('a secret that begins with "/" and has "+" and "$"',
 good('the same credentials twice',
     { server => $STATIC, add => $STATIC });
 good('env without an environment',  creds('env'),
-    'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not both set');
-good('no credentials at all', { credentials => '' },
-    'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not both set');
+    '"ivschat_token_credentials env" has no credentials: AWS_ACCESS_KEY_ID is '
+    . 'not set in the environment');
+good('no credentials at all, since there may be a metadata service',
+    { credentials => '' });
+
+for my $line ('auto', 'imds', 'assume_role source=imds role=' . $ROLE,
+              "assume_role role=$ROLE",
+              'assume_role role=arn:aws-cn:iam::123456789012:role/a/path/app',
+              'assume_role role=arn:aws-us-gov:iam::123456789012:role/app',
+              "assume_role role=$ROLE region=eu-central-1",
+              "assume_role role=$ROLE external_id=a+b=c,d.e\@f:g/h-i_j",
+              "assume_role role=$ROLE session_name=a+b=c,d.e\@f-g_h",
+              "assume_role role=$ROLE session_name=@{['a' x 64]} "
+              . "external_id=@{['a' x 1224]}",
+              "assume_role role=$ROLE duration=900",
+              "assume_role role=$ROLE duration=15m",
+              "assume_role role=$ROLE duration=12h",
+              "assume_role duration=1h30m session_name=ab region=us-west-2 "
+              . "external_id=ab source=auto role=$ROLE")
+{
+    good("the line \"" . substr($line, 0, 70) . '"', creds($line));
+}
+
+for my $size (qw(1m 128k 2M 1000000)) {
+    good("a zone of $size", { %{ creds('imds') }, http => "$zone $size;" });
+}
+
+good('a zone before the credentials, and none that needs it',
+    { http => "$zone 64k;" });
+good('the same line in many places is one slot',
+    { %{ creds('imds') }, http => "$zone 128k;",
+      location => join ' ', map { location(add => "$creds imds;")
+                                  =~ s{/token }{/token$_ }r } 1 .. 50 });
+
+for my $line (['profile' => 'there is neither "'],
+              ['profile name=chat' => 'there is neither "'],
+              ['profile file=/nowhere/credentials' =>
+               'there is neither "" nor "/nowhere/credentials"'],
+              ['profile name=chat file=nowhere' => 'there is neither "" nor "'],
+              ['container' => 'neither AWS_CONTAINER_CREDENTIALS_RELATIVE_URI '
+                              . 'nor _FULL_URI is set in the environment'],
+              ['web_identity' => 'AWS_WEB_IDENTITY_TOKEN_FILE is not set'],
+              ['web_identity region=us-west-2' =>
+               'AWS_WEB_IDENTITY_TOKEN_FILE is not set'],
+              map { ["assume_role role=$ROLE source=$_->[0]" => $_->[1]] }
+                  ['env' => 'AWS_ACCESS_KEY_ID is not set'],
+                  ['profile' => 'there is neither "'],
+                  ['container' => 'neither AWS_CONTAINER_CREDENTIALS_'],
+                  ['web_identity' => 'AWS_WEB_IDENTITY_TOKEN_FILE is not set'])
+{
+    my ($source) = split ' ', $line->[0];
+
+    good("\"$line->[0]\" without credentials, with a warning",
+        creds($line->[0]),
+        "\"$creds $source\" has no credentials: $line->[1]");
+}
+
+# Who may read the file with the secret
+
+for my $mode (0644, 0604, 0666) {
+    good(sprintf('static in a file of mode %o, with a warning', $mode),
+        { mode => $mode }, 'nginx.conf" holds secrets and can be read by '
+        . 'everyone: chmod 600 it');
+}
+
+for my $mode (0400, 0600, 0640, 0660) {
+    good(sprintf('static in a file of mode %o', $mode), { mode => $mode });
+}
+
+good('credentials that are no secret, in a file for everyone',
+    { %{ creds('imds') }, mode => 0644 });
+
 good('no credentials, and no need of them',
     { credentials => '', location => 'location / { return 200; }' });
 

@@ -318,6 +318,8 @@ hush
 --- http_config
     $TEST_NGINX_IVSCHAT_UPSTREAM
 --- config eval: $main::Token . IvsChat::internal_location()
+--- aws_env
+AWS_EC2_METADATA_DISABLED=true
 --- ask
 POST /token => 503 no_credentials retry
 --- arrived
@@ -339,6 +341,8 @@ $main::Token . IvsChat::internal_location() . '
         ivschat_token_user alice;
         ivschat_token_room $TEST_NGINX_IVSCHAT_ROOM;
     }'
+--- aws_env
+AWS_EC2_METADATA_DISABLED=true
 --- ask
 POST /static => token
 POST /token  => 503 no_credentials retry

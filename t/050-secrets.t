@@ -12,6 +12,8 @@ our $Session = 'SESSION/tokEn+' . 'x' x 40 . '==';
 IvsChat::add_credential(key => 'AKIDSESSION', secret => $Secret,
                         token => $Session);
 
+our $Role = 'arn:aws:iam::123456789012:role/app';
+
 our $Credentials = "ivschat_token_credentials static key=AKIDSESSION "
                    . "secret=$Secret token=$Session;\n";
 
@@ -91,7 +93,17 @@ for my $line ("static key=AKID secret=$Secret token='a b'",
               "secret=$Secret key=AKID",
               "$Secret key=AKID",
               "env $Secret",
-              "auto token=$Session")
+              "auto token=$Session",
+              "imds key=AKID secret=$Secret",
+              "container token=$Session",
+              "web_identity $Session",
+              "profile key=AKID secret=$Secret",
+              "profile name=chat $Secret",
+              "profile name=chat secret=$Secret token=$Session",
+              "assume_role role=$Role secret=$Secret",
+              "assume_role role=$Role source=static key=A secret=$Secret",
+              "assume_role role=$Role $Secret",
+              "assume_role role=$Role session=$Session")
 {
     my ($status, $output)
         = NginxConf::test(http => "ivschat_token_credentials $line;");

@@ -5,7 +5,8 @@
 #     use IvsChat;                     # or: use IvsChat '--bad-tls', …
 #     use Test::Nginx::Socket 'no_plan';
 #
-# What follows "use IvsChat" goes to t/lib/ivschat_service.py.
+# What follows "use IvsChat" goes to t/lib/ivschat_service.py; but "--fakes"
+# starts t/lib/aws_fakes.py as well, with what follows it.
 #
 # Each block gets, unless it has them: the upstream of us-west-2, the static
 # credentials that the service knows, and the internal location /ivschat.  A
@@ -29,8 +30,18 @@
 #   aws_env     lines NAME=value for the environment of nginx
 #   alerts      what of [alert], [crit] and [emerg] may be there
 #
+# With --fakes:
+#
+#   settings    (JSON) what differs from the fakes' settings at their start
+#   faults      (JSON) one order of a fault a line
+#   shared_config, shared_credentials
+#               AWS's shared files
+#   fetched     what the fakes were asked for in all, as "imds token 1 role 1",
+#               one source a line, or "nothing"
+#
 # Always checked: no [alert], [crit] or [emerg] in the error log, nor, unless
-# the level is "debug", a secret key or a token.
+# the level is "debug", a secret key or a token; at "debug" no secret key that
+# the fakes have issued.
 
 package IvsChat;
 
@@ -66,6 +77,7 @@ my $LIB = Cwd::abs_path(File::Basename::dirname(__FILE__));
 my $START_TIMEOUT = 30;
 
 my ($service, $control, $dir, @secrets);
+my ($fakes, $fakes_control, $fakes_settings);
 my $owner = $$;
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 my $number = 0;
@@ -79,8 +91,18 @@ sub import {
 
     delete $ENV{$_} for grep { /^AWS_/ } keys %ENV;
 
+    my ($n) = grep { $args[$_] eq '--fakes' } 0 .. $#args;
+    my @fakes_args = defined $n ? splice @args, $n : ();
+
     $dir = File::Temp->newdir('ivschat-test.XXXXXX', TMPDIR => 1);
+
+    # a home without AWS's files
+
+    $ENV{HOME} = "$dir/home";
+    mkdir $ENV{HOME} or die "$ENV{HOME}: $!";
+
     start_service(@args);
+    start_fakes(@fakes_args[1 .. $#fakes_args]) if @fakes_args;
     hook();
 }
 
@@ -95,17 +117,10 @@ sub start_service {
         push @secrets, $args[$i + 1] if $args[$i] eq '--session-token';
     }
 
-    $service = fork() // die "fork: $!";
+    $service = start_process('ivschat_service', @args);
 
-    if ($service == 0) {
-        open STDOUT, '>', "$dir/service.log";
-        open STDERR, '>&', \*STDOUT;
-        exec '/usr/bin/python3', "$LIB/ivschat_service.py",
-             '--dir', "$dir/service", '--parent', $owner, @args
-            or POSIX::_exit(1);
-    }
-
-    my $ports = wait_for_ports("$dir/service/ports.json");
+    my $ports = wait_for_ports('ivschat_service', $service,
+                               "$dir/service/ports.json");
 
     $control = "http://127.0.0.1:$ports->{control_port}";
 
@@ -124,16 +139,77 @@ sub start_service {
 }
 
 
+# The fakes of the sources of credentials, which tell the service of all that
+# they issue.
+
+sub start_fakes {
+    my (@args) = @_;
+
+    $fakes = start_process('aws_fakes', '--service-control', $control, @args);
+
+    my $urls = wait_for_ports('aws_fakes', $fakes,
+                              "$dir/service/fakes.json");
+
+    $fakes_control = $urls->{control};
+    $fakes_settings = ask_fakes('GET', '/config');
+
+    set_env(map { uc $_ => $urls->{$_} }
+            grep { exists $urls->{$_} }
+                 qw(imds imds6 container container6 sts sts_ca));
+    set_env(IDENTITY_FILE => "$dir/identity",
+            AUTHORIZATION_FILE => "$dir/authorization");
+
+    write_file('identity', make_jwt());
+    write_file('authorization', random_text());
+}
+
+
+# A web identity token, as the fake of STS wants it, and a text that is hard to
+# guess; both are looked for in the logs.
+
+sub make_jwt {
+    my %claims = (iss => 'https://oidc.example.com', exp => time + 3600,
+                  aud => ['sts.amazonaws.com'], sub => random_text());
+    my $jwt = join '.', map { MIME::Base64::encode_base64url($_) }
+                        '{"alg":"RS256","typ":"JWT"}', $json->encode(\%claims),
+                        random_text();
+
+    push @secrets, $jwt;
+    return $jwt;
+}
+
+
+sub random_text {
+    my $text = join '', map { sprintf '%08x', rand 2 ** 32 } 1 .. 4;
+
+    push @secrets, $text;
+    return $text;
+}
+
+
+sub start_process {
+    my ($name, @args) = @_;
+
+    my $pid = fork() // die "fork: $!";
+
+    return $pid if $pid;
+
+    open STDOUT, '>', "$dir/$name.log";
+    open STDERR, '>&', \*STDOUT;
+    exec '/usr/bin/python3', "$LIB/$name.py", '--dir', "$dir/service",
+         '--parent', $owner, @args
+        or POSIX::_exit(1);
+}
+
+
 sub wait_for_ports {
-    my ($path) = @_;
+    my ($name, $pid, $path) = @_;
 
     my $deadline = Time::HiRes::time() + $START_TIMEOUT;
 
     until (-e $path) {
-        if (waitpid($service, 1) != 0 || Time::HiRes::time() > $deadline) {
-            undef $service;
-            die "the local IVS Chat service did not start\n",
-                slurp("$dir/service.log");
+        if (waitpid($pid, 1) != 0 || Time::HiRes::time() > $deadline) {
+            die "$name.py did not start\n", slurp("$dir/$name.log");
         }
 
         Time::HiRes::sleep(0.02);
@@ -221,10 +297,22 @@ sub add_credential {
 # A request to the control port; what it says, decoded.
 
 sub ask_control {
-    my ($method, $path, $value) = @_;
+    return ask_at($control, @_);
+}
+
+
+# The same of the fakes.
+
+sub ask_fakes {
+    return ask_at($fakes_control, @_);
+}
+
+
+sub ask_at {
+    my ($at, $method, $path, $value) = @_;
 
     my $http = HTTP::Tiny->new(timeout => 10);
-    my $answer = $http->request($method, "$control$path",
+    my $answer = $http->request($method, "$at$path",
                      defined $value ? { content => $json->encode($value) }
                                     : {});
 
@@ -318,11 +406,15 @@ sub prepare {
 
     delete $ENV{$_} for grep { /^AWS_/ } keys %ENV;
 
-    for my $line (grep { /\S/ } split /\n/, $block->aws_env // '') {
+    my $env = Test::Nginx::Util::expand_env_in_text($block->aws_env // '',
+                                                    $block->name, {});
+
+    for my $line (grep { /\S/ } split /\n/, $env) {
         my ($variable, $value) = split /=/, $line, 2;
         $ENV{$variable} = $value;
     }
 
+    prepare_fakes($block) if $fakes;
     prepare_config($block);
     prepare_requests($block);
     prepare_expectations($block);
@@ -332,6 +424,62 @@ sub prepare {
     if (!defined $block->must_die && !defined $block->alerts) {
         $block->set_value('no_shutdown_error_log', '[alert]');
     }
+}
+
+
+# The fakes begin anew, but only when the last block's nginx has ended: so a
+# hook of Test::Nginx's is used.
+
+sub prepare_fakes {
+    my ($block) = @_;
+
+    my %files = (shared_config => 'AWS_CONFIG_FILE',
+                 shared_credentials => 'AWS_SHARED_CREDENTIALS_FILE');
+
+    for my $name (keys %files) {
+        next unless defined $block->$name;
+        write_file($name, Test::Nginx::Util::expand_env_in_text(
+                              $block->$name, $block->name, {}));
+        $ENV{$files{$name}} = "$dir/$name";
+    }
+
+    our $Block = $block;
+
+    $block->set_value('post_setup_server_root',
+                      'IvsChat::reset_fakes($IvsChat::Block)');
+}
+
+
+# A file beside the service, with mode 0600; its path.
+
+sub write_file {
+    my ($name, $text) = @_;
+
+    my $path = "$dir/$name";
+
+    unlink $path;
+    my $umask = umask 0077;
+    open my $out, '>', $path or die "$path: $!";
+    umask $umask;
+    print $out $text;
+    close $out or die "$path: $!";
+
+    return $path;
+}
+
+
+sub reset_fakes {
+    my ($block) = @_;
+
+    my $settings = Test::Nginx::Util::expand_env_in_text(
+                       $block->settings // '{}', $block->name, {});
+
+    ask_fakes('DELETE', '/faults');
+    ask_fakes('PUT', '/config', $fakes_settings);
+    ask_fakes('PUT', '/config', $json->decode($settings));
+    ask_fakes('POST', '/faults', $json->decode($_))
+        for grep { /\S/ } split /\n/, $block->faults // '';
+    ask_fakes('DELETE', '/requests');
 }
 
 
@@ -461,7 +609,32 @@ sub check {
     check_logs($block, $repeat);
     check_access($block, $repeat);
 
+    check_fetched($block) if defined $block->fetched;
+
     $block->inspect->(\@seen, [@bodies], $name) if $block->inspect;
+}
+
+
+# What the fakes were asked for, but for what they count besides.
+
+sub check_fetched {
+    my ($block) = @_;
+
+    my $counters = ask_fakes('GET', '/counters');
+    my @got;
+
+    for my $source (sort keys %$counters) {
+        my %steps = %{ $counters->{$source} };
+
+        delete @steps{qw(issued faults)};
+        push @got, join ' ', $source, map { "$_ $steps{$_}" } sort keys %steps
+            if %steps;
+    }
+
+    my $expected = join "\n", sort grep { /\S/ } split /\n/, $block->fetched;
+
+    Test::More::is(@got ? join("\n", @got) : 'nothing', $expected,
+                   $block->name . ' - what was fetched');
 }
 
 
@@ -562,6 +735,8 @@ sub check_logs {
 
     Test::More::is("@alerts", '', "$name - no alert in the error log");
 
+    check_issued($block, @lines) if $fakes;
+
     unless ($block->log_level =~ /debug/) {
         my @tokens = grep { defined && length > 8 }
                      map { /"token":"([^"]+)"/ ? $1 : undef } @bodies;
@@ -583,6 +758,23 @@ sub check_logs {
         Test::More::is($line, undef,
                        "$name - the error log does not have $unwanted");
     }
+}
+
+
+# Nginx itself writes proxied headers, and so session tokens, at debug.
+
+sub check_issued {
+    my ($block, @lines) = @_;
+
+    my $log = join "\n", @lines;
+    my @issued = @{ ask_fakes('GET', '/issued') };
+    my @hidden = map { $_->{secret} } @issued;
+
+    push @hidden, map { $_->{token} } @issued
+        unless $block->log_level =~ /debug/;
+
+    Test::More::is(scalar(grep { index($log, $_) >= 0 } @hidden), 0,
+                   $block->name . ' - nothing of what was issued in the log');
 }
 
 
@@ -637,8 +829,11 @@ sub patterns_exact {
 END {
     if ($service && $$ == $owner) {
         local $?;
-        kill 'TERM', $service;
-        waitpid $service, 0;
+
+        for my $pid (grep { defined } $fakes, $service) {
+            kill 'TERM', $pid;
+            waitpid $pid, 0;
+        }
     }
 }
 

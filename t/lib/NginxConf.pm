@@ -5,7 +5,8 @@
 #
 #     my ($status, $output) = NginxConf::test(http => '…', server => '…');
 #
-# The status is $? of nginx; the output is all that it wrote.
+# The status is $? of nginx; the output is all that it wrote.  The file has mode
+# 0600, or that of "mode".
 
 package NginxConf;
 
@@ -18,6 +19,7 @@ my $binary = $ENV{TEST_NGINX_BINARY} // 'nginx';
 my $dir = File::Temp->newdir('nginx-conf.XXXXXX', TMPDIR => 1);
 
 delete $ENV{$_} for grep { /^AWS_/ } keys %ENV;
+$ENV{HOME} = "$dir";
 
 
 sub test {
@@ -28,6 +30,10 @@ sub test {
     open my $out, '>:raw', $path or die "$path: $!";
     print $out text(%parts);
     close $out or die "$path: $!";
+
+    # it may hold secrets
+
+    chmod $parts{mode} // 0600, $path or die "$path: $!";
 
     my $output = `'$binary' -t -e stderr -p '$dir' -c '$path' 2>&1`;
     my $status = $?;

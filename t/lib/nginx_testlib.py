@@ -40,6 +40,8 @@ ROOM_ID = 'g1H2I3j4k5L6'
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PORTS = range(10240, 32768)            # below those that clients are given
+TCP_STATES = {'01': 'ESTABLISHED', '02': 'SYN_SENT', '08': 'CLOSE_WAIT',
+              '0A': 'LISTEN'}
 
 CONFIG = '''\
 @LOAD@
@@ -241,15 +243,45 @@ def alive(pid):
     return title(pid) != ''
 
 
+def sockets(pid, port=None):
+    """The TCP connections of a process, [(remote port, state)]."""
+    inodes = set()
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f'/proc/{pid}/fd'):
+            with contextlib.suppress(OSError):
+                inodes.add(os.readlink(f'/proc/{pid}/fd/{name}'))
+
+    try:
+        lines = pathlib.Path(f'/proc/{pid}/net/tcp').read_text('ascii')
+    except OSError:
+        return []
+
+    found = []
+    for fields in map(str.split, lines.splitlines()[1:]):
+        remote = int(fields[2].split(':')[1], 16)
+        if f'socket:[{fields[9]}]' in inodes and port in (None, remote):
+            found.append((remote, TCP_STATES.get(fields[3], fields[3])))
+    return found
+
+
+def blocked_signals(pid):
+    """The masks of blocked signals of a process's threads, {tid: mask}."""
+    return {int(name): int(re.search(
+        r'^SigBlk:\s+(\w+)', pathlib.Path(
+            f'/proc/{pid}/task/{name}/status').read_text('ascii'), re.M)[1],
+        16) for name in os.listdir(f'/proc/{pid}/task')}
+
+
 class Nginx:
     """An nginx as a context manager.
 
     main, events, http, server and location are lines for these blocks of the
     configuration above; location is /token.  env is added to the environment.
+    wrap is a command that runs another one, which it is given.
     """
 
     def __init__(self, service=None, workers=1, daemon=False, master=True,
-                 keepalive=16, level='info', env=None, **blocks):
+                 keepalive=16, level='info', env=None, wrap=(), **blocks):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix='ivschat-nginx.'))
         self.port = self.h2port = self.pid = None
         self.exit_status = None
@@ -257,6 +289,7 @@ class Nginx:
         self._master, self._daemon = master, daemon
         self._count = workers
         self._env = {**os.environ, **(env or {})}
+        self._wrap = list(wrap)
         self._values = {
             'LOAD': '\n'.join(f'load_module {name};' for name in modules()),
             'USER': 'user root;' if os.geteuid() == 0 else '',
@@ -316,12 +349,15 @@ class Nginx:
         """Write the configuration, some of its values changed."""
         self._values.update((name.upper(), value)
                             for name, value in values.items())
+        self._count = self._values['WORKERS']
         text = re.sub('@([A-Z0-9]+)@',
                       lambda match: str(self._values[match[1]]), CONFIG)
         # Blocks may have placeholders too.
         text = re.sub('@([A-Z0-9]+)@',
                       lambda match: str(self._values[match[1]]), text)
-        (self.dir / 'nginx.conf').write_text(text, 'utf-8')
+        conf = self.dir / 'nginx.conf'
+        conf.write_text(text, 'utf-8')
+        conf.chmod(0o600)               # it holds secrets
 
     def _start(self):
         """Start; False when another process took the port."""
@@ -332,7 +368,7 @@ class Nginx:
 
         with open(self.dir / 'stderr', 'ab') as stderr:
             self._process = subprocess.Popen(
-                [binary(), '-p', f'{self.dir}/', '-c',
+                [*self._wrap, binary(), '-p', f'{self.dir}/', '-c',
                  str(self.dir / 'nginx.conf'), '-e', str(log)],
                 cwd=self.dir, env=self._env, stdin=subprocess.DEVNULL,
                 stdout=stderr, stderr=stderr,
@@ -819,9 +855,9 @@ def in_parallel(count, function):
 class BlackHole:
     """A port of 127.0.0.1 that answers no SYN: its backlog is full."""
 
-    def __init__(self):
+    def __init__(self, host='127.0.0.1', port=0):
         self._server = socket.socket()
-        self._server.bind(('127.0.0.1', 0))
+        self._server.bind((host, port))
         self._server.listen(0)
         self.port = self._server.getsockname()[1]
         self._fillers = []
@@ -829,7 +865,7 @@ class BlackHole:
         for _ in range(4):
             filler = socket.socket()
             filler.setblocking(False)
-            filler.connect_ex(('127.0.0.1', self.port))
+            filler.connect_ex((host, self.port))
             self._fillers.append(filler)
 
     def __enter__(self):
@@ -868,3 +904,221 @@ class Mute:
             return False
         finally:
             sock.close()
+
+
+class Minting:
+    """Clients who mint all the time, each request on its own connection.
+
+    targets are taken in turn; every request is another user's.  failures are
+    (seconds since the start, user, what came); broken are those whose
+    connection broke, where breaks is true.
+    """
+
+    def __init__(self, nginx, targets=('/token',), clients=4, pause=0.02,
+                 name='u', breaks=False):
+        self._nginx, self._targets, self._pause = nginx, targets, pause
+        self._name, self._breaks = name, breaks
+        self._end = threading.Event()
+        self._lock = threading.Lock()
+        self.start = time.monotonic()
+        self.count, self.failures, self.broken = 0, [], []
+        self._threads = [threading.Thread(target=self._run, args=(number,),
+                                          daemon=True)
+                         for number in range(clients)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_exception):
+        self.stop()
+
+    def stop(self):
+        """End it; returns when all have their answers."""
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def wait_for_more(self, count, seconds=10):
+        """Wait until so many more answers have come."""
+        goal = self.count + count
+        return wait_for(lambda: self.count >= goal, seconds)
+
+    def _run(self, number):
+        turn = 0
+        while not self._end.is_set():
+            target = self._targets[(turn + number) % len(self._targets)]
+            user = f'{self._name}{number}.{turn}'
+            turn += 1
+            try:
+                with Client(self._nginx.port) as client:
+                    found = client.ask(request(target, user))
+            except (OSError, EOFError, ValueError) as error:
+                found = error
+            self._note(user, target, found)
+            self._end.wait(self._pause)
+
+    def _note(self, user, target, found):
+        when = round(time.monotonic() - self.start, 2)
+        with self._lock:
+            self.count += 1
+            if isinstance(found, Exception):
+                (self.broken if self._breaks else self.failures).append(
+                    (when, user, target, repr(found)))
+            elif not is_token(found):
+                self.failures.append((when, user, target, code(found)))
+
+
+class Probing:
+    """Asks other locations without pause, and notes the slowest answer.
+
+    By a process of its own.  It and the workers go before all others (where
+    the system lets us), so that what is measured is nginx, not the machine.
+    """
+
+    def __init__(self, *nginxes, target='/after'):
+        self._nginxes = nginxes
+        self._ports = [nginx.port for nginx in nginxes]
+        self._target = target
+        self.count, self.slowest, self.late = 0, None, []
+
+    def __enter__(self):
+        for nginx in self._nginxes:
+            for pid in nginx.workers():
+                go_first(pid)
+        self._process = subprocess.Popen(
+            ['/usr/bin/python3', '-c',
+             'import sys, nginx_testlib; nginx_testlib.probe(sys.argv[1], '
+             'sys.argv[2:])', self._target, *map(str, self._ports)],
+            env={**os.environ, 'PYTHONPATH': str(TOP / 't' / 'lib')},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *_exception):
+        found, _ = self._process.communicate('')
+        found = json.loads(found or 'null')
+        if found is not None:
+            self.count, self.slowest = found['count'], found['slowest']
+            self.late = found['late']
+
+    def good(self):
+        """Whether every answer came in time."""
+        return (self.count > 100 and self.slowest is not None
+                and self.slowest < self.bound())
+
+    @staticmethod
+    def bound():
+        """In milliseconds."""
+        return 50 * slow()
+
+    def __str__(self):
+        return (f'{self.count} answers, the slowest after {self.slowest} ms; '
+                f'late: {self.late[:10]}')
+
+
+def go_first(pid):
+    """Let a process run before all those of the usual kind."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
+
+
+def probe(target, ports):
+    """What the process of Probing does until its standard input ends."""
+    go_first(0)
+    clients = [(port, Client(int(port))) for port in ports]
+    data = request(target, method='GET', body=None)
+    end = threading.Event()
+    threading.Thread(target=lambda: (os.read(0, 1), end.set()),
+                     daemon=True).start()
+    count, slowest, late = 0, 0, []
+    start = time.monotonic()
+
+    while not end.is_set():
+        for port, client in clients:
+            before = time.monotonic()
+            if client.ask(data).body != b'after':
+                raise RuntimeError('not the answer')
+            took = round((time.monotonic() - before) * 1000, 1)
+            count += 1
+            slowest = max(slowest, took)
+            if took > 20:
+                late.append((port, round(before - start, 2), took))
+        time.sleep(0.002)
+
+    print(json.dumps({'count': count, 'slowest': slowest, 'late': late}))
+
+
+class DeadResolver:
+    """A name server that never answers, and the only one there is for an
+    nginx whose wrap is this one's; root is needed.
+
+    hosts: what stands in its /etc/hosts.
+    """
+
+    OPTIONS = 'options timeout:3 attempts:2\n'
+
+    def __init__(self, hosts='127.0.0.1 localhost\n'):
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        host = f'127.53.{os.getpid() % 250 + 1}.{random.randrange(1, 250)}'
+        self._socket.bind((host, 53))
+        self._dir = pathlib.Path(tempfile.mkdtemp(prefix='ivschat-etc.'))
+        self._dir.chmod(0o755)
+        (self._dir / 'resolv.conf').write_text(
+            f'nameserver {host}\n{self.OPTIONS}', 'ascii')
+        (self._dir / 'hosts').write_text(hosts, 'ascii')
+        self.wrap = ['unshare', '-m', 'sh', '-c',
+                     'mount --bind "$0"/resolv.conf /etc/resolv.conf'
+                     ' && mount --bind "$0"/hosts /etc/hosts && exec "$@"',
+                     str(self._dir)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        self._socket.close()
+        shutil.rmtree(self._dir)
+
+    def asked(self):
+        """How many questions have come since the last call."""
+        count = 0
+        with contextlib.suppress(BlockingIOError):
+            while self._socket.recv(4096):
+                count += 1
+        return count
+
+
+# Sources of credentials
+
+
+def imds_env(fakes):
+    """The environment in which "imds" finds the fakes."""
+    return {'AWS_EC2_METADATA_SERVICE_ENDPOINT': fakes.imds}
+
+
+def container_env(fakes):
+    """The same for "container"."""
+    return {'AWS_CONTAINER_CREDENTIALS_FULL_URI':
+            fakes.container + '/v1/credentials',
+            'AWS_CONTAINER_AUTHORIZATION_TOKEN': 'pod+identity/token=='}
+
+
+def sts_env(fakes):
+    """The same for "assume_role"; "source=env" signs with the known key."""
+    return {'AWS_ENDPOINT_URL_STS': fakes.sts, 'AWS_CA_BUNDLE': fakes.sts_ca,
+            'AWS_REGION': REGION, 'AWS_ACCESS_KEY_ID': KEY,
+            'AWS_SECRET_ACCESS_KEY': SECRET}
+
+
+def fetches(fakes, source='container', step='credentials'):
+    """How many requests of a step a fake has seen that were in order."""
+    return fakes.counters()[source].get(step, 0)
+
+
+def holder(nginx, port):
+    """The worker that is connected to a port, or None."""
+    for pid in nginx.workers():
+        if sockets(pid, port):
+            return pid
+    return None

@@ -58,7 +58,7 @@ includes() {
 
     for file in ngx_module/ngx_ivschat_*.[ch]; do
         case $file in
-            */ngx_ivschat_http.[ch]|*/ngx_ivschat_provider.[ch]) ;;
+            */ngx_ivschat_http.[ch]|*/ngx_ivschat_fetch.[ch]) ;;
             *) pure+=("$file") ;;
         esac
     done

@@ -389,6 +389,35 @@ test_aws(void)
 }
 
 
+/* Only what new credentials can cure is worth fetching new ones. */
+
+static void
+test_expired(void)
+{
+    size_t              i;
+    static const char  *others[] = {
+        "", "Expired", "ExpiredTokenExceptions", "expiredtoken",
+        "ExpiredToken ", "InvalidTokenException", "RequestExpired",
+        "RequestTimeTooSkewed", "AccessDeniedException", "PendingVerification",
+        "InvalidClientTokenId", "UnrecognizedClientException",
+        "InvalidSignatureException", "SignatureDoesNotMatch",
+        "MissingAuthenticationTokenException", "ThrottlingException"
+    };
+
+    ok(ngx_ivschat_expired_credentials("ExpiredTokenException"),
+       "expired: ExpiredTokenException");
+    ok(ngx_ivschat_expired_credentials("ExpiredToken"),
+       "expired: ExpiredToken");
+    ok(ngx_ivschat_expired_credentials("InvalidToken"),
+       "expired: InvalidToken");
+
+    for (i = 0; i < size(others); i++) {
+        ok(!ngx_ivschat_expired_credentials(others[i]), "not expired: \"%s\"",
+           others[i]);
+    }
+}
+
+
 int
 main(void)
 {
@@ -396,6 +425,7 @@ main(void)
     test_operator();
     test_problems();
     test_aws();
+    test_expired();
 
     return done_testing();
 }

@@ -1,0 +1,294 @@
+
+/*
+ * Fetched credentials in shared memory.
+ */
+
+
+#include "ngx_http_ivschat_token_zone.h"
+
+
+/* one less than 0 */
+
+#define NGX_HTTP_IVSCHAT_TOKEN_AGE_NEW   ((ngx_uint_t) -1)
+
+
+static void ngx_http_ivschat_token_zone_free(ngx_slab_pool_t *shpool,
+    ngx_http_ivschat_token_shared_t **first, ngx_uint_t age);
+static ngx_uint_t ngx_http_ivschat_token_zone_same(
+    ngx_http_ivschat_token_shared_t *sh, u_char *fingerprint);
+static ngx_uint_t ngx_http_ivschat_token_zone_leased(
+    ngx_http_ivschat_token_shared_t *sh);
+
+
+size_t
+ngx_http_ivschat_token_zone_size(ngx_uint_t n)
+{
+    size_t  pages;
+
+    /*
+     * A slot takes whole pages of the slab, and a reload with other lines
+     * needs as many again, twice; the slab's own bookkeeping takes less than
+     * eight pages, which is also the least that nginx accepts.
+     */
+
+    pages = (sizeof(ngx_http_ivschat_token_shared_t) + ngx_pagesize - 1)
+            / ngx_pagesize;
+
+    return (8 + 3 * n * (pages + 1)) * ngx_pagesize;
+}
+
+
+ngx_http_ivschat_token_shared_t *
+ngx_http_ivschat_token_zone_slot(ngx_slab_pool_t *shpool,
+    ngx_http_ivschat_token_shared_t **first, u_char *fingerprint)
+{
+    ngx_http_ivschat_token_shared_t  *sh;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    for (sh = *first; sh; sh = sh->next) {
+        if (ngx_http_ivschat_token_zone_same(sh, fingerprint)) {
+            break;
+        }
+    }
+
+    if (sh == NULL) {
+        sh = ngx_slab_calloc_locked(shpool,
+                                    sizeof(ngx_http_ivschat_token_shared_t));
+        if (sh) {
+            ngx_memcpy(sh->fingerprint, fingerprint,
+                       NGX_HTTP_IVSCHAT_TOKEN_FINGERPRINT_LEN);
+            sh->age = NGX_HTTP_IVSCHAT_TOKEN_AGE_NEW;
+            sh->next = *first;
+            *first = sh;
+        }
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return sh;
+}
+
+
+void
+ngx_http_ivschat_token_zone_sweep(ngx_slab_pool_t *shpool,
+    ngx_http_ivschat_token_shared_t **first)
+{
+    ngx_shmtx_lock(&shpool->mutex);
+
+    ngx_http_ivschat_token_zone_free(shpool, first,
+                                     NGX_HTTP_IVSCHAT_TOKEN_AGE_NEW);
+
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+void
+ngx_http_ivschat_token_zone_use(ngx_slab_pool_t *shpool,
+    ngx_http_ivschat_token_shared_t *sh)
+{
+    ngx_shmtx_lock(&shpool->mutex);
+
+    sh->age = NGX_HTTP_IVSCHAT_TOKEN_AGE_NEW;
+
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+void
+ngx_http_ivschat_token_zone_age(ngx_slab_pool_t *shpool,
+    ngx_http_ivschat_token_shared_t **first)
+{
+    ngx_http_ivschat_token_shared_t  *sh;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    for (sh = *first; sh; sh = sh->next) {
+        sh->age++;
+    }
+
+    /*
+     * Workers of the last configuration may still drain; those of the one
+     * before find another fingerprint.
+     */
+
+    ngx_http_ivschat_token_zone_free(shpool, first, 2);
+
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+/* Those of this age. */
+
+static void
+ngx_http_ivschat_token_zone_free(ngx_slab_pool_t *shpool,
+    ngx_http_ivschat_token_shared_t **first, ngx_uint_t age)
+{
+    ngx_http_ivschat_token_shared_t  *sh, **p;
+
+    p = first;
+
+    while (*p) {
+        sh = *p;
+
+        if (sh->age == age) {
+            *p = sh->next;
+            ngx_explicit_memzero(sh, sizeof(ngx_http_ivschat_token_shared_t));
+            ngx_slab_free_locked(shpool, sh);
+
+        } else {
+            p = &sh->next;
+        }
+    }
+}
+
+
+ngx_int_t
+ngx_http_ivschat_token_zone_read(ngx_slab_pool_t *shpool,
+    ngx_http_ivschat_token_shared_t *sh, u_char *fingerprint,
+    ngx_ivschat_credentials_t *creds, ngx_atomic_uint_t *generation)
+{
+    ngx_int_t  rc;
+
+    rc = NGX_DECLINED;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    if (ngx_http_ivschat_token_zone_same(sh, fingerprint)
+        && sh->generation != *generation && sh->generation != 0)
+    {
+        *creds = sh->records[sh->generation & 1];
+        *generation = sh->generation;
+        rc = NGX_OK;
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return rc;
+}
+
+
+ngx_http_ivschat_token_lease_e
+ngx_http_ivschat_token_zone_lease(ngx_slab_pool_t *shpool,
+    ngx_http_ivschat_token_shared_t *sh, u_char *fingerprint, ngx_msec_t ms,
+    time_t *refresh)
+{
+    ngx_http_ivschat_token_lease_e  lease;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    *refresh = sh->refresh;
+
+    if (!ngx_http_ivschat_token_zone_same(sh, fingerprint)) {
+        lease = NGX_HTTP_IVSCHAT_TOKEN_LEASE_STALE;
+
+    } else if (ngx_http_ivschat_token_zone_leased(sh)) {
+        lease = NGX_HTTP_IVSCHAT_TOKEN_LEASE_HELD;
+
+    } else if (sh->refresh > ngx_time()) {
+        lease = NGX_HTTP_IVSCHAT_TOKEN_LEASE_EARLY;
+
+    } else {
+        lease = NGX_HTTP_IVSCHAT_TOKEN_LEASE_TAKEN;
+
+        sh->holder = ngx_pid;
+        sh->expires = ngx_current_msec + ms;
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return lease;
+}
+
+
+ngx_int_t
+ngx_http_ivschat_token_zone_publish(ngx_slab_pool_t *shpool,
+    ngx_http_ivschat_token_shared_t *sh, u_char *fingerprint,
+    ngx_ivschat_credentials_t *creds, time_t refresh)
+{
+    ngx_int_t          rc;
+    ngx_atomic_uint_t  generation;
+
+    rc = NGX_DECLINED;
+
+    ngx_shmtx_lock(&shpool->mutex);
+
+    if (ngx_http_ivschat_token_zone_same(sh, fingerprint)
+        && sh->holder == ngx_pid)
+    {
+        sh->refresh = refresh;
+
+        if (creds) {
+            generation = sh->generation + 1;
+
+            sh->records[generation & 1] = *creds;
+
+            ngx_memory_barrier();
+
+            sh->generation = generation;
+            sh->failures = 0;
+
+            /* the old secrets are of no more use to anyone */
+
+            ngx_explicit_memzero(&sh->records[(generation + 1) & 1],
+                                 sizeof(ngx_ivschat_credentials_t));
+
+        } else {
+            sh->failures++;
+        }
+
+        sh->holder = 0;
+
+        rc = NGX_OK;
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return rc;
+}
+
+
+void
+ngx_http_ivschat_token_zone_refuse(ngx_slab_pool_t *shpool,
+    ngx_http_ivschat_token_shared_t *sh, u_char *fingerprint,
+    ngx_atomic_uint_t generation)
+{
+    ngx_shmtx_lock(&shpool->mutex);
+
+    if (ngx_http_ivschat_token_zone_same(sh, fingerprint)
+        && sh->generation == generation && sh->refused != generation)
+    {
+        sh->refused = generation;
+
+        if (sh->failures == 0) {
+            sh->refresh = 0;
+        }
+    }
+
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+static ngx_uint_t
+ngx_http_ivschat_token_zone_same(ngx_http_ivschat_token_shared_t *sh,
+    u_char *fingerprint)
+{
+    return ngx_memcmp(sh->fingerprint, fingerprint,
+                      NGX_HTTP_IVSCHAT_TOKEN_FINGERPRINT_LEN)
+           == 0;
+}
+
+
+/* A lease ends with its time, or with its holder. */
+
+static ngx_uint_t
+ngx_http_ivschat_token_zone_leased(ngx_http_ivschat_token_shared_t *sh)
+{
+    if (sh->holder == 0
+        || (ngx_msec_int_t) (sh->expires - ngx_current_msec) <= 0)
+    {
+        return 0;
+    }
+
+    return kill(sh->holder, 0) == 0 || ngx_errno != ESRCH;
+}
