@@ -8,6 +8,9 @@
 #include "ngx_http_ivschat_token_module.h"
 
 
+#define NGX_HTTP_IVSCHAT_TOKEN_SPREAD_LEAST   600000   /* milliseconds */
+
+
 static ngx_ivschat_result_e ngx_http_ivschat_token_nginx_error(
     ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx);
 static ngx_ivschat_result_e ngx_http_ivschat_token_no_answer(
@@ -17,6 +20,8 @@ static ngx_ivschat_result_e ngx_http_ivschat_token_not_whole(
 static ngx_ivschat_result_e ngx_http_ivschat_token_parse(
     ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx,
     ngx_str_t *json);
+static void ngx_http_ivschat_token_spread(ngx_uint_t percent,
+    ngx_ivschat_answer_t *answer);
 static ngx_ivschat_result_e ngx_http_ivschat_token_aws_error(
     ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx);
 static const char *ngx_http_ivschat_token_aws_message(
@@ -200,6 +205,8 @@ ngx_http_ivschat_token_parse(ngx_http_request_t *r,
         return NGX_IVSCHAT_BAD_RESPONSE;
     }
 
+    ngx_http_ivschat_token_spread(ctx->conf->refresh_spread, &answer);
+
     json->data = NULL;
 
     if (ngx_ivschat_answer_json(&answer, &text, &len) == 0) {
@@ -218,6 +225,35 @@ ngx_http_ivschat_token_parse(ngx_http_request_t *r,
     ngx_ivschat_answer_free(&answer);
 
     return json->data ? NGX_IVSCHAT_OK : NGX_IVSCHAT_UNKNOWN;
+}
+
+
+/*
+ * The official SDK gets a new token a minute before this one expires: viewers
+ * who came together would all do so together.  What is short is left alone.
+ */
+
+static void
+ngx_http_ivschat_token_spread(ngx_uint_t percent, ngx_ivschat_answer_t *answer)
+{
+    int64_t      left, most;
+    ngx_time_t  *tp;
+
+    if (percent == 0) {
+        return;
+    }
+
+    tp = ngx_timeofday();
+
+    left = answer->token_expiration - ((int64_t) tp->sec * 1000 + tp->msec);
+
+    if (left <= NGX_HTTP_IVSCHAT_TOKEN_SPREAD_LEAST) {
+        return;
+    }
+
+    most = left / 100 * percent;
+
+    answer->token_expiration -= (int64_t) ((uint64_t) ngx_random() % most);
 }
 
 

@@ -919,6 +919,75 @@ ngx_http_ivschat_token_timeout(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 char *
+ngx_http_ivschat_token_tries(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_int_t    n;
+    ngx_str_t   *value;
+    ngx_uint_t  *tries;
+
+    tries = (ngx_uint_t *) ((char *) conf + cmd->offset);
+
+    if (*tries != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    n = ngx_atoi(value[1].data, value[1].len);
+
+    if (n == NGX_ERROR || n < 1 || n > 10) {
+        return ngx_http_ivschat_token_invalid(cf, &value[1],
+                                              "1 to 10 attempts are possible");
+    }
+
+    *tries = n;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_ivschat_token_refresh_spread(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    size_t       len;
+    ngx_int_t    percent;
+    ngx_str_t   *value;
+    ngx_uint_t  *spread;
+
+    spread = (ngx_uint_t *) ((char *) conf + cmd->offset);
+
+    if (*spread != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        *spread = 0;
+        return NGX_CONF_OK;
+    }
+
+    len = value[1].len;
+
+    if (len && value[1].data[len - 1] == '%') {
+        len--;
+    }
+
+    percent = ngx_atoi(value[1].data, len);
+
+    if (percent == NGX_ERROR || percent < 1 || percent > 90) {
+        return ngx_http_ivschat_token_invalid(cf, &value[1],
+                                "\"off\", or 1% to 90%, is needed");
+    }
+
+    *spread = percent;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
 ngx_http_ivschat_token_check(ngx_conf_t *cf,
     ngx_http_ivschat_token_loc_conf_t *conf)
 {

@@ -539,11 +539,12 @@ ngx_int_t
 ngx_http_ivschat_token_credentials_use(ngx_conf_t *cf,
     ngx_http_ivschat_token_loc_conf_t *conf)
 {
-    ngx_uint_t                      i;
-    ngx_ivschat_room_arn_t          arn;
-    ngx_http_ivschat_token_room_t  *room;
-    ngx_http_ivschat_token_line_t   line;
-    ngx_http_ivschat_token_slot_t  *slot;
+    ngx_uint_t                           i;
+    ngx_ivschat_room_arn_t               arn;
+    ngx_http_ivschat_token_room_t       *room;
+    ngx_http_ivschat_token_line_t        line;
+    ngx_http_ivschat_token_slot_t       *slot;
+    ngx_http_ivschat_token_main_conf_t  *mcf;
 
     if (conf->credentials == NULL) {
 
@@ -556,16 +557,26 @@ ngx_http_ivschat_token_credentials_use(ngx_conf_t *cf,
         }
     }
 
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_ivschat_token_module);
+
     slot = conf->credentials;
     slot->used = 1;
 
     room = conf->rooms->elts;
 
-    for (i = 0; i < conf->rooms->nelts && slot->region.len == 0; i++) {
+    for (i = 0; i < conf->rooms->nelts; i++) {
 
-        if (ngx_ivschat_room_arn_parse(
+        if (ngx_http_ivschat_token_rate_pair(cf, mcf, &room[i].value.value)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (slot->region.len == 0
+            && ngx_ivschat_room_arn_parse(
                         ngx_http_ivschat_token_str(&room[i].value.value), &arn)
-            == 0)
+               == 0)
         {
             slot->region.data = (u_char *) arn.region.data;
             slot->region.len = arn.region.len;
@@ -606,13 +617,11 @@ ngx_http_ivschat_token_credentials_init(ngx_conf_t *cf)
         }
     }
 
-    if (used) {
-        ngx_http_ivschat_token_warn_endpoints(cf);
-    }
-
-    if (n == 0 && mcf->zone_size == 0) {
+    if (!used) {
         return NGX_OK;
     }
+
+    ngx_http_ivschat_token_warn_endpoints(cf);
 
     return ngx_http_ivschat_token_add_zone(cf, mcf, n);
 }
@@ -800,13 +809,14 @@ ngx_http_ivschat_token_init_zone(ngx_shm_zone_t *zone, void *data)
 
     if (shpool->data == NULL) {
         shpool->data = ngx_slab_calloc(shpool,
-                                   sizeof(ngx_http_ivschat_token_shared_t *));
+                                       sizeof(ngx_http_ivschat_token_root_t));
         if (shpool->data == NULL) {
             return NGX_ERROR;
         }
     }
 
-    first = shpool->data;
+    mcf->root = shpool->data;
+    first = &mcf->root->first;
     slots = mcf->slots.elts;
 
     ngx_http_ivschat_token_zone_sweep(shpool, first);
@@ -818,6 +828,7 @@ ngx_http_ivschat_token_init_zone(ngx_shm_zone_t *zone, void *data)
         }
 
         slots[i]->shpool = shpool;
+        slots[i]->skew = &mcf->root->skew;
         slots[i]->shared = ngx_http_ivschat_token_zone_slot(shpool, first,
                                                       slots[i]->fingerprint);
         if (slots[i]->shared == NULL) {
@@ -888,13 +899,18 @@ ngx_http_ivschat_token_credentials_commit(ngx_cycle_t *cycle)
     }
 
     if (mcf->shpool) {
-        ngx_http_ivschat_token_zone_age(mcf->shpool, mcf->shpool->data);
+        ngx_http_ivschat_token_zone_age(mcf->shpool, &mcf->root->first);
+        ngx_http_ivschat_token_rate_commit(mcf);
     }
 
     if (ngx_process == NGX_PROCESS_SINGLE
         && !ngx_is_init_cycle(cycle->old_cycle))
     {
         /* "master_process off": no new process will be initialized */
+
+        if (ngx_http_ivschat_token_rate_init(cycle) != NGX_OK) {
+            return NGX_ERROR;
+        }
 
         return ngx_http_ivschat_token_refresh_init(cycle);
     }

@@ -1,12 +1,13 @@
 
 /*
- * The way of one request: the content handler, the client's body, the
- * attempt, and the end.
+ * The way of one request: the content handler, the client's body, and the
+ * end.  What is between is in _attempts.c.
  */
 
 
 #include "ngx_http_ivschat_token_module.h"
 #include "ngx_http_ivschat_token_credentials.h"
+#include "ngx_http_ivschat_token_rate.h"
 
 
 static ngx_int_t ngx_http_ivschat_token_refuse(ngx_http_request_t *r,
@@ -16,21 +17,10 @@ static void ngx_http_ivschat_token_read_body(ngx_http_request_t *r);
 static void ngx_http_ivschat_token_drop_body(ngx_http_request_t *r);
 static void ngx_http_ivschat_token_body_error(ngx_http_request_t *r,
     ngx_int_t rc);
-static void ngx_http_ivschat_token_start(ngx_http_request_t *r,
-    ngx_http_ivschat_token_ctx_t *ctx);
-static void ngx_http_ivschat_token_attempt(ngx_http_request_t *r,
-    ngx_http_ivschat_token_ctx_t *ctx);
-static void ngx_http_ivschat_token_credentials_come(void *data);
-static ngx_uint_t ngx_http_ivschat_token_renew(
-    ngx_http_ivschat_token_ctx_t *ctx);
-static void ngx_http_ivschat_token_deadline(ngx_event_t *ev);
-static void ngx_http_ivschat_token_finish(ngx_http_request_t *r,
-    ngx_http_ivschat_token_ctx_t *ctx, ngx_ivschat_result_e result,
-    ngx_str_t *json);
 static void ngx_http_ivschat_token_end(ngx_http_ivschat_token_ctx_t *ctx,
     ngx_ivschat_result_e result);
 static ngx_uint_t ngx_http_ivschat_token_retry_after(
-    ngx_ivschat_result_e result);
+    ngx_http_ivschat_token_ctx_t *ctx, ngx_ivschat_result_e result);
 
 
 ngx_int_t
@@ -222,169 +212,14 @@ ngx_http_ivschat_token_body_error(ngx_http_request_t *r, ngx_int_t rc)
 }
 
 
-static void
-ngx_http_ivschat_token_start(ngx_http_request_t *r,
-    ngx_http_ivschat_token_ctx_t *ctx)
-{
-    r->read_event_handler = ngx_http_test_reading;
-    r->connection->log->action = "requesting a chat token";
-
-    /* the context's cleanup, which is there already, deletes the timer */
-
-    ctx->deadline.handler = ngx_http_ivschat_token_deadline;
-    ctx->deadline.data = r->connection;
-    ctx->deadline.log = r->connection->log;
-
-    ngx_add_timer(&ctx->deadline, ctx->conf->timeout);
-
-    ngx_http_ivschat_token_attempt(r, ctx);
-}
-
-
-static void
-ngx_http_ivschat_token_attempt(ngx_http_request_t *r,
-    ngx_http_ivschat_token_ctx_t *ctx)
-{
-    switch (ngx_http_ivschat_token_send(r, ctx)) {
-
-    case NGX_OK:
-        return;
-
-    case NGX_AGAIN:
-        ctx->waiter.handler = ngx_http_ivschat_token_credentials_come;
-        ctx->waiter.data = ctx;
-
-        ngx_http_ivschat_token_credentials_wait(ctx->conf->credentials,
-                                                &ctx->waiter);
-
-        /* no event would tell of a client that has left before */
-
-        if (r->connection->read->ready) {
-            ngx_post_event(r->connection->read, &ngx_posted_events);
-        }
-
-        return;
-
-    case NGX_DECLINED:
-        ngx_http_ivschat_token_finish(r, ctx, NGX_IVSCHAT_NO_CREDENTIALS,
-                                      NULL);
-        return;
-
-    default:
-        ngx_http_ivschat_token_finish(r, ctx, NGX_IVSCHAT_UNKNOWN, NULL);
-    }
-}
-
-
-/* Called out of turn: the events at hand are not of this connection. */
-
-static void
-ngx_http_ivschat_token_credentials_come(void *data)
-{
-    ngx_http_ivschat_token_ctx_t *ctx = data;
-
-    ngx_connection_t  *c;
-
-    c = ctx->request->connection;
-
-    ngx_http_set_log_request(c->log, ctx->request);
-
-    ngx_http_ivschat_token_attempt(ctx->request, ctx);
-
-    ngx_http_run_posted_requests(c);
-}
-
-
-static void
-ngx_http_ivschat_token_deadline(ngx_event_t *ev)
-{
-    ngx_connection_t              *c;
-    ngx_http_ivschat_token_ctx_t  *ctx;
-
-    c = ev->data;
-    ctx = ngx_queue_data(ev, ngx_http_ivschat_token_ctx_t, deadline);
-
-    ngx_http_set_log_request(c->log, ctx->request);
-
-    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0,
-                   "ivschat token deadline");
-
-    ctx->timedout = 1;
-
-    if (ctx->subrequest) {
-        ngx_http_ivschat_token_cancel(ctx, NGX_HTTP_GATEWAY_TIME_OUT);
-
-    } else {
-        ngx_log_error(NGX_LOG_ERR, c->log, 0,
-                      "no AWS credentials from \"ivschat_token_credentials "
-                      "%V\" within the %Mms of \"ivschat_token_timeout\"",
-                      ngx_http_ivschat_token_credentials_name(
-                                                  ctx->conf->credentials),
-                      ctx->conf->timeout);
-
-        ngx_http_ivschat_token_finish(ctx->request, ctx, NGX_IVSCHAT_TIMEOUT,
-                                      NULL);
-    }
-
-    ngx_http_run_posted_requests(c);
-}
-
-
 void
-ngx_http_ivschat_token_resume(ngx_http_request_t *r)
-{
-    ngx_str_t                      json;
-    ngx_ivschat_result_e           result;
-    ngx_http_ivschat_token_ctx_t  *ctx;
-
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module);
-
-    ngx_str_null(&json);
-
-    result = ngx_http_ivschat_token_check_answer(r, ctx, &json);
-
-    if (result == NGX_IVSCHAT_REJECTED && ngx_http_ivschat_token_renew(ctx)) {
-        ngx_http_ivschat_token_attempt(r, ctx);
-        return;
-    }
-
-    ngx_http_ivschat_token_finish(r, ctx, result, &json);
-}
-
-
-/* Credentials that AWS no longer takes are fetched anew, once. */
-
-static ngx_uint_t
-ngx_http_ivschat_token_renew(ngx_http_ivschat_token_ctx_t *ctx)
-{
-    if (ctx->renewed || !ngx_ivschat_expired_credentials(ctx->error.code)) {
-        return 0;
-    }
-
-    ctx->renewed = 1;
-
-    return ngx_http_ivschat_token_credentials_refuse(ctx->conf->credentials,
-                                                     ctx->generation)
-           == NGX_OK;
-}
-
-
-/* json may be NULL if there is no token. */
-
-static void
 ngx_http_ivschat_token_finish(ngx_http_request_t *r,
     ngx_http_ivschat_token_ctx_t *ctx, ngx_ivschat_result_e result,
     ngx_str_t *json)
 {
     ngx_int_t  rc;
 
-    if (ctx->deadline.timer_set) {
-        ngx_del_timer(&ctx->deadline);
-    }
-
-    ngx_http_ivschat_token_credentials_leave(&ctx->waiter);
+    ngx_http_ivschat_token_let_go(ctx);
 
     if (result == NGX_IVSCHAT_UNKNOWN) {
         ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
@@ -398,10 +233,26 @@ ngx_http_ivschat_token_finish(ngx_http_request_t *r,
 
     } else {
         rc = ngx_http_ivschat_token_send_error(r, ctx->conf, result,
-                                  ngx_http_ivschat_token_retry_after(result));
+                                  ngx_http_ivschat_token_retry_after(ctx, result));
     }
 
     ngx_http_finalize_request(r, rc);
+}
+
+
+void
+ngx_http_ivschat_token_let_go(ngx_http_ivschat_token_ctx_t *ctx)
+{
+    if (ctx->deadline.timer_set) {
+        ngx_del_timer(&ctx->deadline);
+    }
+
+    if (ctx->timer.timer_set) {
+        ngx_del_timer(&ctx->timer);
+    }
+
+    ngx_http_ivschat_token_rate_leave(ctx);
+    ngx_http_ivschat_token_credentials_leave(&ctx->waiter);
 }
 
 
@@ -417,12 +268,13 @@ ngx_http_ivschat_token_end(ngx_http_ivschat_token_ctx_t *ctx,
 /* In seconds, spread, so that those who wait do not come back together. */
 
 static ngx_uint_t
-ngx_http_ivschat_token_retry_after(ngx_ivschat_result_e result)
+ngx_http_ivschat_token_retry_after(ngx_http_ivschat_token_ctx_t *ctx,
+    ngx_ivschat_result_e result)
 {
     switch (result) {
 
     case NGX_IVSCHAT_THROTTLED:
-        return 1 + ngx_random() % 3;
+        return ngx_http_ivschat_token_rate_retry_after(ctx);
 
     case NGX_IVSCHAT_NO_CREDENTIALS:
         return 5 + ngx_random() % 6;

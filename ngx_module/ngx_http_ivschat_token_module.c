@@ -6,10 +6,13 @@
 
 #include "ngx_http_ivschat_token_module.h"
 #include "ngx_http_ivschat_token_credentials.h"
+#include "ngx_http_ivschat_token_rate.h"
 #include "ngx_http_ivschat_token_refresh.h"
 
 
 static void *ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_ivschat_token_init_main_conf(ngx_conf_t *cf,
+    void *conf);
 static void *ngx_http_ivschat_token_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_ivschat_token_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
@@ -17,6 +20,7 @@ static char *ngx_http_ivschat_token_merge_pass(ngx_conf_t *cf,
     ngx_http_ivschat_token_loc_conf_t *prev,
     ngx_http_ivschat_token_loc_conf_t *conf);
 static ngx_int_t ngx_http_ivschat_token_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_ivschat_token_init_process(ngx_cycle_t *cycle);
 static void ngx_http_ivschat_token_cleanup(void *data);
 static void ngx_http_ivschat_token_mark(void *data);
 static void ngx_http_ivschat_token_abort(void *data);
@@ -98,6 +102,27 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
       offsetof(ngx_http_ivschat_token_loc_conf_t, timeout),
       NULL },
 
+    { ngx_string("ivschat_token_tries"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_http_ivschat_token_tries,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ivschat_token_loc_conf_t, tries),
+      NULL },
+
+    { ngx_string("ivschat_token_rate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
+      ngx_http_ivschat_token_rate,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ivschat_token_refresh_spread"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_http_ivschat_token_refresh_spread,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ivschat_token_loc_conf_t, refresh_spread),
+      NULL },
+
     { ngx_string("ivschat_token_credentials"),
       NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_1MORE,
       ngx_http_ivschat_token_credentials,
@@ -135,7 +160,7 @@ static ngx_http_module_t  ngx_http_ivschat_token_module_ctx = {
     ngx_http_ivschat_token_init,              /* postconfiguration */
 
     ngx_http_ivschat_token_create_main_conf,  /* create main conf */
-    NULL,                                     /* init main conf */
+    ngx_http_ivschat_token_init_main_conf,    /* init main conf */
 
     NULL,                                     /* create server conf */
     NULL,                                     /* merge server conf */
@@ -152,7 +177,7 @@ ngx_module_t  ngx_http_ivschat_token_module = {
     NGX_HTTP_MODULE,                          /* module type */
     NULL,                                     /* init master */
     ngx_http_ivschat_token_credentials_commit,/* init module */
-    ngx_http_ivschat_token_refresh_init,      /* init process */
+    ngx_http_ivschat_token_init_process,      /* init process */
     NULL,                                     /* init thread */
     NULL,                                     /* exit thread */
     ngx_http_ivschat_token_refresh_exit,      /* exit process */
@@ -186,6 +211,15 @@ ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
+    if (ngx_array_init(&mcf->pairs, cf->pool, 4, sizeof(ngx_str_t)) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    mcf->rate = NGX_CONF_UNSET_UINT;
+    mcf->rate_burst = NGX_CONF_UNSET_UINT;
+    mcf->rate_wait = NGX_CONF_UNSET_MSEC;
+
     cln = ngx_pool_cleanup_add(cf->pool, 0);
     if (cln == NULL) {
         return NULL;
@@ -199,6 +233,19 @@ ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf)
     }
 
     return mcf;
+}
+
+
+static char *
+ngx_http_ivschat_token_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_ivschat_token_main_conf_t *mcf = conf;
+
+    ngx_conf_init_uint_value(mcf->rate, 200);
+    ngx_conf_init_uint_value(mcf->rate_burst, 200);
+    ngx_conf_init_msec_value(mcf->rate_wait, 4000);
+
+    return NGX_CONF_OK;
 }
 
 
@@ -242,6 +289,8 @@ ngx_http_ivschat_token_create_loc_conf(ngx_conf_t *cf)
     conf->timeout = NGX_CONF_UNSET_MSEC;
     conf->require_tls = NGX_CONF_UNSET;
     conf->intercept_errors = NGX_CONF_UNSET;
+    conf->refresh_spread = NGX_CONF_UNSET_UINT;
+    conf->tries = NGX_CONF_UNSET_UINT;
     conf->credentials = NGX_CONF_UNSET_PTR;
 
     return conf;
@@ -266,6 +315,8 @@ ngx_http_ivschat_token_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 5000);
     ngx_conf_merge_value(conf->require_tls, prev->require_tls, 1);
     ngx_conf_merge_value(conf->intercept_errors, prev->intercept_errors, 0);
+    ngx_conf_merge_uint_value(conf->refresh_spread, prev->refresh_spread, 0);
+    ngx_conf_merge_uint_value(conf->tries, prev->tries, 3);
     ngx_conf_merge_ptr_value(conf->credentials, prev->credentials, NULL);
 
     if (conf->methods == 0) {
@@ -324,6 +375,17 @@ ngx_http_ivschat_token_init(ngx_conf_t *cf)
     }
 
     return ngx_http_ivschat_token_filter_init(cf);
+}
+
+
+static ngx_int_t
+ngx_http_ivschat_token_init_process(ngx_cycle_t *cycle)
+{
+    if (ngx_http_ivschat_token_rate_init(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_ivschat_token_refresh_init(cycle);
 }
 
 
@@ -406,11 +468,7 @@ ngx_http_ivschat_token_abort(void *data)
 {
     ngx_http_ivschat_token_ctx_t  *ctx = data;
 
-    if (ctx->deadline.timer_set) {
-        ngx_del_timer(&ctx->deadline);
-    }
-
-    ngx_http_ivschat_token_credentials_leave(&ctx->waiter);
+    ngx_http_ivschat_token_let_go(ctx);
 
     if (ctx->started && ctx->result == NGX_IVSCHAT_UNKNOWN) {
         ctx->result = NGX_IVSCHAT_ABORTED;

@@ -30,6 +30,11 @@
 
 typedef struct ngx_http_ivschat_token_slot_s  ngx_http_ivschat_token_slot_t;
 typedef struct ngx_http_ivschat_token_ctx_s   ngx_http_ivschat_token_ctx_t;
+typedef struct ngx_http_ivschat_token_root_s  ngx_http_ivschat_token_root_t;
+typedef struct ngx_http_ivschat_token_bucket_s
+                                              ngx_http_ivschat_token_bucket_t;
+typedef struct ngx_http_ivschat_token_line_up_s
+                                              ngx_http_ivschat_token_line_up_t;
 
 
 /* Someone who waits for credentials; its owner's, "waiting" is not. */
@@ -51,6 +56,14 @@ typedef struct {
 
     ssize_t                      zone_size;  /* 0: as needed */
     ngx_slab_pool_t             *shpool;     /* of the zone; NULL: no zone */
+    ngx_http_ivschat_token_root_t      *root;    /* in it */
+
+    ngx_uint_t                   rate;       /* a second; 0: off */
+    ngx_uint_t                   rate_burst;
+    ngx_msec_t                   rate_wait;
+    ngx_array_t                  pairs;      /* of literal rooms: account and
+                                                region, ngx_str_t */
+    ngx_http_ivschat_token_line_up_t   *lines;   /* of this worker */
 
     ngx_ivschat_sigv4_cache_t    keys;       /* of this worker */
     ngx_ivschat_http_t          *http;       /* of this worker; NULL: none */
@@ -99,8 +112,10 @@ typedef struct {
     ngx_str_t                        endpoint;
     ngx_uint_t                       methods;        /* NGX_HTTP_* bits */
     ngx_msec_t                       timeout;
+    ngx_uint_t                       tries;
     ngx_flag_t                       require_tls;
     ngx_flag_t                       intercept_errors;
+    ngx_uint_t                       refresh_spread; /* percent, 0: off */
 
     ngx_http_ivschat_token_slot_t   *credentials;
 } ngx_http_ivschat_token_loc_conf_t;
@@ -116,6 +131,8 @@ typedef struct {
     size_t                       size;       /* that body has room for */
     ngx_str_t                    error_type;
     ngx_str_t                    request_id;
+    ngx_str_t                    retry_after;    /* x-amz-retry-after */
+    time_t                       date;       /* NGX_ERROR: none */
     ngx_str_t                    sent_path;  /* as nginx wrote them to the */
     ngx_str_t                    sent_host;  /* connection; for the log */
     unsigned                     upstream:1; /* a proxying module was asked */
@@ -124,6 +141,7 @@ typedef struct {
                                                     name, and no resolver */
     unsigned                     tls:1;      /* with a verified certificate */
     unsigned                     whole:1;    /* the body, to its end */
+    unsigned                     old:1;      /* it has an Age */
     unsigned                     big_header:1;
     unsigned                     big_body:1;
 } ngx_http_ivschat_token_answer_t;
@@ -150,6 +168,16 @@ struct ngx_http_ivschat_token_ctx_s {
     ngx_http_request_t                  *subrequest; /* in flight, or NULL */
     ngx_http_ivschat_token_answer_t      answer;
     ngx_event_t                          deadline;
+    ngx_event_t                          timer;      /* of a pause, or of the
+                                                        wait for the rate */
+    ngx_http_ivschat_token_bucket_t     *bucket;
+    ngx_queue_t                          queue;      /* in it */
+    uint64_t                             ticket;
+    time_t                               sent;       /* by this clock */
+    ngx_msec_t                           granted;    /* or asked for */
+    ngx_msec_t                           waited;
+    ngx_uint_t                           cost;       /* of the last retry */
+    ngx_ivschat_result_e                 failure;    /* of the last attempt */
     ngx_http_ivschat_token_waiter_t      waiter;
     ngx_atomic_uint_t                    generation; /* signed with */
     ngx_uint_t                           attempts;
@@ -163,6 +191,9 @@ struct ngx_http_ivschat_token_ctx_s {
     unsigned                             started:1;
     unsigned                             timedout:1; /* the deadline passed */
     unsigned                             renewed:1;  /* the credentials were */
+    unsigned                             queued:1;   /* waits for the rate */
+    unsigned                             skewed:1;   /* the clock is off */
+    unsigned                             corrected:1;/* a signature's time */
 };
 
 
@@ -206,6 +237,10 @@ char *ngx_http_ivschat_token_region(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ivschat_token_timeout(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_ivschat_token_tries(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ivschat_token_refresh_spread(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 
 /*
  * What can be told of a location that mints only once everything that it
@@ -257,6 +292,28 @@ ngx_ivschat_result_e ngx_http_ivschat_token_policy(ngx_http_request_t *r,
 /* _handler.c */
 
 ngx_int_t ngx_http_ivschat_token_handler(ngx_http_request_t *r);
+
+/*
+ * Ends a request with a token, or with an error; json may be NULL if there is
+ * no token.
+ */
+void ngx_http_ivschat_token_finish(ngx_http_request_t *r,
+    ngx_http_ivschat_token_ctx_t *ctx, ngx_ivschat_result_e result,
+    ngx_str_t *json);
+
+/* Gives up all that a request waits for; its timers, too. */
+void ngx_http_ivschat_token_let_go(ngx_http_ivschat_token_ctx_t *ctx);
+
+
+/* _attempts.c */
+
+/* What follows once the client's body is read; finish() ends it. */
+void ngx_http_ivschat_token_start(ngx_http_request_t *r,
+    ngx_http_ivschat_token_ctx_t *ctx);
+
+/* A place in the rate has come, or (granted is 0) will not come. */
+void ngx_http_ivschat_token_granted(ngx_http_ivschat_token_ctx_t *ctx,
+    ngx_uint_t granted);
 
 /* The write event handler of a request whose subrequest is done. */
 void ngx_http_ivschat_token_resume(ngx_http_request_t *r);

@@ -21,6 +21,9 @@ static void ngx_http_ivschat_token_refresh_start(
 static void ngx_http_ivschat_token_refresh_timer(ngx_event_t *ev);
 static void ngx_http_ivschat_token_refresh_fetch(
     ngx_http_ivschat_token_slot_t *slot);
+static time_t ngx_http_ivschat_token_refresh_now(void *data);
+static ngx_uint_t ngx_http_ivschat_token_refresh_note(void *data, time_t date,
+    time_t sent);
 static void ngx_http_ivschat_token_refresh_done(void *data,
     ngx_ivschat_credentials_t *creds, const char *error);
 static void ngx_http_ivschat_token_refresh_fetched(
@@ -305,17 +308,44 @@ ngx_http_ivschat_token_refresh_timer(ngx_event_t *ev)
 static void
 ngx_http_ivschat_token_refresh_fetch(ngx_http_ivschat_token_slot_t *slot)
 {
+    ngx_ivschat_clock_t  clock;
+
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, slot->timer.log, 0,
                    "ivschat token credentials fetch: \"%V\"",
                    &slot->resolved.name);
 
+    clock.now = ngx_http_ivschat_token_refresh_now;
+    clock.note = ngx_http_ivschat_token_refresh_note;
+    clock.data = slot;
+
     slot->fetch = ngx_ivschat_fetch_start(slot->http, &slot->resolved.source,
-                                       slot->timer.log,
+                                       &clock, slot->timer.log,
                                        ngx_http_ivschat_token_refresh_done,
                                        slot);
     if (slot->fetch == NULL) {
         ngx_http_ivschat_token_refresh_done(slot, NULL, "out of memory");
     }
+}
+
+
+/* The time by AWS's clock. */
+
+static time_t
+ngx_http_ivschat_token_refresh_now(void *data)
+{
+    ngx_http_ivschat_token_slot_t *slot = data;
+
+    return ngx_time() + (slot->skew ? (time_t) *slot->skew : 0);
+}
+
+
+static ngx_uint_t
+ngx_http_ivschat_token_refresh_note(void *data, time_t date, time_t sent)
+{
+    ngx_http_ivschat_token_slot_t *slot = data;
+
+    return ngx_http_ivschat_token_skew(slot->skew, date, sent,
+                                       slot->timer.log);
 }
 
 
@@ -342,12 +372,19 @@ static void
 ngx_http_ivschat_token_refresh_fetched(ngx_http_ivschat_token_slot_t *slot,
     ngx_ivschat_credentials_t *creds)
 {
-    time_t                  refresh;
+    time_t                  now, refresh;
     ngx_uint_t              same;
     ngx_ivschat_refresh_t   times;
 
-    ngx_ivschat_refresh_times(ngx_time(), creds->expiration, &times);
-    refresh = (time_t) times.advisory;
+    now = ngx_http_ivschat_token_refresh_now(slot);
+
+    ngx_ivschat_refresh_times(now, creds->expiration, &times);
+
+    /* by this host's clock again */
+
+    refresh = (times.advisory == NGX_IVSCHAT_NEVER)
+              ? (time_t) times.advisory
+              : (time_t) times.advisory - (now - ngx_time());
 
     same = slot->generation != 0
            && slot->creds.access_key_len == creds->access_key_len
@@ -376,6 +413,7 @@ ngx_http_ivschat_token_refresh_failed(ngx_http_ivschat_token_slot_t *slot,
     const char *error)
 {
     time_t                  refresh;
+    uint32_t                ms;
     ngx_uint_t              usable, level;
     const char             *now;
     ngx_ivschat_refresh_t   times;
@@ -387,11 +425,12 @@ ngx_http_ivschat_token_refresh_failed(ngx_http_ivschat_token_slot_t *slot,
 
     ngx_ivschat_refresh_times(0, slot->creds.expiration, &times);
 
-    refresh = ngx_time()
-              + (ngx_ivschat_refresh_delay(usable ? &times : NULL, ngx_time(),
-                                           slot->shared->failures + 1,
-                                           (uint32_t) ngx_random())
-                 + 999) / 1000;
+    ms = ngx_ivschat_refresh_delay(usable ? &times : NULL,
+                                   ngx_http_ivschat_token_refresh_now(slot),
+                                   slot->shared->failures + 1,
+                                   (uint32_t) ngx_random());
+
+    refresh = ngx_time() + (ms + 999) / 1000;
 
     if (ngx_http_ivschat_token_zone_publish(slot->shpool, slot->shared,
                                       slot->fingerprint, NULL, refresh)
@@ -523,5 +562,6 @@ static ngx_uint_t
 ngx_http_ivschat_token_refresh_expired(ngx_http_ivschat_token_slot_t *slot)
 {
     return slot->creds.expiration != 0
-           && slot->creds.expiration <= (int64_t) ngx_time();
+           && slot->creds.expiration
+              <= (int64_t) ngx_http_ivschat_token_refresh_now(slot);
 }

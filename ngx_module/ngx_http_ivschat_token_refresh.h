@@ -27,6 +27,7 @@ struct ngx_http_ivschat_token_slot_s {
 
     ngx_http_ivschat_token_shared_t    *shared;    /* of what is fetched */
     ngx_slab_pool_t                    *shpool;
+    ngx_atomic_t                       *skew;      /* of this host's clock */
 
     /* of this worker */
 

@@ -7,6 +7,7 @@
 
 #include "ngx_http_ivschat_token_module.h"
 #include "ngx_http_ivschat_token_credentials.h"
+#include "ngx_http_ivschat_token_zone.h"
 
 
 #define NGX_HTTP_IVSCHAT_TOKEN_HEADERS   4   /* those that are signed */
@@ -66,6 +67,7 @@ ngx_http_ivschat_token_send(ngx_http_request_t *r,
     ngx_http_ivschat_token_signed_t  s;
 
     ngx_memzero(&ctx->answer, sizeof(ngx_http_ivschat_token_answer_t));
+    ctx->answer.date = NGX_ERROR;
     ngx_memzero(&ctx->error, sizeof(ngx_ivschat_error_t));
     ngx_memzero(&s, sizeof(ngx_http_ivschat_token_signed_t));
 
@@ -175,7 +177,11 @@ ngx_http_ivschat_token_scope(ngx_http_request_t *r,
     scope->region = ngx_http_ivschat_token_str(&ctx->region);
     scope->service = service;
 
-    if (ngx_ivschat_sigv4_time(ngx_time(), scope->time) != 0
+    /* by AWS's clock, as far as it is known */
+
+    if (ngx_ivschat_sigv4_time(ngx_time() + (time_t) mcf->root->skew,
+                               scope->time)
+        != 0
         || ngx_ivschat_sigv4_cached_key(&mcf->keys, creds->id,
                               ngx_http_ivschat_token_str(&creds->secret_key),
                               scope->time, scope->region, scope->service,
@@ -247,6 +253,7 @@ ngx_http_ivschat_token_subrequest(ngx_http_request_t *r,
 
     ctx->subrequest = sr;
     ctx->attempts++;
+    ctx->sent = ngx_time();
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "ivschat token attempt:%ui uri:\"%V\" host:\"%V\"",
@@ -458,6 +465,8 @@ ngx_http_ivschat_token_collect_headers(ngx_http_upstream_t *u,
 
     static ngx_str_t  request_id = ngx_string("x-amzn-requestid");
     static ngx_str_t  error_type = ngx_string("x-amzn-errortype");
+    static ngx_str_t  retry_after = ngx_string("x-amz-retry-after");
+    static ngx_str_t  date = ngx_string("date");
 
     if (answer->aws_status == 0) {
         return;
@@ -476,6 +485,29 @@ ngx_http_ivschat_token_collect_headers(ngx_http_upstream_t *u,
             part = part->next;
             h = part->elts;
             i = 0;
+        }
+
+        if (h[i].key.len == retry_after.len
+            && ngx_strncasecmp(h[i].key.data, retry_after.data,
+                               retry_after.len)
+               == 0)
+        {
+            answer->retry_after = h[i].value;
+            continue;
+        }
+
+        if (h[i].key.len == date.len
+            && ngx_strncasecmp(h[i].key.data, date.data, date.len) == 0)
+        {
+            answer->date = ngx_parse_http_time(h[i].value.data,
+                                               h[i].value.len);
+            continue;
+        }
+
+        if (h[i].key.len == 3
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "age", 3) == 0)
+        {
+            answer->old = 1;
         }
 
         if (h[i].key.len != request_id.len) {

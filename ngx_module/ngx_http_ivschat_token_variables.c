@@ -69,6 +69,10 @@ static ngx_http_variable_t  ngx_http_ivschat_token_variables[] = {
       ngx_http_ivschat_token_time_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
+    { ngx_string("ivschat_token_wait"), NULL,
+      ngx_http_ivschat_token_time_variable, 1,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
       ngx_http_null_variable
 };
 
@@ -196,7 +200,8 @@ ngx_http_ivschat_token_time_variable(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ms = ngx_max((ngx_msec_int_t) (ctx->end - ctx->start), 0);
+    ms = data ? (ngx_msec_int_t) ctx->waited
+              : ngx_max((ngx_msec_int_t) (ctx->end - ctx->start), 0);
 
     ngx_http_ivschat_token_set_variable(v, p,
                     ngx_sprintf(p, "%T.%03M", (time_t) ms / 1000, ms % 1000)

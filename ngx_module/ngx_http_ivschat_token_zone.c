@@ -5,7 +5,10 @@
 
 
 #include "ngx_http_ivschat_token_zone.h"
+#include "ngx_ivschat_skew.h"
 
+
+#define NGX_HTTP_IVSCHAT_TOKEN_SKEW_STEP   10    /* seconds not worth a line */
 
 /* one less than 0 */
 
@@ -20,10 +23,44 @@ static ngx_uint_t ngx_http_ivschat_token_zone_leased(
     ngx_http_ivschat_token_shared_t *sh);
 
 
+ngx_uint_t
+ngx_http_ivschat_token_skew(ngx_atomic_t *skew, time_t date, time_t sent,
+    ngx_log_t *log)
+{
+    int64_t  was, is;
+
+    was = (int64_t) (ngx_atomic_int_t) *skew;
+    is = ngx_ivschat_skew(was, date, sent, ngx_time());
+
+    /* Date has whole seconds, and no two answers are equally long under way */
+
+    if (is - was > NGX_HTTP_IVSCHAT_TOKEN_SKEW_STEP
+        || was - is > NGX_HTTP_IVSCHAT_TOKEN_SKEW_STEP
+        || (is == 0 && was != 0))
+    {
+        *skew = (ngx_atomic_uint_t) is;
+
+        if (is) {
+            ngx_log_error(NGX_LOG_ERR, log, 0,
+                          "the clock of this host is %L seconds %s AWS's, "
+                          "which requests are signed by from now on: set "
+                          "the clock, by NTP say",
+                          is < 0 ? -is : is, is < 0 ? "ahead of" : "behind");
+
+        } else {
+            ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                          "the clock of this host is right again");
+        }
+    }
+
+    return is != 0 || was != 0;
+}
+
+
 size_t
 ngx_http_ivschat_token_zone_size(ngx_uint_t n)
 {
-    size_t  pages;
+    size_t  pages, root;
 
     /*
      * A slot takes whole pages of the slab, and a reload with other lines
@@ -34,7 +71,10 @@ ngx_http_ivschat_token_zone_size(ngx_uint_t n)
     pages = (sizeof(ngx_http_ivschat_token_shared_t) + ngx_pagesize - 1)
             / ngx_pagesize;
 
-    return (8 + 3 * n * (pages + 1)) * ngx_pagesize;
+    root = (sizeof(ngx_http_ivschat_token_root_t) + ngx_pagesize - 1)
+           / ngx_pagesize;
+
+    return (8 + root + 1 + 3 * n * (pages + 1)) * ngx_pagesize;
 }
 
 

@@ -13,9 +13,7 @@
 #define _NGX_HTTP_IVSCHAT_TOKEN_ZONE_H_INCLUDED_
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-
+#include "ngx_http_ivschat_token_rate.h"
 #include "ngx_ivschat_credentials.h"
 
 
@@ -50,6 +48,18 @@ struct ngx_http_ivschat_token_shared_s {
 };
 
 
+/* What the zone begins with. */
+
+struct ngx_http_ivschat_token_root_s {
+    ngx_http_ivschat_token_shared_t  *first;
+
+    /* seconds, signed: how far this host's clock is behind AWS's */
+    ngx_atomic_t                      skew;
+
+    ngx_http_ivschat_token_bucket_t   buckets[NGX_HTTP_IVSCHAT_TOKEN_BUCKETS];
+};
+
+
 typedef enum {
     NGX_HTTP_IVSCHAT_TOKEN_LEASE_TAKEN = 0,   /* by the caller, who fetches */
     NGX_HTTP_IVSCHAT_TOKEN_LEASE_HELD,        /* another one fetches */
@@ -58,6 +68,15 @@ typedef enum {
                                                  now: this worker is draining */
 } ngx_http_ivschat_token_lease_e;
 
+
+/*
+ * Takes down what the Date of an answer to a request that was sent at this
+ * time tells: *skew are the seconds to add to this host's clock.  Says so in
+ * the log when they become others.  Returns whether the clock is off, or was.
+ */
+
+ngx_uint_t ngx_http_ivschat_token_skew(ngx_atomic_t *skew, time_t date,
+    time_t sent, ngx_log_t *log);
 
 /* The smallest size of a zone with room for n slots, in bytes. */
 

@@ -11,6 +11,7 @@
 #include <ngx_event.h>
 
 #include "ngx_ivschat_sigv4.h"
+#include "ngx_ivschat_skew.h"
 #include "ngx_ivschat_sts.h"
 
 
@@ -67,6 +68,9 @@ struct ngx_ivschat_fetch_s {
     ngx_ivschat_http_request_t  *request;     /* under way, or NULL */
     ngx_event_t                  timer;       /* else this one */
     ngx_connection_t             dummy;
+
+    ngx_ivschat_clock_t          clock;
+    time_t                       sent;        /* by this host's */
 
     ngx_ivschat_step_e           step;
     ngx_uint_t                   attempt;     /* at this step, from 1 */
@@ -135,7 +139,7 @@ static ngx_int_t ngx_ivschat_sts_got(ngx_ivschat_fetch_t *f,
     ngx_ivschat_http_answer_t *answer);
 static ngx_int_t ngx_ivschat_sts_refused(ngx_ivschat_fetch_t *f,
     ngx_ivschat_sts_action_e action, const char *role,
-    ngx_ivschat_http_answer_t *answer);
+    ngx_ivschat_http_answer_t *answer, ngx_uint_t off);
 
 
 static ngx_ivschat_step_t  ngx_ivschat_steps[] = {
@@ -155,8 +159,9 @@ static ngx_ivschat_step_t  ngx_ivschat_steps[] = {
 
 
 ngx_ivschat_fetch_t *
-ngx_ivschat_fetch_start(ngx_ivschat_http_t *http, ngx_ivschat_source_t *source,
-    ngx_log_t *log, ngx_ivschat_fetch_done_pt done, void *data)
+ngx_ivschat_fetch_start(ngx_ivschat_http_t *http,
+    ngx_ivschat_source_t *source, ngx_ivschat_clock_t *clock, ngx_log_t *log,
+    ngx_ivschat_fetch_done_pt done, void *data)
 {
     ngx_ivschat_fetch_t  *f;
 
@@ -167,6 +172,7 @@ ngx_ivschat_fetch_start(ngx_ivschat_http_t *http, ngx_ivschat_source_t *source,
 
     f->http = http;
     f->source = source;
+    f->clock = *clock;
     f->log = log;
     f->done = done;
     f->data = data;
@@ -396,6 +402,7 @@ ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f, ngx_ivschat_http_options_t *o)
     o->timeout = ngx_min(o->timeout, (ngx_msec_t) left);
     o->connect_timeout = ngx_min(o->connect_timeout, o->timeout);
 
+    f->sent = ngx_time();
     f->request = ngx_ivschat_http_send(f->http, o);
 
     if (f->request == NULL) {
@@ -432,7 +439,8 @@ ngx_ivschat_fetch_parse(ngx_ivschat_fetch_t *f,
     char  reason[NGX_IVSCHAT_REASON_LEN];
 
     if (ngx_ivschat_credentials_parse(flavour, (const char *) answer->body,
-                                      answer->len, ngx_time(), &f->creds,
+                                      answer->len,
+                                      f->clock.now(f->clock.data), &f->creds,
                                       reason, sizeof(reason))
         != 0)
     {
@@ -891,7 +899,7 @@ ngx_ivschat_sts_sign(ngx_ivschat_fetch_t *f, ngx_ivschat_role_t *role,
     p = (u_char *) buf;
     last = p + size;
 
-    rc = ngx_ivschat_sigv4_time(ngx_time(), scope.time) != 0
+    rc = ngx_ivschat_sigv4_time(f->clock.now(f->clock.data), scope.time) != 0
          || ngx_ivschat_sigv4_hash(o->body, o->len, req.payload_hash) != 0
          || ngx_ivschat_sigv4_signing_key(secret, scope.time, scope.region,
                                           scope.service, scope.key)
@@ -931,8 +939,11 @@ static ngx_int_t
 ngx_ivschat_sts_got(ngx_ivschat_fetch_t *f, ngx_ivschat_http_answer_t *answer)
 {
     char                       reason[NGX_IVSCHAT_REASON_LEN];
+    ngx_uint_t                 off;
     const char                *role;
     ngx_ivschat_sts_action_e   action;
+
+    off = f->clock.note(f->clock.data, answer->date, f->sent);
 
     if (f->step == NGX_IVSCHAT_STEP_ROLE) {
         action = NGX_IVSCHAT_ASSUME_ROLE;
@@ -944,11 +955,12 @@ ngx_ivschat_sts_got(ngx_ivschat_fetch_t *f, ngx_ivschat_http_answer_t *answer)
     }
 
     if (answer->status != 200) {
-        return ngx_ivschat_sts_refused(f, action, role, answer);
+        return ngx_ivschat_sts_refused(f, action, role, answer, off);
     }
 
     if (ngx_ivschat_sts_parse(action, (const char *) answer->body, answer->len,
-                              ngx_time(), &f->creds, reason, sizeof(reason))
+                              f->clock.now(f->clock.data), &f->creds, reason,
+                              sizeof(reason))
         != 0)
     {
         ngx_ivschat_fetch_error(f, "%s", reason);
@@ -971,7 +983,7 @@ ngx_ivschat_sts_got(ngx_ivschat_fetch_t *f, ngx_ivschat_http_answer_t *answer)
 static ngx_int_t
 ngx_ivschat_sts_refused(ngx_ivschat_fetch_t *f,
     ngx_ivschat_sts_action_e action, const char *role,
-    ngx_ivschat_http_answer_t *answer)
+    ngx_ivschat_http_answer_t *answer, ngx_uint_t off)
 {
     const char           *remedy;
     ngx_ivschat_error_t   error;
@@ -986,6 +998,7 @@ ngx_ivschat_sts_refused(ngx_ivschat_fetch_t *f,
                             *error.code ? " " : "", error.code, role,
                             error.message, *remedy ? "; " : "", remedy);
 
-    return ngx_ivschat_sts_retryable(answer->status, error.code) ? NGX_AGAIN
-                                                                 : NGX_ERROR;
+    return (ngx_ivschat_sts_retryable(answer->status, error.code)
+            || (off && ngx_ivschat_skew_code(error.code)))
+           ? NGX_AGAIN : NGX_ERROR;
 }

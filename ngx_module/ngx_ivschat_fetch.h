@@ -69,6 +69,19 @@ typedef struct {
 } ngx_ivschat_source_t;
 
 
+/*
+ * The time by AWS's clock.  note() is told the Date of an answer of STS, -1 if
+ * it has none, to a request that was sent at this time of the host's clock,
+ * and returns whether that one is off.
+ */
+
+typedef struct {
+    time_t        (*now)(void *data);
+    ngx_uint_t    (*note)(void *data, time_t date, time_t sent);
+    void           *data;
+} ngx_ivschat_clock_t;
+
+
 typedef struct ngx_ivschat_fetch_s  ngx_ivschat_fetch_t;
 
 
@@ -87,7 +100,7 @@ typedef void (*ngx_ivschat_fetch_done_pt)(void *data,
  */
 
 ngx_ivschat_fetch_t *ngx_ivschat_fetch_start(ngx_ivschat_http_t *http,
-    ngx_ivschat_source_t *source, ngx_log_t *log,
+    ngx_ivschat_source_t *source, ngx_ivschat_clock_t *clock, ngx_log_t *log,
     ngx_ivschat_fetch_done_pt done, void *data);
 
 /* Ends it without calling done(). */

@@ -1,0 +1,95 @@
+
+/*
+ * ivschat_token_rate: places in the rate of an AWS account and region, shared
+ * by all workers.
+ */
+
+
+#ifndef _NGX_HTTP_IVSCHAT_TOKEN_RATE_H_INCLUDED_
+#define _NGX_HTTP_IVSCHAT_TOKEN_RATE_H_INCLUDED_
+
+
+#include "ngx_http_ivschat_token_module.h"
+#include "ngx_ivschat_rate.h"
+#include "ngx_ivschat_retry.h"
+
+
+#define NGX_HTTP_IVSCHAT_TOKEN_BUCKETS   16
+
+/* 12 digits, "/", and the region of a room's ARN */
+
+#define NGX_HTTP_IVSCHAT_TOKEN_PAIR_MAX  (32 + 1 + NGX_IVSCHAT_SIGV4_REGION_MAX)
+
+
+/* One account and region, in the shared zone. */
+
+struct ngx_http_ivschat_token_bucket_s {
+    u_char                       pair[NGX_HTTP_IVSCHAT_TOKEN_PAIR_MAX];
+    size_t                       len;        /* 0: free */
+    ngx_msec_t                   used;       /* last */
+    ngx_ivschat_rate_t           rate;
+    ngx_ivschat_retry_quota_t    quota;
+};
+
+
+/* ivschat_token_rate */
+
+char *ngx_http_ivschat_token_rate(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/*
+ * Notes the account and region of a literal room; NGX_ERROR, and a message, if
+ * there are more of them than buckets.
+ */
+
+ngx_int_t ngx_http_ivschat_token_rate_pair(ngx_conf_t *cf,
+    ngx_http_ivschat_token_main_conf_t *mcf, ngx_str_t *arn);
+
+/* init_module: buckets that a reload finds get its limits. */
+
+void ngx_http_ivschat_token_rate_commit(
+    ngx_http_ivschat_token_main_conf_t *mcf);
+
+/* init_process */
+
+ngx_int_t ngx_http_ivschat_token_rate_init(ngx_cycle_t *cycle);
+
+/*
+ * The bucket of the request's room, into ctx->bucket; NGX_DECLINED if there
+ * are too many (the log says so).
+ */
+
+ngx_int_t ngx_http_ivschat_token_rate_find(ngx_http_request_t *r,
+    ngx_http_ivschat_token_ctx_t *ctx);
+
+/*
+ * A place for one attempt.  NGX_OK: go; NGX_AGAIN: the request waits, and
+ * ngx_http_ivschat_token_granted() will be called; NGX_BUSY: there is no room
+ * to wait in.
+ */
+
+ngx_int_t ngx_http_ivschat_token_rate_take(ngx_http_request_t *r,
+    ngx_http_ivschat_token_ctx_t *ctx, ngx_msec_t wait);
+
+/* Gives up the place of a request that waits; harmless if it does not. */
+
+void ngx_http_ivschat_token_rate_leave(ngx_http_ivschat_token_ctx_t *ctx);
+
+/* What AWS made of the attempt that was granted. */
+
+void ngx_http_ivschat_token_rate_tell(ngx_http_ivschat_token_ctx_t *ctx,
+    ngx_ivschat_rate_outcome_e outcome);
+
+/* Seconds, for a client that is sent away. */
+
+ngx_uint_t ngx_http_ivschat_token_rate_retry_after(
+    ngx_http_ivschat_token_ctx_t *ctx);
+
+/* The retry quota: what ngx_ivschat_retry_take() and _success() say. */
+
+ngx_uint_t ngx_http_ivschat_token_rate_retry(
+    ngx_http_ivschat_token_ctx_t *ctx, ngx_ivschat_retry_e cls);
+void ngx_http_ivschat_token_rate_success(ngx_http_ivschat_token_ctx_t *ctx);
+
+
+#endif /* _NGX_HTTP_IVSCHAT_TOKEN_RATE_H_INCLUDED_ */
