@@ -6,6 +6,7 @@
 
 #include "ngx_http_ivschat_token_module.h"
 #include "ngx_http_ivschat_token_credentials.h"
+#include "ngx_http_ivschat_token_resolve.h"
 
 
 static void *ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf);
@@ -118,6 +119,13 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
       offsetof(ngx_http_ivschat_token_loc_conf_t, intercept_errors),
       NULL },
 
+    { ngx_string("ivschat_token_resolve"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_NOARGS,
+      ngx_http_ivschat_token_resolve,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -129,7 +137,7 @@ static ngx_http_module_t  ngx_http_ivschat_token_module_ctx = {
     ngx_http_ivschat_token_create_main_conf,  /* create main conf */
     NULL,                                     /* init main conf */
 
-    NULL,                                     /* create server conf */
+    ngx_http_ivschat_token_resolve_create_conf,  /* create server conf */
     NULL,                                     /* merge server conf */
 
     ngx_http_ivschat_token_create_loc_conf,   /* create location conf */
@@ -144,10 +152,10 @@ ngx_module_t  ngx_http_ivschat_token_module = {
     NGX_HTTP_MODULE,                          /* module type */
     NULL,                                     /* init master */
     NULL,                                     /* init module */
-    NULL,                                     /* init process */
+    ngx_http_ivschat_token_resolve_init,      /* init process */
     NULL,                                     /* init thread */
     NULL,                                     /* exit thread */
-    NULL,                                     /* exit process */
+    ngx_http_ivschat_token_resolve_exit,      /* exit process */
     NULL,                                     /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -305,6 +313,10 @@ static ngx_int_t
 ngx_http_ivschat_token_init(ngx_conf_t *cf)
 {
     if (ngx_http_ivschat_token_auth_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_ivschat_token_resolve_check(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
