@@ -84,7 +84,12 @@ class Files:
             pathlib.Path('/proc/self/uid_map').write_text(f'0 {uid} 1')
             pathlib.Path('/proc/self/gid_map').write_text(f'0 {gid} 1')
 
-        must(libc.mount(None, b'/', None, MS_REC | MS_PRIVATE, None))
+        # In a chroot "/" may be no mount point; it is enough that nothing is
+        # shared.
+        libc.mount(None, b'/', None, MS_REC | MS_PRIVATE, None)
+        if ' shared:' in pathlib.Path('/proc/self/mountinfo').read_text():
+            raise OSError('mounts are shared')
+
         for path in (self.hosts, self.resolv_conf):
             must(libc.mount(os.fsencode(path), b'/etc/' + os.fsencode(
                 path.name), None, MS_BIND, None))
@@ -678,6 +683,33 @@ def keepalive(services):
         tap.ok(count <= 16, f'{count} connections for 800 tokens')
 
 
+def native(services):
+    """What docs/install.md shows beside it, where nginx has it."""
+    if version() < 1027003:
+        return
+
+    dns = services.dns
+    dns.set(NAME, ONE)
+    nginx = Follower(services)
+    nginx._first = False
+    nginx._values['UPSTREAM'] = f'''
+        zone   ivschat 64k;
+        server {NAME}:{services.port} resolve;
+        keepalive 16;'''
+
+    with nginx:
+        for address in (ONE, TWO, SIX):
+            dns.set(NAME, address)
+
+            def arrived():
+                services.forget()
+                return (not mint(nginx, 5)
+                        and services.requests()[address] == 5)
+
+            tap.ok(wait_for(arrived, 15),
+                   f'zone and server … resolve follow to {address}')
+
+
 # Configuration
 
 
@@ -815,7 +847,7 @@ def resolv_conf(services):
 
 PARTS = [refusals, changes, failures, answers, dead, parameters, max_conns,
          ttl, hanging, reloads, withdrawn, single, memory, keepalive,
-         resolv_conf]
+         native, resolv_conf]
 
 
 def main():
