@@ -217,7 +217,8 @@ ngx_http_ivschat_token_finish(ngx_http_request_t *r,
     ngx_http_ivschat_token_ctx_t *ctx, ngx_ivschat_result_e result,
     ngx_str_t *json)
 {
-    ngx_int_t  rc;
+    ngx_int_t   rc;
+    ngx_uint_t  retry_after;
 
     ngx_http_ivschat_token_let_go(ctx);
 
@@ -232,8 +233,10 @@ ngx_http_ivschat_token_finish(ngx_http_request_t *r,
         rc = ngx_http_ivschat_token_send_token(r, json);
 
     } else {
+        retry_after = ngx_http_ivschat_token_retry_after(ctx, result);
+
         rc = ngx_http_ivschat_token_send_error(r, ctx->conf, result,
-                                  ngx_http_ivschat_token_retry_after(ctx, result));
+                                               retry_after);
     }
 
     ngx_http_finalize_request(r, rc);

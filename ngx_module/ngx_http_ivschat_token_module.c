@@ -8,6 +8,7 @@
 #include "ngx_http_ivschat_token_credentials.h"
 #include "ngx_http_ivschat_token_rate.h"
 #include "ngx_http_ivschat_token_refresh.h"
+#include "ngx_http_ivschat_token_resolve.h"
 
 
 static void *ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf);
@@ -21,6 +22,7 @@ static char *ngx_http_ivschat_token_merge_pass(ngx_conf_t *cf,
     ngx_http_ivschat_token_loc_conf_t *conf);
 static ngx_int_t ngx_http_ivschat_token_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_ivschat_token_init_process(ngx_cycle_t *cycle);
+static void ngx_http_ivschat_token_exit_process(ngx_cycle_t *cycle);
 static void ngx_http_ivschat_token_cleanup(void *data);
 static void ngx_http_ivschat_token_mark(void *data);
 static void ngx_http_ivschat_token_abort(void *data);
@@ -151,6 +153,13 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
       offsetof(ngx_http_ivschat_token_loc_conf_t, intercept_errors),
       NULL },
 
+    { ngx_string("ivschat_token_resolve"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_NOARGS,
+      ngx_http_ivschat_token_resolve,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -162,7 +171,7 @@ static ngx_http_module_t  ngx_http_ivschat_token_module_ctx = {
     ngx_http_ivschat_token_create_main_conf,  /* create main conf */
     ngx_http_ivschat_token_init_main_conf,    /* init main conf */
 
-    NULL,                                     /* create server conf */
+    ngx_http_ivschat_token_resolve_create_conf,  /* create server conf */
     NULL,                                     /* merge server conf */
 
     ngx_http_ivschat_token_create_loc_conf,   /* create location conf */
@@ -180,7 +189,7 @@ ngx_module_t  ngx_http_ivschat_token_module = {
     ngx_http_ivschat_token_init_process,      /* init process */
     NULL,                                     /* init thread */
     NULL,                                     /* exit thread */
-    ngx_http_ivschat_token_refresh_exit,      /* exit process */
+    ngx_http_ivschat_token_exit_process,      /* exit process */
     NULL,                                     /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -374,6 +383,10 @@ ngx_http_ivschat_token_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    if (ngx_http_ivschat_token_resolve_check(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_http_ivschat_token_filter_init(cf);
 }
 
@@ -385,7 +398,19 @@ ngx_http_ivschat_token_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    if (ngx_http_ivschat_token_resolve_init(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_http_ivschat_token_refresh_init(cycle);
+}
+
+
+static void
+ngx_http_ivschat_token_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_ivschat_token_resolve_exit(cycle);
+    ngx_http_ivschat_token_refresh_exit(cycle);
 }
 
 

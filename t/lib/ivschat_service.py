@@ -26,6 +26,7 @@ def parse_arguments():
     add('--dir', required=True, type=pathlib.Path,
         help='state directory: ca.pem, ports.json, certificates')
     add('--port', type=int, default=0, help='TLS port (0: any)')
+    add('--address', default='127.0.0.1', help='address of the TLS port')
     add('--control-port', type=int, default=0, help='control port (0: any)')
     add('--account', default='123456789012', help='account of the keys')
     add('--key', default=DEFAULT_KEY, help='access key id')
@@ -97,7 +98,8 @@ async def open_ports(service, options):
     bad = (tls.bad_contexts(authority, list(LOCAL_NAMES) + names)
            if options.bad_tls else {})
 
-    main, port = await server.listen(service, context, port=options.port)
+    main, port = await server.listen(service, context, port=options.port,
+                                      address=options.address)
     inner, control_port = await control.listen(service, options.control_port)
     servers, bad_ports = [main, inner], {}
 

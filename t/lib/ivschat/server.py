@@ -199,11 +199,12 @@ class Connection(asyncio.Protocol):
                                    self.transport.close)
 
 
-async def listen(service, context, listener='main', port=0):
-    """Open a TLS listener on 127.0.0.1; (server, port)."""
+async def listen(service, context, listener='main', port=0,
+                 address='127.0.0.1'):
+    """Open a TLS listener; (server, port)."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: Connection(service, listener), '127.0.0.1', port,
+        lambda: Connection(service, listener), address, port,
         ssl=context, backlog=4096, ssl_handshake_timeout=30,
         ssl_shutdown_timeout=5)
     return server, server.sockets[0].getsockname()[1]
