@@ -633,7 +633,7 @@ ngx_http_ivschat_token_resolve_slot(ngx_conf_t *cf,
 {
     ngx_ivschat_source_t  *source;
 
-    if (ngx_http_ivschat_token_resolve(cf, &slot->line, &slot->region,
+    if (ngx_http_ivschat_token_resolve_line(cf, &slot->line, &slot->region,
                                        &slot->resolved)
         != NGX_OK)
     {

@@ -145,7 +145,7 @@ ngx_http_ivschat_token_pure_c(const char *s)
 
 
 ngx_int_t
-ngx_http_ivschat_token_resolve(ngx_conf_t *cf,
+ngx_http_ivschat_token_resolve_line(ngx_conf_t *cf,
     ngx_http_ivschat_token_line_t *line, ngx_str_t *region,
     ngx_http_ivschat_token_resolved_t *resolved)
 {

@@ -66,7 +66,7 @@ typedef struct {
  * and that has been logged; what is only not there now is a warning.
  */
 
-ngx_int_t ngx_http_ivschat_token_resolve(ngx_conf_t *cf,
+ngx_int_t ngx_http_ivschat_token_resolve_line(ngx_conf_t *cf,
     ngx_http_ivschat_token_line_t *line, ngx_str_t *region,
     ngx_http_ivschat_token_resolved_t *resolved);
 
