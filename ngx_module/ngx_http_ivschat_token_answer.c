@@ -6,6 +6,7 @@
 
 
 #include "ngx_http_ivschat_token_module.h"
+#include "ngx_http_ivschat_token_zone.h"
 
 
 #define NGX_HTTP_IVSCHAT_TOKEN_SPREAD_LEAST   600000   /* milliseconds */
@@ -20,8 +21,8 @@ static ngx_ivschat_result_e ngx_http_ivschat_token_not_whole(
 static ngx_ivschat_result_e ngx_http_ivschat_token_parse(
     ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx,
     ngx_str_t *json);
-static void ngx_http_ivschat_token_spread(ngx_uint_t percent,
-    ngx_ivschat_answer_t *answer);
+static void ngx_http_ivschat_token_spread(ngx_http_request_t *r,
+    ngx_uint_t percent, ngx_ivschat_answer_t *answer);
 static ngx_ivschat_result_e ngx_http_ivschat_token_aws_error(
     ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx);
 static const char *ngx_http_ivschat_token_aws_message(
@@ -205,7 +206,7 @@ ngx_http_ivschat_token_parse(ngx_http_request_t *r,
         return NGX_IVSCHAT_BAD_RESPONSE;
     }
 
-    ngx_http_ivschat_token_spread(ctx->conf->refresh_spread, &answer);
+    ngx_http_ivschat_token_spread(r, ctx->conf->refresh_spread, &answer);
 
     json->data = NULL;
 
@@ -234,18 +235,25 @@ ngx_http_ivschat_token_parse(ngx_http_request_t *r,
  */
 
 static void
-ngx_http_ivschat_token_spread(ngx_uint_t percent, ngx_ivschat_answer_t *answer)
+ngx_http_ivschat_token_spread(ngx_http_request_t *r, ngx_uint_t percent,
+    ngx_ivschat_answer_t *answer)
 {
-    int64_t      left, most;
-    ngx_time_t  *tp;
+    int64_t                              left, most;
+    ngx_time_t                          *tp;
+    ngx_http_ivschat_token_main_conf_t  *mcf;
 
     if (percent == 0) {
         return;
     }
 
     tp = ngx_timeofday();
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_ivschat_token_module);
 
-    left = answer->token_expiration - ((int64_t) tp->sec * 1000 + tp->msec);
+    /* by AWS's clock, as far as it is known */
+
+    left = answer->token_expiration
+           - (((int64_t) tp->sec + (ngx_atomic_int_t) mcf->root->skew) * 1000
+              + tp->msec);
 
     if (left <= NGX_HTTP_IVSCHAT_TOKEN_SPREAD_LEAST) {
         return;

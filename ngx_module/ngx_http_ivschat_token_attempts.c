@@ -14,11 +14,15 @@
 
 static void ngx_http_ivschat_token_next(ngx_http_request_t *r,
     ngx_http_ivschat_token_ctx_t *ctx);
+static void ngx_http_ivschat_token_no_place(
+    ngx_http_ivschat_token_ctx_t *ctx);
 static void ngx_http_ivschat_token_attempt(ngx_http_request_t *r,
     ngx_http_ivschat_token_ctx_t *ctx);
 static void ngx_http_ivschat_token_credentials_come(void *data);
 static void ngx_http_ivschat_token_timer(ngx_event_t *ev);
 static void ngx_http_ivschat_token_deadline(ngx_event_t *ev);
+static ngx_uint_t ngx_http_ivschat_token_from_aws(
+    ngx_http_ivschat_token_ctx_t *ctx);
 static void ngx_http_ivschat_token_report(ngx_http_ivschat_token_ctx_t *ctx,
     ngx_ivschat_result_e result);
 static void ngx_http_ivschat_token_note_skew(ngx_http_request_t *r,
@@ -119,11 +123,21 @@ ngx_http_ivschat_token_granted(ngx_http_ivschat_token_ctx_t *ctx,
         ngx_http_ivschat_token_attempt(ctx->request, ctx);
 
     } else {
-        ngx_http_ivschat_token_finish(ctx->request, ctx,
-                                      NGX_IVSCHAT_THROTTLED, NULL);
+        ngx_http_ivschat_token_no_place(ctx);
     }
 
     ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_ivschat_token_no_place(ngx_http_ivschat_token_ctx_t *ctx)
+{
+    ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
+                  "no token within the wait of \"ivschat_token_rate\"");
+
+    ngx_http_ivschat_token_finish(ctx->request, ctx, NGX_IVSCHAT_THROTTLED,
+                                  NULL);
 }
 
 
@@ -202,11 +216,7 @@ ngx_http_ivschat_token_timer(ngx_event_t *ev)
     ngx_http_set_log_request(c->log, ctx->request);
 
     if (ctx->queued) {
-        ngx_log_error(NGX_LOG_WARN, c->log, 0,
-                      "no token within the wait of \"ivschat_token_rate\"");
-
-        ngx_http_ivschat_token_finish(ctx->request, ctx,
-                                      NGX_IVSCHAT_THROTTLED, NULL);
+        ngx_http_ivschat_token_no_place(ctx);
 
     } else {
         ngx_http_ivschat_token_next(ctx->request, ctx);
@@ -219,6 +229,7 @@ ngx_http_ivschat_token_timer(ngx_event_t *ev)
 static void
 ngx_http_ivschat_token_deadline(ngx_event_t *ev)
 {
+    ngx_uint_t                     waiting;
     ngx_connection_t              *c;
     ngx_http_ivschat_token_ctx_t  *ctx;
 
@@ -237,7 +248,9 @@ ngx_http_ivschat_token_deadline(ngx_event_t *ev)
 
     } else {
 
-        if (ctx->waiter.waiting) {
+        waiting = ctx->waiter.waiting;
+
+        if (waiting) {
             ngx_log_error(NGX_LOG_ERR, c->log, 0,
                           "no AWS credentials from "
                           "\"ivschat_token_credentials %V\" within the %Mms "
@@ -250,8 +263,8 @@ ngx_http_ivschat_token_deadline(ngx_event_t *ev)
         /* what the last attempt has come to says more than the time */
 
         ngx_http_ivschat_token_finish(ctx->request, ctx,
-                                      ctx->failure ? ctx->failure
-                                                   : NGX_IVSCHAT_TIMEOUT,
+                                      (ctx->failure && !waiting)
+                                      ? ctx->failure : NGX_IVSCHAT_TIMEOUT,
                                       NULL);
     }
 
@@ -289,6 +302,16 @@ ngx_http_ivschat_token_resume(ngx_http_request_t *r)
 }
 
 
+/* Not from somebody in between, if the operator wants to know. */
+
+static ngx_uint_t
+ngx_http_ivschat_token_from_aws(ngx_http_ivschat_token_ctx_t *ctx)
+{
+    return ctx->answer.aws_status != 0
+           && (ctx->answer.tls || !ctx->conf->require_tls);
+}
+
+
 /* To the rate, and to the retry quota. */
 
 static void
@@ -297,7 +320,15 @@ ngx_http_ivschat_token_report(ngx_http_ivschat_token_ctx_t *ctx,
 {
     ngx_ivschat_rate_outcome_e  outcome;
 
-    if (ctx->answer.aws_status == 0) {
+    if (!ctx->answer.upstream) {
+
+        /* limit_req in the internal location, say: AWS has not been asked */
+
+        ngx_http_ivschat_token_rate_give_back(ctx);
+        return;
+    }
+
+    if (!ngx_http_ivschat_token_from_aws(ctx)) {
         outcome = NGX_IVSCHAT_RATE_OTHER;
 
     } else if (result == NGX_IVSCHAT_THROTTLED) {
@@ -323,8 +354,8 @@ ngx_http_ivschat_token_note_skew(ngx_http_request_t *r,
 {
     ngx_http_ivschat_token_main_conf_t  *mcf;
 
-    if (ctx->answer.aws_status == 0 || ctx->answer.date == NGX_ERROR
-        || ctx->answer.old)
+    if (!ngx_http_ivschat_token_from_aws(ctx)
+        || ctx->answer.date == NGX_ERROR || ctx->answer.old)
     {
         return;
     }
@@ -439,6 +470,16 @@ ngx_http_ivschat_token_class(ngx_http_ivschat_token_ctx_t *ctx,
     }
 
     switch (result) {
+
+    case NGX_IVSCHAT_REJECTED:
+
+        /* RequestTimeout has the status 400 */
+
+        if (!ngx_http_ivschat_token_from_aws(ctx)) {
+            return NGX_IVSCHAT_RETRY_NEVER;
+        }
+
+        /* fall through */
 
     case NGX_IVSCHAT_UNAVAILABLE:
     case NGX_IVSCHAT_THROTTLED:

@@ -9,7 +9,7 @@
 #include "ngx_http_ivschat_token_zone.h"
 
 
-#define NGX_HTTP_IVSCHAT_TOKEN_IDLE   600000   /* ms until a bucket may go */
+#define NGX_HTTP_IVSCHAT_TOKEN_IDLE   3600000  /* ms until a bucket may go */
 
 
 /* Those of this worker who wait for one bucket, by ngx_ivschat_rate_turn_e. */
@@ -189,21 +189,31 @@ ngx_http_ivschat_token_rate_pair(ngx_conf_t *cf,
 void
 ngx_http_ivschat_token_rate_commit(ngx_http_ivschat_token_main_conf_t *mcf)
 {
+    ngx_str_t                        *pair;
     ngx_uint_t                        i;
     ngx_http_ivschat_token_bucket_t  *b;
-
-    if (mcf->rate == 0) {
-        return;
-    }
 
     b = mcf->root->buckets;
 
     ngx_http_ivschat_token_rate_lock(mcf);
 
     for (i = 0; i < NGX_HTTP_IVSCHAT_TOKEN_BUCKETS; i++) {
-        if (b[i].len) {
+
+        b[i].configured = 0;
+
+        if (b[i].len && mcf->rate) {
             ngx_ivschat_rate_configure(&b[i].rate, mcf->rate, mcf->rate_burst,
                                        ngx_current_msec);
+        }
+    }
+
+    pair = mcf->pairs.elts;
+
+    for (i = 0; i < mcf->pairs.nelts; i++) {
+        b = ngx_http_ivschat_token_rate_bucket(mcf, pair[i].data,
+                                               pair[i].len);
+        if (b) {
+            b->configured = 1;
         }
     }
 
@@ -306,7 +316,8 @@ ngx_http_ivschat_token_rate_bucket(ngx_http_ivschat_token_main_conf_t *mcf,
         }
 
         if (b->len == 0
-            || (ngx_current_msec - b->used > NGX_HTTP_IVSCHAT_TOKEN_IDLE
+            || (!b->configured
+                && ngx_current_msec - b->used > NGX_HTTP_IVSCHAT_TOKEN_IDLE
                 && ngx_ivschat_rate_waiting(&b->rate) == 0))
         {
             free = b;
@@ -317,6 +328,7 @@ ngx_http_ivschat_token_rate_bucket(ngx_http_ivschat_token_main_conf_t *mcf,
         ngx_memcpy(free->pair, pair, len);
         free->len = len;
         free->used = ngx_current_msec;
+        free->configured = 0;
 
         ngx_ivschat_rate_init(&free->rate, mcf->rate ? mcf->rate : 1,
                               mcf->rate_burst, ngx_current_msec);
@@ -436,6 +448,25 @@ ngx_http_ivschat_token_rate_tell(ngx_http_ivschat_token_ctx_t *ctx,
 
     ngx_ivschat_rate_feedback(&ctx->bucket->rate, ngx_current_msec,
                               ctx->granted, outcome);
+
+    ngx_http_ivschat_token_rate_unlock(mcf);
+}
+
+
+void
+ngx_http_ivschat_token_rate_give_back(ngx_http_ivschat_token_ctx_t *ctx)
+{
+    ngx_http_ivschat_token_main_conf_t  *mcf;
+
+    mcf = ngx_http_ivschat_token_rate_conf(ctx);
+
+    if (mcf->rate == 0) {
+        return;
+    }
+
+    ngx_http_ivschat_token_rate_lock(mcf);
+
+    ngx_ivschat_rate_give_back(&ctx->bucket->rate, ngx_current_msec);
 
     ngx_http_ivschat_token_rate_unlock(mcf);
 }

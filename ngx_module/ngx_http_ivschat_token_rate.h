@@ -27,6 +27,7 @@ struct ngx_http_ivschat_token_bucket_s {
     u_char                       pair[NGX_HTTP_IVSCHAT_TOKEN_PAIR_MAX];
     size_t                       len;        /* 0: free */
     ngx_msec_t                   used;       /* last */
+    ngx_uint_t                   configured; /* a literal room is of it */
     ngx_ivschat_rate_t           rate;
     ngx_ivschat_retry_quota_t    quota;
 };
@@ -45,7 +46,7 @@ char *ngx_http_ivschat_token_rate(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_ivschat_token_rate_pair(ngx_conf_t *cf,
     ngx_http_ivschat_token_main_conf_t *mcf, ngx_str_t *arn);
 
-/* init_module: buckets that a reload finds get its limits. */
+/* init_module: literal rooms have buckets, and all have these limits. */
 
 void ngx_http_ivschat_token_rate_commit(
     ngx_http_ivschat_token_main_conf_t *mcf);
@@ -79,6 +80,10 @@ void ngx_http_ivschat_token_rate_leave(ngx_http_ivschat_token_ctx_t *ctx);
 
 void ngx_http_ivschat_token_rate_tell(ngx_http_ivschat_token_ctx_t *ctx,
     ngx_ivschat_rate_outcome_e outcome);
+
+/* AWS was not asked after all: the place may be another's. */
+
+void ngx_http_ivschat_token_rate_give_back(ngx_http_ivschat_token_ctx_t *ctx);
 
 /* Seconds, for a client that is sent away. */
 

@@ -29,7 +29,7 @@
  * is the same for all of them makes shares equal.
  */
 
-#define NGX_IVSCHAT_RATE_STEP          0.07
+#define NGX_IVSCHAT_RATE_STEP          0.045
 #define NGX_IVSCHAT_RATE_STEP_SHARE    0.006
 
 /*
@@ -217,6 +217,17 @@ ngx_ivschat_rate_feedback(ngx_ivschat_rate_t *rate, uint64_t now,
     } else if (outcome == NGX_IVSCHAT_RATE_THROTTLED) {
         ngx_ivschat_rate_cut(rate);
     }
+}
+
+
+void
+ngx_ivschat_rate_give_back(ngx_ivschat_rate_t *rate, uint64_t now)
+{
+    ngx_ivschat_rate_advance(rate, now);
+
+    rate->tokens += 1;
+
+    ngx_ivschat_rate_cap(rate);
 }
 
 

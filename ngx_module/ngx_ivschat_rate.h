@@ -152,6 +152,10 @@ void ngx_ivschat_rate_leave(ngx_ivschat_rate_t *rate,
 void ngx_ivschat_rate_feedback(ngx_ivschat_rate_t *rate, uint64_t now,
     uint64_t granted, ngx_ivschat_rate_outcome_e outcome);
 
+/* A call that was granted was not made after all. */
+
+void ngx_ivschat_rate_give_back(ngx_ivschat_rate_t *rate, uint64_t now);
+
 /*
  * For a Retry-After: in how many seconds a client that is sent away now may
  * find a place.  That is the time in which those who wait now are served, 1

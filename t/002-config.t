@@ -476,6 +476,96 @@ bad('two timeouts', { add => "$timeout 5s; $timeout 6s;" },
     "\"$timeout\" directive is duplicate");
 
 
+# ivschat_token_tries
+
+my $tries = 'ivschat_token_tries';
+
+for my $value ('', '0', '11', '-1', 'three', '3x', '$arg_a', 'off') {
+    bad("\"$value\" tries", { add => "$tries \"$value\";" },
+        invalid($tries, $value, '1 to 10 attempts are possible'));
+}
+
+bad('tries twice', { add => "$tries 1; $tries 2;" },
+    "\"$tries\" directive is duplicate");
+
+
+# ivschat_token_rate
+
+my $rate = 'ivschat_token_rate';
+
+for my $value ('', '0', '-1', '100001', '1.5', '200r/s', 'on', '$arg_a') {
+    bad("a rate of \"$value\"", { http => "$rate \"$value\";" },
+        invalid($rate, $value,
+                '"off", or 1 to 100000 attempts a second, is needed'));
+}
+
+for my $value ('burst=', 'burst=0', 'burst=-1', 'burst=x', 'burst=100001') {
+    bad("a rate with $value", { http => "$rate 200 $value;" },
+        invalid($rate, $value, '1 to 100000 attempts are possible'));
+}
+
+for my $value ('wait=', 'wait=x', 'wait=-1s', 'wait=61s', 'wait=60001ms') {
+    bad("a rate with $value", { http => "$rate 200 $value;" },
+        invalid($rate, $value, 'a time up to "60s" is needed'));
+}
+
+for my $value ('nodelay', 'burst', 'wait', 'delay=1') {
+    bad("a rate with $value", { http => "$rate 200 $value;" },
+        invalid($rate, $value, '"burst=number" and "wait=time" may stand '
+                               . 'here, once'));
+}
+
+bad('two bursts', { http => "$rate 200 burst=1 burst=2;" },
+    invalid($rate, 'burst=2', '"burst=number" and "wait=time" may stand '
+                              . 'here, once'));
+bad('two waits', { http => "$rate 200 wait=1s wait=2s;" },
+    invalid($rate, 'wait=2s', '"burst=number" and "wait=time" may stand '
+                              . 'here, once'));
+bad('no rate, with a wait', { http => "$rate off wait=1s;" },
+    invalid($rate, 'wait=1s', '"off" stands alone'));
+bad('two rates', { http => "$rate 200; $rate off;" },
+    "\"$rate\" directive is duplicate");
+bad("$rate in a server", { server => "$rate 200;" },
+    "\"$rate\" directive is not allowed here");
+bad("$rate in a location", { add => "$rate 200;" },
+    "\"$rate\" directive is not allowed here");
+
+
+# At most 16 pairs of account and region have a rate.
+
+sub rooms {
+    my ($count) = @_;
+
+    return join ' ', map {
+        sprintf 'location = /t%d { ivschat_token /ivschat; '
+                . 'ivschat_token_region us-west-2; ivschat_token_user alice; '
+                . 'ivschat_token_room arn:aws:ivschat:us-west-2:'
+                . '1234567890%02d:room/AbCdEfGhIjKl; }', $_, $_
+    } 1 .. $count;
+}
+
+good('rooms of 16 pairs of account and region', { location => rooms(16) });
+bad('rooms of 17 pairs of account and region', { location => rooms(17) },
+    'invalid value "arn:aws:ivschat:us-west-2:123456789017:room/AbCdEfGhIjKl"'
+    . ' in "ivschat_token_room" directive: rooms of more than 16 pairs of '
+    . 'account and region are configured');
+
+
+# ivschat_token_refresh_spread
+
+my $spread = 'ivschat_token_refresh_spread';
+
+for my $value ('', '0', '0%', '91%', '100', '-1', '%', '5%%', 'on', '10s',
+               '$arg_a')
+{
+    bad("a spread of \"$value\"", { add => "$spread \"$value\";" },
+        invalid($spread, $value, '"off", or 1% to 90%, is needed'));
+}
+
+bad('two spreads', { add => "$spread 10%; $spread off;" },
+    "\"$spread\" directive is duplicate");
+
+
 # ivschat_token_require_tls, ivschat_token_intercept_errors
 
 for my $flag (qw(ivschat_token_require_tls ivschat_token_intercept_errors)) {
@@ -759,7 +849,8 @@ for my $size (qw(1 8k 100k)) {
 for my $line ("$user alice", "$room $ARN", "$caps SEND_MESSAGE", "$attr a b",
               "$duration 1h", "$methods GET", "$endpoint a.example",
               "$region us-west-2", "$timeout 5s", "$creds env",
-              "$creds imds", 'ivschat_token_require_tls on',
+              "$creds imds", "$tries 3", "$rate 200", "$spread 10%",
+              'ivschat_token_require_tls on',
               'ivschat_token_intercept_errors on')
 {
     my ($name) = split ' ', $line;
@@ -792,6 +883,8 @@ good('everything at the http level',
               . 'ivschat_token_methods GET POST; '
               . 'ivschat_token_region us-west-2; '
               . 'ivschat_token_timeout 5s; ivschat_token_require_tls off; '
+              . 'ivschat_token_tries 5; ivschat_token_refresh_spread 20%; '
+              . 'ivschat_token_rate 100 burst=50 wait=2s; '
               . 'ivschat_token_intercept_errors on; '
               . 'ivschat_token_endpoint a.example;',
       user => '', room => '' });
@@ -878,6 +971,12 @@ good('another region than the room\'s', { add => "$region us-east-1;" },
     "\"ivschat_token_region us-east-1\" is not the region of the room "
     . "\"$ARN\"");
 good('a timeout in milliseconds', { add => "$timeout 1500ms;" });
+good("$_ tries", { add => "$tries $_;" }) for 1, 10;
+good("a rate of $_", { http => "$rate $_;" })
+    for 'off', '1', '100000', '50 burst=10', '50 wait=0', '50 wait=60s',
+        '50 wait=1500ms burst=100000';
+good("a spread of $_", { add => "$spread $_;" })
+    for 'off', '1', '1%', '25%', '90%';
 good('credentials of the location',
     { credentials => '', add => $STATIC });
 good('a session token',
@@ -911,14 +1010,14 @@ for my $line ('auto', 'imds', 'assume_role source=imds role=' . $ROLE,
     good("the line \"" . substr($line, 0, 70) . '"', creds($line));
 }
 
-for my $size (qw(1m 128k 2M 1000000)) {
+for my $size (qw(1m 256k 2M 1000000)) {
     good("a zone of $size", { %{ creds('imds') }, http => "$zone $size;" });
 }
 
 good('a zone before the credentials, and none that needs it',
-    { http => "$zone 64k;" });
+    { http => "$zone 128k;" });
 good('the same line in many places is one slot',
-    { %{ creds('imds') }, http => "$zone 128k;",
+    { %{ creds('imds') }, http => "$zone 256k;",
       location => join ' ', map { location(add => "$creds imds;")
                                   =~ s{/token }{/token$_ }r } 1 .. 50 });
 

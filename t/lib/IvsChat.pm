@@ -9,8 +9,9 @@
 # starts t/lib/aws_fakes.py as well, with what follows it.
 #
 # Each block gets, unless it has them: the upstream of us-west-2, the static
-# credentials that the service knows, and the internal location /ivschat.  A
-# block with "--- bare" gets nothing.
+# credentials that the service knows, the internal location /ivschat, one
+# attempt instead of three, and a rate that no test meets.  A block with
+# "--- bare" gets nothing.
 #
 # Sections:
 #
@@ -494,6 +495,10 @@ sub prepare_config {
             unless $http =~ /^\s*upstream \s+ ivschat\.us-west-2\.amazonaws/mx;
         $http = credentials() . $http
             unless "$http$config" =~ /ivschat_token_credentials/;
+        $http = "ivschat_token_tries 1;\n" . $http
+            unless $http =~ /ivschat_token_tries/;
+        $http = "ivschat_token_rate 100000 burst=100000;\n" . $http
+            unless $http =~ /ivschat_token_rate/;
         $config .= internal_location()
             unless $config =~ m{location \s+ = \s+ /ivschat \s}x;
     }

@@ -70,6 +70,7 @@ http {
         '{"request":"$request","status":"$status",'
         '"result":"$ivschat_token_result","user":"$ivschat_token_user",'
         '"attempts":"$ivschat_token_attempts","time":"$ivschat_token_time",'
+        '"wait":"$ivschat_token_wait",'
         '"worker":$pid}';
     access_log access.log ivschat;
 
@@ -82,6 +83,8 @@ http {
         keepalive_requests 1000000;
     }
 
+    @TRIES@
+    @RATE@
     ivschat_token_credentials  static key=@KEY@ secret=@SECRET@;
     ivschat_token_capabilities SEND_MESSAGE;
     ivschat_token_user         $remote_user trusted;
@@ -113,6 +116,10 @@ http {
     }
 }
 '''
+
+# What http may override, as a level may have each but once.
+DEFAULTS = {'TRIES': 'ivschat_token_tries 1;',
+            'RATE': 'ivschat_token_rate 100000 burst=100000;'}
 
 BAD_LINE = re.compile(r'\[(alert|emerg|crit)\]|open socket #|exited on signal'
                       r'|exited with (fatal )?code [1-9]|AddressSanitizer'
@@ -276,8 +283,9 @@ class Nginx:
     """An nginx as a context manager.
 
     main, events, http, server and location are lines for these blocks of the
-    configuration above; location is /token.  env is added to the environment.
-    wrap is a command that runs another one, which it is given.
+    configuration above; location is /token.  One attempt is made, at a rate
+    that no test meets, unless http says otherwise.  env is added to the
+    environment.  wrap is a command that runs another one, which it is given.
     """
 
     def __init__(self, service=None, workers=1, daemon=False, master=True,
@@ -350,6 +358,9 @@ class Nginx:
         self._values.update((name.upper(), value)
                             for name, value in values.items())
         self._count = self._values['WORKERS']
+        for name, line in DEFAULTS.items():
+            own = f'ivschat_token_{name.lower()} ' in self._values['HTTP']
+            self._values[name] = '' if own else line
         text = re.sub('@([A-Z0-9]+)@',
                       lambda match: str(self._values[match[1]]), CONFIG)
         # Blocks may have placeholders too.
