@@ -8,9 +8,11 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / 'lib'))
 
+from aws_fakes import Fakes
 from ivschat_testlib import Service, Tap
 from nginx_testlib import (Client, Mute, Nginx, ask, attempt, bounded, code,
-                           in_parallel, is_token, request, slow, wait_for)
+                           in_parallel, is_token, request, slow, sts_env,
+                           wait_for)
 
 tap = Tap()
 
@@ -363,6 +365,29 @@ def skew(service):
         nginx.check(tap, 'skew')
 
 
+def sts_skew(service):
+    """STS tells the offset as well, before anyone asks for a token."""
+    lines = """
+        ivschat_token_credentials
+            assume_role role=arn:aws:iam::123456789012:role/app source=env;
+    """
+    with Fakes(service) as fakes:
+        fakes.config(clock_offset=-3600)
+        service.config(clock_offset=-3600)
+        with Nginx(service, location=lines, env=sts_env(fakes),
+                   http='ivschat_token_tries 3;') as nginx:
+            retries = Retries(nginx, service)
+            wait_for(lambda: is_token(ask(nginx.port, request())))
+            answer, _ = retries.ask('/token', 'sts skew')
+            tap.equal((is_token(answer), retries.attempts('sts skew')[0]),
+                      (True, 1), 'the first attempt has the offset that STS '
+                                 'told')
+            tap.ok(nginx.error_log().count('seconds ahead of AWS') == 1,
+                   'which is logged once', nginx.error_log()[-2000:])
+            nginx.check(tap, 'skew of STS')
+        service.config(clock_offset=0)
+
+
 def everything(nginx, service, mute):
     """What one nginx does for."""
     with nginx:
@@ -390,6 +415,7 @@ def main():
             everything(nginx, service, mute)
         attempt(tap, quota, service)
         attempt(tap, skew, service)
+        attempt(tap, sts_skew, service)
     tap.done()
 
 
