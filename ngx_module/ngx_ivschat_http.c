@@ -304,9 +304,15 @@ ngx_ivschat_http_setup(ngx_ivschat_http_request_t *req,
                             ngx_ivschat_http_close_socket);
     ngx_ivschat_http_setopt(CURLOPT_CLOSESOCKETDATA, req->http);
 
+    /*
+     * The authorities are read by the worker.  libcurl keeps what it has read,
+     * so that it does so once, but not with a directory of them beside.
+     */
+
+    ngx_ivschat_http_setopt(CURLOPT_CAPATH, NULL);
+
     if (options->ca_file) {
         ngx_ivschat_http_setopt(CURLOPT_CAINFO, options->ca_file);
-        ngx_ivschat_http_setopt(CURLOPT_CAPATH, NULL);
     }
 
     if (options->body) {

@@ -144,9 +144,9 @@ void ngx_ivschat_rate_leave(ngx_ivschat_rate_t *rate,
     ngx_ivschat_rate_ticket_t ticket, uint64_t now);
 
 /*
- * What became of a call that was granted at the time "granted", the
- * "now" of the join or poll.  Each call that was answered is told once.  Only AWS's own answers may be told as
- * THROTTLED, not a limit_req of the operator's.
+ * What became of a call that was granted at the time "granted", the "now" of
+ * the join or poll.  Each call that was answered is told once.  Only AWS's own
+ * answers may be told as THROTTLED, not a limit_req of the operator's.
  */
 
 void ngx_ivschat_rate_feedback(ngx_ivschat_rate_t *rate, uint64_t now,

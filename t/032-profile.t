@@ -232,7 +232,12 @@ def key_used(service, nginx, target='/token'):
 def keys_used(service, nginx, count=12):
     """Those of many tokens at once, so that each worker mints some."""
     service.forget()
-    answers = in_parallel(count, lambda _: ask(nginx.port, request()))
+
+    if sanitized():                    # slow TLS: one after the other
+        answers = [ask(nginx.port, request()) for _ in range(4)]
+    else:
+        answers = in_parallel(count, lambda _: ask(nginx.port, request()))
+
     if not all(map(is_token, answers)):
         return [code(answer) if isinstance(answer, Answer) else answer
                 for answer in answers]

@@ -40,6 +40,12 @@ SERVER = f'''
         ivschat_token             /ivschat;
         ivschat_token_credentials assume_role source=env role={ROLE};
     }}
+
+    location = /short {{
+        ivschat_token             /ivschat;
+        ivschat_token_credentials assume_role source=env role={ROLE};
+        ivschat_token_timeout     1500ms;
+    }}
 '''
 
 # What an operator finds in the log: the fault, its step, words of the line.
@@ -337,8 +343,8 @@ def unusual(service):
             with start(service, fakes) as nginx:
                 tap.ok(is_token(ask(nginx.port, request('/imds'))),
                        f'imds, 401 at {step}: a token all the same')
-                tap.equal(fakes.counters()['imds'].get('token'), 2,
-                          f'imds, 401 at {step}: with a second session token')
+                tap.ok(fakes.counters()['imds']['token'] >= 2,
+                       f'imds, 401 at {step}: with a second session token')
                 tap.equal(lines_of(nginx, 'imds'), [],
                           f'imds, 401 at {step}: no line in the log')
                 nginx.check(tap, f'imds, 401 at {step}')
@@ -369,11 +375,11 @@ def dead_dns(service, fakes, resolver, nginx):
     with Minting(nginx, ('/container',), clients=2, pause=0.05) as minting:
         tap.ok(wait_for(resolver.asked, 5), f'{name}: it is asked')
         start_time = time.monotonic()
-        answer = ask(nginx.port, request('/sts'))
+        answer = ask(nginx.port, request('/short'))
         took = time.monotonic() - start_time
         tap.equal(code(answer), (504, 'timeout'),
                   f'{name}: who waits for it gets 504')
-        tap.ok(4 < took < 6 * slow(), f'{name}: at the deadline', took)
+        tap.ok(1 < took < 2 * slow(), f'{name}: at the deadline', took)
         tap.ok(wait_for(lambda: lines_of(nginx, 'sts'), 20),
                f'{name}: the fetch fails')
         line = (lines_of(nginx, 'sts') or [''])[0]
@@ -391,6 +397,7 @@ def dead_dns(service, fakes, resolver, nginx):
 
 def main():
     """All at once; what is looked at last is how long others had to wait."""
+    Nginx.patience = slow()
     bounded(200)
     with Service(args=['--rate', 'off']) as service, \
             contextlib.ExitStack() as stack, \

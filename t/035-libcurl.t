@@ -4,6 +4,7 @@
 C1 … are the rows of a table of such things, which were all seen elsewhere.
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -300,25 +301,30 @@ def resolver_threads(service, fakes):
 
 
 def second_address(service):
-    """The first address answers no SYN; the second one's socket gets the
-    first one's number.
+    """IPv6 answers no SYN, or refuses, and IPv4 works: the first socket is
+    dropped, and the second one may get its number.
+
+    libcurl 7.88 does not go on in time to a second address of one family, so
+    that is not looked at here.
     """
-    name = 'C11, a dead first address'
     host = 'sts.test.example'
-    with Fakes(service, args=['--san', host]) as fakes, \
-            BlackHole('127.0.0.2', fakes.port), \
-            DeadResolver(f'127.0.0.2 {host}\n127.0.0.1 {host}\n'
-                         ) as resolver, \
-            Nginx(service, location=ASSUME + ';', wrap=resolver.wrap,
-                  env={**sts_env(fakes), 'AWS_ENDPOINT_URL_STS':
-                       f'https://{host}:{fakes.port}/'}) as nginx:
-        start = time.monotonic()
-        answer = ask(nginx.port, request())
-        took = time.monotonic() - start
-        tap.ok(is_token(answer), f'{name}: the second one is used',
-               code(answer), *failures(nginx))
-        tap.ok(0.5 < took < 1.9 * slow(), f'{name}: and at once', took)
-        nginx.check(tap, name)
+    with Fakes(service, args=['--san', host]) as fakes:
+        holes = {'IPv6 refuses': contextlib.nullcontext,
+                 'IPv6 answers no SYN': lambda: BlackHole('::1', fakes.port)}
+        for name, hole in holes.items():
+            name = f'C11, {name}'
+            with hole(), DeadResolver(f'::1 {host}\n127.0.0.1 {host}\n'
+                                      ) as resolver, \
+                    Nginx(service, location=ASSUME + ';', wrap=resolver.wrap,
+                          env={**sts_env(fakes), 'AWS_ENDPOINT_URL_STS':
+                               f'https://{host}:{fakes.port}/'}) as nginx:
+                start = time.monotonic()
+                answer = ask(nginx.port, request())
+                took = time.monotonic() - start
+                tap.ok(is_token(answer), f'{name}: IPv4 is used',
+                       code(answer), *failures(nginx))
+                tap.ok(took < 1 * slow(), f'{name}: soon', took)
+                nginx.check(tap, name)
 
 
 # C13: no connections left
@@ -493,6 +499,7 @@ def debug_log(service, fakes):
 
 def main():
     """Each part has an nginx of its own."""
+    Nginx.patience = slow()
     bounded(200)
     only = sys.argv[1:]
     with Service(args=['--rate', 'off']) as service, \

@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / 'lib'))
 from aws_fakes import Fakes
 from ivschat_testlib import KEY, SECRET, Service, Tap
 from nginx_testlib import (Minting, Nginx, alive, ask, attempt, bounded, code,
-                           container_env, imds_env, is_token, request,
+                           container_env, imds_env, is_token, request, slow,
                            sts_env, wait_for)
 
 tap = Tap()
@@ -151,6 +151,7 @@ def back(nginx, minting, old):
 
 def main():
     """Two workers; the sources' environment is nginx's own."""
+    Nginx.patience = slow()
     bounded(100)
     with Service(args=['--rate', 'off']) as service, \
             Fakes(service) as fakes:

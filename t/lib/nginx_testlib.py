@@ -90,6 +90,7 @@ http {
     ivschat_token_user         $remote_user trusted;
     ivschat_token_room
         arn:aws:ivschat:$room_region:123456789012:room/$room_id;
+    @PATIENCE@
 
     @HTTP@
 
@@ -286,7 +287,11 @@ class Nginx:
     configuration above; location is /token.  One attempt is made, at a rate
     that no test meets, unless http says otherwise.  env is added to the
     environment.  wrap is a command that runs another one, which it is given.
+    A test may raise patience, by which the times that limit a mint are
+    multiplied.
     """
+
+    patience = 1
 
     def __init__(self, service=None, workers=1, daemon=False, master=True,
                  keepalive=16, level='info', env=None, wrap=(), **blocks):
@@ -305,7 +310,7 @@ class Nginx:
             'MASTER': 'on' if master else 'off', 'WORKERS': workers,
             'LEVEL': level, 'ROOM': ROOM_ID, 'REGION': REGION, 'KEY': KEY,
             'SECRET': SECRET, 'KEEPALIVE': keepalive,
-            'SERVICE': service.port if service else 1,
+            'SERVICE': service.port if service else 1, 'PATIENCE': '',
         }
         for name in ('main', 'events', 'http', 'server', 'location'):
             self._values[name.upper()] = blocks.pop(name, '')
@@ -318,6 +323,11 @@ class Nginx:
                               flags=re.M)
         if count != 1:
             raise RuntimeError('the CA of ivschat_params is not found')
+        if self.patience > 1:
+            text = re.sub(r'(_timeout\s+)(\d+)s;', lambda match: match[1]
+                          + f'{int(match[2]) * self.patience}s;', text)
+            self._values['PATIENCE'] = (
+                f'ivschat_token_timeout {5 * self.patience}s;')
         (self.dir / 'ivschat_params').write_text(text, 'utf-8')
 
     def __enter__(self):
@@ -864,17 +874,18 @@ def in_parallel(count, function):
 
 
 class BlackHole:
-    """A port of 127.0.0.1 that answers no SYN: its backlog is full."""
+    """A port of this machine that answers no SYN: its backlog is full."""
 
     def __init__(self, host='127.0.0.1', port=0):
-        self._server = socket.socket()
+        family = socket.AF_INET6 if ':' in host else socket.AF_INET
+        self._server = socket.socket(family)
         self._server.bind((host, port))
         self._server.listen(0)
         self.port = self._server.getsockname()[1]
         self._fillers = []
 
         for _ in range(4):
-            filler = socket.socket()
+            filler = socket.socket(family)
             filler.setblocking(False)
             filler.connect_ex((host, self.port))
             self._fillers.append(filler)
