@@ -23,6 +23,7 @@ static void test_bucket(void);
 static void test_order(void);
 static void test_sleepy(void);
 static void test_leave(void);
+static void test_give_back(void);
 static void test_retries_first(void);
 static void test_dead(void);
 static void test_full(void);
@@ -53,6 +54,7 @@ main(void)
     test_order();
     test_sleepy();
     test_leave();
+    test_give_back();
     test_retries_first();
     test_dead();
     test_full();
@@ -187,6 +189,30 @@ test_leave(void)
     ngx_ivschat_rate_leave(&rate, b, 1100);
     is_int(poll(c, 1199), WAITS, "to leave after a grant gives nothing back");
     is_int(poll(c, 1200), GRANTED, "and takes nothing");
+}
+
+
+static void
+test_give_back(void)
+{
+    ngx_ivschat_rate_ticket_t  a;
+
+    start(10, 1);
+
+    is_int(join(FIRST, 1000), GRANTED, "the only token is taken");
+    is_int(join(FIRST, 1000), WAITS, "so that the next one waits");
+
+    a = ticket;
+
+    ngx_ivschat_rate_give_back(&rate, 1000);
+
+    is_int(poll(a, 1000), GRANTED, "what is given back is the next one's");
+
+    start(10, 1);
+    ngx_ivschat_rate_give_back(&rate, 1000);
+
+    is_int(join(FIRST, 1000), GRANTED, "a full bucket has one");
+    is_int(join(FIRST, 1000), WAITS, "and not more by what comes back");
 }
 
 
