@@ -74,12 +74,7 @@ static ngx_ivschat_http_socket_t *ngx_ivschat_http_add_socket(
 static void ngx_ivschat_http_remove_socket(ngx_ivschat_http_socket_t *s);
 static ngx_int_t ngx_ivschat_http_watch(ngx_event_t *ev, ngx_int_t event,
     ngx_uint_t want);
-static curl_socket_t ngx_ivschat_http_open_socket(void *data,
-    curlsocktype purpose, struct curl_sockaddr *address);
 static int ngx_ivschat_http_close_socket(void *data, curl_socket_t fd);
-static void ngx_ivschat_http_forget(ngx_ivschat_http_socket_t *s);
-static ngx_ivschat_http_socket_t *ngx_ivschat_http_find_socket(
-    ngx_ivschat_http_t *http, curl_socket_t fd);
 static int ngx_ivschat_http_set_timer(CURLM *multi, long ms, void *data);
 static void ngx_ivschat_http_timer_handler(ngx_event_t *ev);
 static void ngx_ivschat_http_event_handler(ngx_event_t *ev);
@@ -295,11 +290,8 @@ ngx_ivschat_http_setup(ngx_ivschat_http_request_t *req,
     ngx_ivschat_http_setopt(CURLOPT_HEADERFUNCTION, ngx_ivschat_http_header);
     ngx_ivschat_http_setopt(CURLOPT_HEADERDATA, req);
 
-    /* they outlive the request, for libcurl copies them to the connection */
+    /* it outlives the request, for libcurl copies it to the connection */
 
-    ngx_ivschat_http_setopt(CURLOPT_OPENSOCKETFUNCTION,
-                            ngx_ivschat_http_open_socket);
-    ngx_ivschat_http_setopt(CURLOPT_OPENSOCKETDATA, req->http);
     ngx_ivschat_http_setopt(CURLOPT_CLOSESOCKETFUNCTION,
                             ngx_ivschat_http_close_socket);
     ngx_ivschat_http_setopt(CURLOPT_CLOSESOCKETDATA, req->http);
@@ -602,8 +594,16 @@ ngx_ivschat_http_remove_socket(ngx_ivschat_http_socket_t *s)
 
     (void) curl_multi_assign(s->http->multi, s->fd, NULL);
 
-    if (fcntl(s->fd, F_GETFD) == -1) {
-        ngx_ivschat_http_forget(s);
+    if ((ngx_event_flags & NGX_USE_EPOLL_EVENT)
+        && fcntl(s->fd, F_GETFD) == -1)
+    {
+        /*
+         * A socket that never got to connect is closed without a call of
+         * CURLOPT_CLOSESOCKETFUNCTION, and gone from epoll with that.
+         */
+
+        c->read->active = 0;
+        c->write->active = 0;
     }
 
     (void) ngx_ivschat_http_watch(c->read, NGX_READ_EVENT, 0);
@@ -646,23 +646,15 @@ ngx_ivschat_http_watch(ngx_event_t *ev, ngx_int_t event, ngx_uint_t want)
 
 
 /*
- * libcurl closes a socket that has not connected yet without a word to
- * CURLOPT_CLOSESOCKETFUNCTION, and epoll has then dropped it.
+ * CURLOPT_CLOSESOCKETFUNCTION.  libcurl has mostly told us before that it does
+ * not watch this socket any longer, but not always.
  */
 
-static void
-ngx_ivschat_http_forget(ngx_ivschat_http_socket_t *s)
+static int
+ngx_ivschat_http_close_socket(void *data, curl_socket_t fd)
 {
-    if (ngx_event_flags & NGX_USE_EPOLL_EVENT) {
-        s->connection->read->active = 0;
-        s->connection->write->active = 0;
-    }
-}
+    ngx_ivschat_http_t *http = data;
 
-
-static ngx_ivschat_http_socket_t *
-ngx_ivschat_http_find_socket(ngx_ivschat_http_t *http, curl_socket_t fd)
-{
     ngx_queue_t                *q;
     ngx_ivschat_http_socket_t  *s;
 
@@ -673,73 +665,9 @@ ngx_ivschat_http_find_socket(ngx_ivschat_http_t *http, curl_socket_t fd)
         s = ngx_queue_data(q, ngx_ivschat_http_socket_t, queue);
 
         if (s->fd == fd) {
-            return s;
+            ngx_ivschat_http_remove_socket(s);
+            break;
         }
-    }
-
-    return NULL;
-}
-
-
-/*
- * CURLOPT_OPENSOCKETFUNCTION.  The new socket may get the number of one that
- * was closed just before; libcurl takes it for the same, and does not tell
- * again what it waits for.
- */
-
-static curl_socket_t
-ngx_ivschat_http_open_socket(void *data, curlsocktype purpose,
-    struct curl_sockaddr *address)
-{
-    ngx_ivschat_http_t *http = data;
-
-    ngx_uint_t                  in, out;
-    curl_socket_t               fd;
-    ngx_ivschat_http_socket_t  *s;
-
-    fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
-                address->protocol);
-
-    s = (fd == CURL_SOCKET_BAD) ? NULL
-                                : ngx_ivschat_http_find_socket(http, fd);
-    if (s == NULL) {
-        return fd;
-    }
-
-    in = s->connection->read->active;
-    out = s->connection->write->active;
-
-    ngx_ivschat_http_forget(s);
-
-    if (ngx_ivschat_http_watch(s->connection->read, NGX_READ_EVENT, in)
-        != NGX_OK
-        || ngx_ivschat_http_watch(s->connection->write, NGX_WRITE_EVENT, out)
-           != NGX_OK)
-    {
-        (void) close(fd);
-        return CURL_SOCKET_BAD;
-    }
-
-    return fd;
-}
-
-
-/*
- * CURLOPT_CLOSESOCKETFUNCTION.  libcurl has mostly told us before that it does
- * not watch this socket any longer, but not always.
- */
-
-static int
-ngx_ivschat_http_close_socket(void *data, curl_socket_t fd)
-{
-    ngx_ivschat_http_t *http = data;
-
-    ngx_ivschat_http_socket_t  *s;
-
-    s = ngx_ivschat_http_find_socket(http, fd);
-
-    if (s) {
-        ngx_ivschat_http_remove_socket(s);
     }
 
     return close(fd);
