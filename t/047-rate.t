@@ -10,10 +10,11 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / 'lib'))
 
+from aws_fakes import Fakes
 from ivschat_testlib import Service, Tap
 from nginx_testlib import (Client, Minting, Nginx, ask, attempt, binary,
-                           bounded, code, in_parallel, is_token, request,
-                           slow, wait_for)
+                           bounded, code, container_env, in_parallel, is_token,
+                           request, slow, wait_for)
 
 tap = Tap()
 
@@ -356,6 +357,26 @@ def share(service):
     return len(seen), len(bad) / max(len(seen), 1)
 
 
+def credentials(service):
+    """Who has waited for the first credentials keeps to the rate as well."""
+    service.forget()
+    with Fakes(service) as fakes:
+        fakes.faults('container', f'slow-{1000 * slow()}')
+        with Nginx(service, env=container_env(fakes),
+                   location='ivschat_token_credentials container; '
+                            f'ivschat_token_timeout {10 * slow()}s;',
+                   http='ivschat_token_rate 20 burst=5 wait=100ms;'
+                   ) as nginx:
+            crowd = Wave(nginx, 25, name='first')
+            crowd.finish()
+            seen = sorted(one['time'] for one in service.requests())
+            took = seen[-1] - seen[0] if seen else 0
+            tap.ok(len(crowd.served()) == 25 and took > 0.8,
+                   'of 25 who wait for credentials, 20 are spread over a '
+                   'second', len(crowd.served()), took)
+            nginx.check(tap, 'credentials')
+
+
 def slower(service):
     """AWS throttles: the rate falls, and hardly any call is refused."""
     service.config(rate=20)
@@ -384,7 +405,7 @@ def main():
     bounded(150)
     with Service(args=['--rate', 'off']) as service:
         for part in (wave, shared, order, attempts, leaving, off, buckets,
-                     reload, killed, slower):
+                     reload, killed, credentials, slower):
             attempt(tap, part, service)
             service.clear_faults()
         attempt(tap, refused)
