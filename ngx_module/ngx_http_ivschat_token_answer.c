@@ -131,6 +131,16 @@ ngx_http_ivschat_token_no_answer(ngx_http_request_t *r,
         return NGX_IVSCHAT_BAD_RESPONSE;
     }
 
+    if (answer->not_http) {
+
+        /* nginx takes it for HTTP/0.9 */
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "what answers at \"%V\" does not speak HTTP/1",
+                      &ctx->host);
+        return NGX_IVSCHAT_BAD_RESPONSE;
+    }
+
     if (answer->unresolved) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "there is no \"upstream %V\" block, and no "

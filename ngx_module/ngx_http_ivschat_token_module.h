@@ -142,6 +142,8 @@ typedef struct {
     unsigned                     tls:1;      /* with a verified certificate */
     unsigned                     whole:1;    /* the body, to its end */
     unsigned                     old:1;      /* it has an Age */
+    unsigned                     not_http:1; /* something came, yet no
+                                                status line */
     unsigned                     big_header:1;
     unsigned                     big_body:1;
 } ngx_http_ivschat_token_answer_t;

@@ -438,6 +438,7 @@ ngx_http_ivschat_token_collect(ngx_http_request_t *sr,
 
     if (u->header_sent) {
         answer->aws_status = u->headers_in.status_n;
+        answer->not_http = (u->headers_in.status_n == 0);
     }
 
     answer->connected = u->state
