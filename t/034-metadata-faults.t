@@ -398,7 +398,6 @@ def dead_dns(service, fakes, resolver, nginx):
 
 def main():
     """All at once; what is looked at last is how long others had to wait."""
-    Nginx.patience = slow()
     bounded(200)
     with Service(args=['--rate', 'off']) as service, \
             contextlib.ExitStack() as stack, \

@@ -499,7 +499,6 @@ def debug_log(service, fakes):
 
 def main():
     """Each part has an nginx of its own."""
-    Nginx.patience = slow()
     bounded(200)
     only = sys.argv[1:]
     with Service(args=['--rate', 'off']) as service, \

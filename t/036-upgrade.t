@@ -151,7 +151,6 @@ def back(nginx, minting, old):
 
 def main():
     """Two workers; the sources' environment is nginx's own."""
-    Nginx.patience = slow()
     bounded(100)
     with Service(args=['--rate', 'off']) as service, \
             Fakes(service) as fakes:
