@@ -47,11 +47,13 @@ install: module
 
 test:
 	@t/tools/install-deps.sh test
+	@t/tools/npm.sh
 	@t/tools/build-module.sh
 	@t/tools/run-tests.sh $(TESTS)
 
 sanitize:
 	@t/tools/install-deps.sh sanitize
+	@t/tools/npm.sh
 	@t/tools/build-module.sh
 	@t/tools/sanitize-selftest.sh
 	@t/tools/valgrind.sh
@@ -68,6 +70,8 @@ check-source:
 demo:
 	@t/tools/install-deps.sh demo
 	@t/tools/build-module.sh
+	@[ -n "$$DEMO_ONCE" ] || t/tools/npm.sh				\
+	    || echo "npm has failed: the page will do without the chat" >&2
 	@t/demo/start.sh
 
 demo-stop:

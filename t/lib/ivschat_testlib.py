@@ -18,6 +18,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 SERVICE = pathlib.Path(__file__).with_name('ivschat_service.py')
+EDGE = pathlib.Path(__file__).with_name('messaging_edge.py')
 KEY = 'AKIDEXAMPLE'
 SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY'
 REGION = 'us-west-2'
@@ -193,6 +194,99 @@ class Service:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return context.wrap_socket(plain, server_hostname=server_hostname,
                                    suppress_ragged_eofs=False)
+
+
+class MessagingEdge:
+    """The messaging edge for a service's tokens, as a context manager."""
+
+    def __init__(self, service, args=()):
+        self._service = service
+        self._args = [str(arg) for arg in args]
+        self._process = None
+        self.port = self.control_port = None
+
+    def __enter__(self):
+        path = self._service.dir / 'messaging.json'
+        path.unlink(missing_ok=True)
+        self._process = subprocess.Popen(
+            ['/usr/bin/python3', str(EDGE), '--dir', str(path.parent),
+             '--service-control',
+             f'http://127.0.0.1:{self._service.control_port}',
+             '--parent', str(os.getpid()), *self._args],
+            stdout=subprocess.DEVNULL)
+
+        try:
+            self._wait_until_ready(path)
+        except BaseException:
+            self.__exit__()
+            raise
+
+        return self
+
+    def _wait_until_ready(self, path):
+        deadline = time.monotonic() + START_TIMEOUT
+
+        while not path.exists():
+            if self._process.poll() is not None:
+                raise RuntimeError('the messaging edge did not start')
+            if time.monotonic() > deadline:
+                raise RuntimeError('the messaging edge is not ready')
+            time.sleep(0.02)
+
+        ports = json.loads(path.read_text('utf-8'))
+        self.port, self.control_port = ports['port'], ports['control_port']
+
+    def __exit__(self, *_exception):
+        self._process.terminate()
+        self.exit_status = self._process.wait(10)
+
+    @property
+    def url(self):
+        """Where a ChatRoom connects to."""
+        return f'ws://127.0.0.1:{self.port}'
+
+    def control(self, method, path, value=None):
+        """A value from the control port."""
+        return ask_json(self.control_port, method, path, value)
+
+    def connections(self, **filters):
+        """The connections that it saw, the open ones last."""
+        return self.control('GET', '/connections?' + urlencode(filters))
+
+    def health(self):
+        """Counters."""
+        return self.control('GET', '/health')
+
+    def messages(self):
+        """The messages that were sent."""
+        return self.control('GET', '/messages')
+
+    def drop(self, **filters):
+        """Reset connections; how many there were."""
+        return self.control('POST', '/drop', filters)['count']
+
+    def expire(self, **filters):
+        """Let sessions end now; how many there were."""
+        return self.control('POST', '/expire', filters)['count']
+
+    def config(self, **changes):
+        """Change settings."""
+        return self.control('PUT', '/config', changes)
+
+
+def ask_json(port, method, path, value=None):
+    """What a control port answers; RuntimeError when it refuses."""
+    connection = http.client.HTTPConnection('127.0.0.1', port, timeout=20)
+    connection.request(method, path,
+                       None if value is None else json.dumps(value))
+    answer = connection.getresponse()
+    data = answer.read()
+    connection.close()
+
+    if answer.status >= 300:
+        raise RuntimeError(f'{method} {path}: {answer.status} {data!r}')
+
+    return json.loads(data) if data else None
 
 
 def room(room_id='g1H2I3j4k5L6', region=REGION, account='123456789012'):

@@ -1,6 +1,6 @@
 #!/bin/bash
 #
-# Usage: t/tools/install-deps.sh [build|test|demo|sanitize] ...
+# Usage: t/tools/install-deps.sh [build|test|demo|npm|sanitize] ...
 #
 # Installs, on Debian 12 or later, the packages that are missing for the thing
 # named; says nothing and is done at once when there are none.
@@ -13,8 +13,9 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 
 build=(gcc make libc6-dev dpkg-dev nginx nginx-dev
        libcurl4-openssl-dev libcjson-dev libssl-dev)
-demo=(curl openssl procps python3 python3-botocore)
-test=("${demo[@]}" perl libtest-nginx-perl python3-h2 faketime)
+demo=(curl openssl procps python3 python3-botocore python3-wsproto)
+test=("${demo[@]}" perl libtest-nginx-perl python3-h2 faketime chromium)
+npm=(nodejs npm)
 sanitize=(valgrind libpcre2-dev zlib1g-dev)
 
 # The harness is in no suite before this one, and needs nothing of it.
@@ -32,6 +33,7 @@ main() {
         exit 0
     fi
 
+    [ ${#wanted[@]} -gt 0 ] || exit 0
     missing_of "${wanted[@]}"
     [ ${#missing[@]} -gt 0 ] || exit 0
 
@@ -50,10 +52,21 @@ wanted_of() {
             build)    wanted+=("${build[@]}") ;;
             demo)     wanted+=("${build[@]}" "${demo[@]}") ;;
             test)     wanted+=("${build[@]}" "${test[@]}") ;;
+            npm)      wanted_npm ;;
             sanitize) wanted+=("${build[@]}" "${test[@]}"
                                "${sanitize[@]}") ;;
             *)        echo "$0: unknown set \"$set\"" >&2; exit 2 ;;
         esac
+    done
+}
+
+# Node's own packages, which are not Debian's, have npm in them.
+
+wanted_npm() {
+    local name
+
+    for name in "${npm[@]}"; do
+        command -v "${name/nodejs/node}" >/dev/null || wanted+=("$name")
     done
 }
 

@@ -104,12 +104,13 @@ class Control:
         if not isinstance(body, dict) or set(body) != {'token'}:
             raise ValueError('the body is {"token": "..."}')
 
-        contents, reason = self.service.tokens.redeem(body['token'],
-                                                      self.service.now())
+        now = self.service.now()
+        contents, reason = self.service.tokens.redeem(body['token'], now)
+
         if contents is None:
             return 403, {'error': reason}
 
-        return 200, contents
+        return 200, {**contents, 'now': now}
 
     def config(self, _query, _body):
         """The settings in force; no secrets."""

@@ -1,0 +1,93 @@
+// A tokenProvider for the ChatRoom of AWS's amazon-ivs-chat-messaging, 1.1.1.
+// docs/clients.md says what it does and why; it wants no other file.
+
+const KEEP_TRYING = [408, 425, 429];            // of the statuses under 500
+const LONGEST_WAIT = {told: 60, untold: 30};    // seconds, before the jitter
+const LONGEST_SESSION = 180 * 60;               // AWS's limit
+
+export function tokenProvider(url, {
+    room,                   // () => the ChatRoom
+    request = () => ({}),   // () => what fetch() is to have besides the method
+    refused = () => {},     // (problem): no token, and no use in asking again
+    waiting = () => {},     // (seconds, problem): it will be asked again
+    timeout = 20,           // seconds that an answer may take
+    soonest = 20,           // seconds, up to 30, that a token serves at least
+}) {
+    return async () => {
+        for (let tries = 0; ; tries++) {
+            const {token, problem} = await ask(url, request, timeout, soonest);
+
+            if (token) {
+                return token;
+            }
+
+            // A rejection would make the SDK ask three times more, at once.
+            if (problem.status >= 400 && problem.status < 500
+                && !KEEP_TRYING.includes(problem.status))
+            {
+                setTimeout(() => { room().disconnect(); refused(problem); });
+                return new Promise(() => {});
+            }
+
+            const told = Number(problem.retryAfter);
+            const seconds = (1 + Math.random())
+                * (told > 0 ? Math.min(told, LONGEST_WAIT.told)
+                            : Math.min(2 ** tries, LONGEST_WAIT.untold));
+
+            setTimeout(waiting, 0, seconds, problem);
+            await new Promise((done) => setTimeout(done, seconds * 1000));
+
+            if (room()?.state === 'disconnected') {     // the user has left
+                return new Promise(() => {});
+            }
+        }
+    };
+}
+
+// {token} as the SDK wants it, or {problem}; it never throws.
+
+async function ask(url, request, timeout, soonest) {
+    let status = 0, retryAfter, body;
+
+    try {
+        const response = await fetch(url, {
+            method: 'POST',
+            signal: AbortSignal.timeout(timeout * 1000),
+            ...await request(),
+        });
+
+        status = response.status;
+        retryAfter = response.headers.get('Retry-After');
+        body = await response.json();
+
+        if (status === 200 && typeof body.token === 'string') {
+            return {token: onThisClock(body, response.headers, soonest)};
+        }
+    } catch (error) {
+        body = {detail: String(error), ...body};
+    }
+
+    return {problem: {retryAfter, ...body, status}};
+}
+
+// The times, by the clock of this device, which may be wrong; without the
+// server's Date they are as they came.  The SDK asks again 60 s before the
+// token's end, or 30 s when no more than 60 s are left: at once, and so again
+// and again, where that is over already, or where 61 s are left.
+
+function onThisClock(body, headers, soonest) {
+    const now = Date.now();
+    const wrong = now - Date.parse(headers.get('Date')) || 0;
+    const ends = Date.parse(body.sessionExpirationTime) + wrong;
+    const left = (Date.parse(body.tokenExpirationTime) + wrong - now) / 1000;
+    const kept = left >= 60 + soonest
+        ? Math.min(left, LONGEST_SESSION)
+        : Math.min(Math.max(left, 30 + soonest), 60);
+
+    return {
+        token: body.token,
+        tokenExpirationTime: isNaN(kept) ? undefined
+                                         : new Date(now + kept * 1000),
+        sessionExpirationTime: isNaN(ends) ? undefined : new Date(ends),
+    };
+}
