@@ -14,8 +14,15 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 build=(gcc make libc6-dev dpkg-dev nginx nginx-dev
        libcurl4-openssl-dev libcjson-dev libssl-dev)
 demo=(curl openssl procps python3 python3-botocore)
-test=("${demo[@]}" perl libtest-nginx-perl python3-h2 faketime)
+test=("${demo[@]}" perl libtest-nginx-perl python3-h2 faketime
+      libnginx-mod-http-js)
 sanitize=(valgrind libpcre2-dev zlib1g-dev)
+
+# For a page of docs/guide; Debian has it since the release after 13.
+case $(. /etc/os-release 2>/dev/null && echo "${ID:-}${VERSION_ID:-}") in
+    debian12|debian13) ;;
+    debian*) test+=(libnginx-mod-http-auth-jwt) ;;
+esac
 
 # The harness is in no suite before this one, and needs nothing of it.
 harness=libtest-nginx-perl
