@@ -9,7 +9,6 @@ SUBSTITUTIONS.
 """
 
 import base64
-import contextlib
 import functools
 import hashlib
 import hmac
@@ -847,6 +846,8 @@ def other_origin(site):
         tap.ok(not [name for name, _ in answer.headers
                     if name.lower().startswith('access-control')],
                f'other-origin: {origin}: no header for it', shown(answer))
+        tap.equal(answer.get('Vary'), 'Origin',
+                  f'other-origin: {origin}: Vary')
 
     site.world.application.asked.clear()
     preflight = {'Access-Control-Request-Method': 'POST',
@@ -988,6 +989,14 @@ def health(site):
            'health: the log says what became of it', lines)
 
 
+def ninth(site):
+    """The answer to the last of nine requests, and AWS's list of it only."""
+    for _ in range(8):
+        site.ask(login('alice'))
+    site.service.forget()
+    return site.ask(login('alice'))
+
+
 # What the pages say of a line that is missing or other: each is a mistake that
 # the tests above would see.
 
@@ -1059,6 +1068,13 @@ WITHOUT = [
     ('csrf', 'ivschat_token_methods .*', 'ivschat_token_methods GET;',
      lambda site: site.ask(session('s-alice'), method='GET'),
      ('alice', LOBBY, SEND)),
+    # in the token location, it knows no user, and limits nobody
+    ('user-limits', r'(?s)(auth_basic  .*)(limit_req  .*?;)', r'\2\n\1',
+     ninth, ('alice', LOBBY, SEND)),
+    ('two-regions', r'(?s)upstream ivschat.eu-west-1.*?\n}\n', '',
+     lambda site: site.ask(login('alice'), f'{CHAT}?room=studio'), 502),
+    ('endpoints', 'ivschat_token_endpoint .*', '',
+     lambda site: site.ask(login('alice'), '/chat/fips/token'), 502),
     ('two-accounts', r'(?s)ivschat_token_credentials .*?;', '',
      lambda site: site.ask(login('bob'), host='www.example.net'), 502),
 ]
@@ -1191,6 +1207,34 @@ def policies():
                *map(json.dumps, wrong))
 
 
+def links():
+    """The links of the documentation lead somewhere."""
+    lost = []
+    for path in [TOP / 'README.md', *sorted((TOP / 'docs').rglob('*.md'))]:
+        for target in re.findall(r'\]\(([^)\s]+)\)', prose(path)):
+            name, _, anchor = target.partition('#')
+            file = path.parent / name if name else path
+            if not target.startswith('http') and not (
+                    file.exists() and (not anchor
+                                       or anchor in headings(file))):
+                lost.append(f'{path.relative_to(TOP)}: {target}')
+    tap.ok(not lost, 'the links of the documentation lead somewhere', *lost)
+
+
+@functools.lru_cache
+def prose(path):
+    """A page without its blocks of code."""
+    return re.sub(r'^ *```.*?^ *```$', '', path.read_text('utf-8'),
+                  flags=re.M | re.S)
+
+
+def headings(path):
+    """The anchors of a page, as they are made of its headings."""
+    return {re.sub(r'[^\w -]', '', re.sub(r'\]\([^)]*\)', '', line)).strip()
+            .lower().replace(' ', '-')
+            for line in re.findall(r'^#+ +(.*)', prose(path), re.M)}
+
+
 def well_formed(policy):
     """A policy of ours: one action, and on what, or for whom."""
     if policy['Version'] != '2012-10-17' or len(policy['Statement']) != 1:
@@ -1224,6 +1268,7 @@ def main():
     """All of it."""
     bounded(240)
     attempt(tap, policies)
+    attempt(tap, links)
     with tempfile.TemporaryDirectory(prefix='ivschat-guide.') as path, \
             Service(args=['--rate', 'off']) as service, \
             Application() as application:
