@@ -1,6 +1,6 @@
 #!/bin/bash
 #
-# Usage: t/tools/install-deps.sh [build|test|demo|sanitize] ...
+# Usage: t/tools/install-deps.sh [build|test|demo|sanitize|fuzz] ...
 #
 # Installs, on Debian 12 or later, the packages that are missing for the thing
 # named; says nothing and is done at once when there are none.
@@ -17,6 +17,7 @@ demo=(curl openssl procps python3 python3-botocore)
 test=("${demo[@]}" perl libtest-nginx-perl python3-h2 faketime
       libnginx-mod-http-js)
 sanitize=(valgrind libpcre2-dev zlib1g-dev)
+fuzz=(gcc make libc6-dev clang libclang-rt-dev libcjson-dev libssl-dev)
 
 # For a page of docs/guide; Debian has it since the release after 13.
 case $(. /etc/os-release 2>/dev/null && echo "${ID:-}${VERSION_ID:-}") in
@@ -59,6 +60,7 @@ wanted_of() {
             test)     wanted+=("${build[@]}" "${test[@]}") ;;
             sanitize) wanted+=("${build[@]}" "${test[@]}"
                                "${sanitize[@]}") ;;
+            fuzz)     wanted+=("${fuzz[@]}") ;;
             *)        echo "$0: unknown set \"$set\"" >&2; exit 2 ;;
         esac
     done
