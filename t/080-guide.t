@@ -142,6 +142,7 @@ class Recipe:
         self.page, self.text = page, text
         self.files = {}
         self.commands = []
+        self.python = ''
 
 
 def recipes():
@@ -162,6 +163,8 @@ def recipes():
                 found[key] = recipe
             elif name and recipe:
                 recipe.files[name[1]] = text
+            elif language == 'python' and recipe:
+                recipe.python += text
             elif language == 'sh' and recipe:
                 recipe.commands += re.findall(r'^(curl .*?) +# (\d{3})$',
                                               text, re.M)
@@ -462,9 +465,12 @@ class Site(Nginx):
                                     ('other-ca', self.world.strangers)):
                 for path in authority.issue(name, f'/O=Example/CN={name}'):
                     (tls / path.name).write_bytes(path.read_bytes())
+        program = {}
+        exec(self.recipe.python, program)
+        make = program.get('chat_cookie', lambda *_arguments: '')
         alg = 'HS256' if self.name == 'jwt-module' else 'RS256'
         return {'SESSION': 's-alice', 'JWT': self.world.jwts.sign(alg=alg),
-                'COOKIE': cookie('alice')}
+                'COOKIE': make('alice', COOKIE_SECRET)}
 
 
 class Connection(Client):
@@ -539,7 +545,7 @@ COOKIE_SECRET = '5f0c1d9e8a574b1c9c560e2a8f3b7d41'
 
 
 def cookie(user, expires=None, secret=COOKIE_SECRET, signed_user=None):
-    """The value of a signed cookie, as the page's Python makes it."""
+    """The value of a signed cookie, good or not."""
     expires = int(time.time()) + 600 if expires is None else expires
     digest = hashlib.md5(
         f'{expires} {signed_user or user} {secret}'.encode()).digest()
