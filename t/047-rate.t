@@ -118,7 +118,8 @@ def wave(service):
             places = [place for place, number in enumerate(own)
                       if number in served]
             late = [place for place in places if place >= len(places)]
-            tap.ok(len(late) <= len(places) / 5,
+            # it may read one's request before it accepts another one
+            tap.ok(len(late) <= len(places) / 5 * min(slow(), 3),
                    'those who came first to a worker are served', places)
 
         told = [float(lines[f'wave {number}']['wait']) for number in refused]
@@ -156,7 +157,8 @@ def shared(service):
 
 def order(service):
     """Served in the order in which they came."""
-    # two at once may arrive at AWS in another order
+    # two at once may arrive at AWS in another order; and while a worker gets
+    # no processor, the other one goes on
     for workers, most in ((1, 2), (2, 4)):
         service.forget()
         with Nginx(service, workers=workers,
@@ -166,7 +168,7 @@ def order(service):
             users = [int(one['user'].split()[1])
                      for one in service.requests()]
             tap.ok(len(users) == 24 and all(
-                abs(place - user) <= most
+                abs(place - user) <= most * slow()
                 for place, user in enumerate(users)),
                 f'first come, first served: {workers} worker(s)', users)
             nginx.check(tap, 'order')
