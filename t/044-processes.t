@@ -33,6 +33,9 @@ ACCOUNT = '''
             arn:aws:ivschat:$room_region:$arg_account:room/@ROOM@;
     }
 '''
+# in the directory of the configuration, which is the working directory
+TINY_DISK = ['unshare', '-m', 'sh', '-c', 'mkdir -p logs && mount -t tmpfs '
+             '-o size=64k tmpfs logs && exec "$@"', 'sh']
 # nginx's own, which are not ours to prevent
 NO_MORE = 'worker_connections are not enough'
 KILLED = r'exited on signal 9|was locked by'
@@ -186,19 +189,13 @@ def full_disk(service):
         print('# not root: no file system of its own can be mounted; '
               '/dev/full above has to do', flush=True)
         return
-    nginx = Nginx(service, server='''
-        location = /disk {
-            access_log    logs/access.log ivschat;
-            error_log     logs/error.log info;
-            ivschat_token /ivschat;
-        }''')
-    logs = nginx.dir / 'logs'
-    logs.mkdir()
-    nginx._wrap = ['unshare', '-m', 'sh', '-c',
-                   'mount -t tmpfs -o size=64k tmpfs "$0" && exec "$@"',
-                   str(logs)]
-    with nginx:
-        inside = pathlib.Path(f'/proc/{nginx.pid}/root/{logs}')
+    with Nginx(service, wrap=TINY_DISK, server='''
+            location = /disk {
+                access_log    logs/access.log ivschat;
+                error_log     logs/error.log info;
+                ivschat_token /ivschat;
+            }''') as nginx:
+        inside = pathlib.Path(f'/proc/{nginx.pid}/root/{nginx.dir}/logs')
         (inside / 'filler').write_bytes(b'x' * 32768)
         found = []
         wait_for(lambda: found.append(ask(nginx.port, request('/disk')))
