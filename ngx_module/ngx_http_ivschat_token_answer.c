@@ -149,6 +149,15 @@ ngx_http_ivschat_token_no_answer(ngx_http_request_t *r,
         return NGX_IVSCHAT_MISCONFIGURED;
     }
 
+    if (answer->no_socket) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "no connection to AWS at \"%V\" could be opened: the "
+                      "worker has none left (\"worker_connections\", "
+                      "\"worker_rlimit_nofile\"), or no memory",
+                      &ctx->host);
+        return NGX_IVSCHAT_UNAVAILABLE;
+    }
+
     if (status == NGX_HTTP_GATEWAY_TIME_OUT && answer->connected) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "AWS at \"%V\" was silent for too long", &ctx->host);

@@ -147,6 +147,7 @@ typedef struct {
     ngx_str_t                    sent_host;  /* connection; for the log */
     unsigned                     upstream:1; /* a proxying module was asked */
     unsigned                     connected:1;
+    unsigned                     no_socket:1;    /* nginx had none to give */
     unsigned                     unresolved:1;   /* no upstream block of the
                                                     name, and no resolver */
     unsigned                     tls:1;      /* with a verified certificate */

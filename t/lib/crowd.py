@@ -49,6 +49,8 @@ class Connection:
 
     async def ask(self, data):
         """(status, code)"""
+        if self._writer is not None and self._reader.at_eof():
+            self.close()               # the server has ended it meanwhile
         if self._writer is None:
             self._reader, self._writer = await asyncio.open_connection(
                 '127.0.0.1', self._port, limit=256 * 1024)

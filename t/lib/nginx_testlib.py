@@ -412,9 +412,8 @@ class Nginx:
         if not self._daemon and self._process.poll() is not None:
             return 'gone'
 
-        try:
-            self.pid = int((self.dir / 'nginx.pid').read_text('ascii'))
-        except (OSError, ValueError):
+        self.pid = self._pid_in('nginx.pid')
+        if self.pid is None:
             return None
 
         if len(self.workers()) < self._count:
@@ -510,6 +509,34 @@ class Nginx:
                         == self._count, 20):
             raise RuntimeError('no new workers: ' + self.error_log()[-2000:])
         return old
+
+    def upgrade(self):
+        """SIGUSR2; returns when the new master has workers: the old master.
+
+        From now on the new one is meant.
+        """
+        old = self.pid
+        self.signal(signal.SIGUSR2)
+        if not wait_for(lambda: self._pid_in('nginx.pid') not in (None, old)
+                        and self._pid_in('nginx.pid.oldbin') == old, 20):
+            raise RuntimeError('no new master: ' + self.error_log()[-2000:])
+        self.pid = self._pid_in('nginx.pid')
+        if not wait_for(lambda: len(self.workers()) == self._count, 20):
+            raise RuntimeError('no new workers: ' + self.error_log()[-2000:])
+        return old
+
+    def workers_of(self, master):
+        """The workers of another master."""
+        path = pathlib.Path(f'/proc/{master}/task/{master}/children')
+        return [pid for pid in map(int, path.read_text('ascii').split())
+                if pid != self.pid and alive(pid)]
+
+    def _pid_in(self, name):
+        """A process's number in a file, or None."""
+        try:
+            return int((self.dir / name).read_text('ascii'))
+        except (OSError, ValueError):
+            return None
 
     def quit(self, seconds=20):
         """SIGQUIT; whether all processes have ended in time."""
