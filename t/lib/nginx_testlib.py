@@ -55,7 +55,7 @@ error_log        error.log @LEVEL@;
 @MAIN@
 
 events {
-    worker_connections 1000;
+    worker_connections @CONNECTIONS@;
     @EVENTS@
 }
 
@@ -294,7 +294,8 @@ class Nginx:
     patience = 1
 
     def __init__(self, service=None, workers=1, daemon=False, master=True,
-                 keepalive=16, level='info', env=None, wrap=(), **blocks):
+                 keepalive=16, level='info', env=None, wrap=(),
+                 connections=1000, **blocks):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix='ivschat-nginx.'))
         self.port = self.h2port = self.pid = None
         self.exit_status = None
@@ -308,6 +309,7 @@ class Nginx:
             'USER': 'user root;' if os.geteuid() == 0 else '',
             'DAEMON': 'on' if daemon else 'off',
             'MASTER': 'on' if master else 'off', 'WORKERS': workers,
+            'CONNECTIONS': connections,
             'LEVEL': level, 'ROOM': ROOM_ID, 'REGION': REGION, 'KEY': KEY,
             'SECRET': SECRET, 'KEEPALIVE': keepalive,
             'SERVICE': service.port if service else 1, 'PATIENCE': '',
