@@ -145,7 +145,7 @@ async function waits() {
 
         equal([result.value?.token, result.asked.length], ['t0ken', 2],
               `after ${status} it asks again, and does not reject`);
-        ok(ms.length === 1 && ms[0] >= 3000 && ms[0] < 6000,
+        ok(ms.length === 1 && ms[0] >= 3000 && ms[0] < 4000,
            'not before retryAfter, and not long after it', ms);
         equal([result.waiting[0]?.[1].status, result.waiting[0]?.[1].code],
               [status, code], 'and the app is told');
@@ -153,15 +153,15 @@ async function waits() {
 
     let result = await call([[503, '<html>', {'Retry-After': '7'}],
                              [200, token()]], done);
-    ok(slept.filter(Boolean)[0] >= 7000 && slept.filter(Boolean)[0] < 14000,
+    ok(slept.filter(Boolean)[0] >= 7000 && slept.filter(Boolean)[0] < 8750,
        'without a body, Retry-After counts', slept);
 
     result = await call([[429, problem(429, 'throttled', 3),
                           {'Retry-After': '50'}], [200, token()]], done);
-    ok(slept.filter(Boolean)[0] < 6000, 'with one, the body does', slept);
+    ok(slept.filter(Boolean)[0] < 4000, 'with one, the body does', slept);
 
     await call([[503, '', {'Retry-After': '86400'}], [200, token()]], done);
-    ok(slept.filter(Boolean)[0] >= 60000 && slept.filter(Boolean)[0] < 120000,
+    ok(slept.filter(Boolean)[0] >= 60000 && slept.filter(Boolean)[0] < 75000,
        'a viewer does not wait for a day', slept);
 
     for (const odd of ['Wed, 21 Oct 2015 07:28:00 GMT', '-1', '0', 'soon']) {
@@ -173,9 +173,9 @@ async function waits() {
     result = await call([...Array(8).fill([502, '']), [200, token()]], done);
     const ms = slept.filter(Boolean);
     ok(ms.length === 8 && ms.every((value, n) => {
-        const least = 1000 * Math.min(2 ** n, 30);
+        const least = 1000 * Math.min(2 ** n, 60);
         return value >= least && value < 2 * least;
-    }), 'untold, it waits for 1, 2, 4, … 30 seconds, and up to as much again',
+    }), 'untold, it waits for 1, 2, 4, … 60 seconds, and up to as much again',
        ms);
     ok(new Set(ms.map((value) => value % 1000)).size > 4, 'at random', ms);
 }
@@ -274,7 +274,7 @@ async function clock(wrong, body, headers, options = {}) {
 async function clocks() {
     const day = 24 * 60 * MINUTE;
 
-    for (const wrong of [-60 * day, -2 * 60 * MINUTE, 0, 2 * 60 * MINUTE,
+    for (const wrong of [-30 * day, -2 * 60 * MINUTE, 0, 2 * 60 * MINUTE,
                          900 * day])
     {
         const {value, renew} = await clock(wrong, token());
@@ -293,8 +293,8 @@ async function clocks() {
     ok(near(renew, 20000), 'a clock two hours ahead, without Date, makes '
        + 'no loop: 20 s', renew);
 
-    ({renew} = await clock(-60 * day, token(), hidden));
-    ok(near(renew, 179 * MINUTE), 'nor one 60 days behind, which would be '
+    ({renew} = await clock(-30 * day, token(), hidden));
+    ok(near(renew, 179 * MINUTE), 'nor one 30 days behind, which would be '
        + 'over the browser\'s longest timer', renew);
 
     for (const [name, lifetime] of [['long over', -5 * MINUTE], ['over', -1],

@@ -2,7 +2,7 @@
 // docs/clients.md says what it does and why; it wants no other file.
 
 const KEEP_TRYING = [408, 425, 429];            // of the statuses under 500
-const LONGEST_WAIT = {told: 60, untold: 30};    // seconds, before the jitter
+const LONGEST_WAIT = 60;                        // seconds, before the jitter
 const LONGEST_SESSION = 180 * 60;               // AWS's limit
 
 export function tokenProvider(url, {
@@ -29,10 +29,12 @@ export function tokenProvider(url, {
                 return new Promise(() => {});
             }
 
-            const told = Number(problem.retryAfter);
-            const seconds = (1 + Math.random())
-                * (told > 0 ? Math.min(told, LONGEST_WAIT.told)
-                            : Math.min(2 ** tries, LONGEST_WAIT.untold));
+            // Who was told a time was told one of his own, in whole seconds.
+            const told = Math.min(Number(problem.retryAfter), LONGEST_WAIT);
+            const untold = Math.min(2 ** tries, LONGEST_WAIT);
+            const seconds = told > 0
+                ? told + Math.random() * Math.max(told / 4, 1)
+                : untold + Math.random() * untold;
 
             setTimeout(waiting, 0, seconds, problem);
             await new Promise((done) => setTimeout(done, seconds * 1000));
