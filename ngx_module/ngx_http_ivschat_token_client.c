@@ -96,6 +96,8 @@ ngx_http_ivschat_token_read_body(ngx_http_request_t *r,
 {
     ngx_int_t  rc;
 
+    ctx->client_body_size = NGX_IVSCHAT_BODY_MAX;
+
     if (r->discard_body || r->request_body) {
         r->main->count++;
         ngx_http_ivschat_token_body_was_read(r, ctx);
@@ -108,6 +110,16 @@ ngx_http_ivschat_token_read_body(ngx_http_request_t *r,
         r->main->count++;
         ngx_http_ivschat_token_refuse_large(r);
         return;
+    }
+
+    /*
+     * Many may wait for the rate, and most bodies are small.  While a body
+     * comes in chunks nginx adds them up here, so it is looked at now.
+     */
+
+    if (r->headers_in.content_length_n > 0) {
+        ctx->client_body_size = ngx_min(r->headers_in.content_length_n,
+                                        NGX_IVSCHAT_BODY_MAX);
     }
 
     r->request_body_no_buffering = 1;
@@ -298,13 +310,6 @@ ngx_http_ivschat_token_keep_buf(ngx_http_request_t *r,
 
     if (body->data == NULL) {
 
-        /* many may wait for the rate, and most bodies are small */
-
-        ctx->client_body_size = (r->headers_in.content_length_n > 0)
-                      ? (size_t) ngx_min(r->headers_in.content_length_n,
-                                         NGX_IVSCHAT_BODY_MAX)
-                      : NGX_IVSCHAT_BODY_MAX;
-
         body->data = ngx_pnalloc(r->pool, ctx->client_body_size);
         if (body->data == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -313,8 +318,8 @@ ngx_http_ivschat_token_keep_buf(ngx_http_request_t *r,
 
     if (size > (off_t) (ctx->client_body_size - body->len)) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the client's body has more than %uz bytes",
-                      ctx->client_body_size);
+                      "the client's body has more than %d bytes",
+                      NGX_IVSCHAT_BODY_MAX);
         return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
