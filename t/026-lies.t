@@ -38,6 +38,18 @@ SERVER = f'''
         ivschat_token_room              name=lobby {LOBBY};
         ivschat_token_room              name=stage {STAGE};
         ivschat_token_room              name=staff {STAFF} if=$arg_staff;
+        ivschat_token_room_name         $arg_room;
+        ivschat_token_capabilities      SEND_MESSAGE DELETE_MESSAGE;
+        ivschat_token_session_duration  30m;
+        ivschat_token_client_body       on;
+        ivschat_token_client_attributes username badge;
+    }}
+
+    location = /asked {{
+        ivschat_token                   /ivschat;
+        ivschat_token_room              name=lobby {LOBBY};
+        ivschat_token_room              name=stage {STAGE};
+        ivschat_token_room              name=staff {STAFF} if=$arg_staff;
         ivschat_token_capabilities      SEND_MESSAGE DELETE_MESSAGE;
         ivschat_token_session_duration  30m;
         ivschat_token_client_body       on;
@@ -67,7 +79,9 @@ SERVER = f'''
 
 POLICIES = {
     '/plain': ({LOBBY}, {'SEND_MESSAGE'}, 60, {'username'}),
-    '/named': ({LOBBY, STAGE}, {'SEND_MESSAGE', 'DELETE_MESSAGE'}, 30,
+    '/named?room=lobby': ({LOBBY}, {'SEND_MESSAGE', 'DELETE_MESSAGE'}, 30,
+                          {'username'}),
+    '/asked': ({LOBBY, STAGE}, {'SEND_MESSAGE', 'DELETE_MESSAGE'}, 30,
                {'username'}),
     '/picked?room=stage': ({STAGE}, set(), 180, set()),
     '/off': ({LOBBY}, {'SEND_MESSAGE'}, 60, set()),
@@ -356,7 +370,7 @@ def truth(nginx, service):
                 'capabilities': ['SEND_MESSAGE', 'DELETE_MESSAGE']}),
             ('/plain?staff=1', js(arn=STAFF), {
                 'roomIdentifier': STAFF, 'capabilities': ['SEND_MESSAGE']}),
-            ('/named?staff=1', js(arn=STAFF, durationInMinutes=180), {
+            ('/asked?staff=1', js(arn=STAFF, durationInMinutes=180), {
                 'roomIdentifier': STAFF, 'sessionDurationInMinutes': 30,
                 'capabilities': ['SEND_MESSAGE', 'DELETE_MESSAGE']})):
         for way in ways:
