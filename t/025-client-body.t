@@ -845,6 +845,19 @@ def thrown_away(nginx, service, target, expected):
                    answer.headers)
 
 
+    with Http2(nginx.h2port) as client:
+        for name, wait in (('at once', False), ('late', True)):
+            stream = client.open(target, end=False)
+            if wait:
+                client.pump(0.2)
+            if stream not in client.ended:
+                client.send(stream, body, end=True)
+            answer, = client.wait(stream)
+            tap.ok(is_token(answer), f'{target}, HTTP/2, {name}: a token',
+                   answer and (answer.status, answer.body))
+            tap.equal(sent(service), expected, 'as if there were none')
+
+
 def led_on(nginx, service):
     """An error page that leads to another location of ours."""
     post = Asker(nginx, service)
