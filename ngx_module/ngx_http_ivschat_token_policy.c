@@ -19,6 +19,8 @@ static ngx_ivschat_result_e ngx_http_ivschat_token_policy_capabilities(
     ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx);
 static ngx_ivschat_result_e ngx_http_ivschat_token_policy_attributes(
     ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx);
+static size_t ngx_http_ivschat_token_attributes_size(
+    ngx_ivschat_request_t *policy);
 static ngx_ivschat_result_e ngx_http_ivschat_token_policy_lines(
     ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx,
     ngx_ivschat_attribute_t *attrs);
@@ -281,7 +283,7 @@ ngx_http_ivschat_token_policy_attributes(ngx_http_request_t *r,
     ngx_http_ivschat_token_ctx_t *ctx)
 {
     size_t                    size;
-    ngx_uint_t                i, n;
+    ngx_uint_t                n;
     ngx_ivschat_result_e      result;
     ngx_ivschat_attribute_t  *attrs;
 
@@ -305,26 +307,46 @@ ngx_http_ivschat_token_policy_attributes(ngx_http_request_t *r,
         return result;
     }
 
-    ctx->policy.nattributes = ngx_ivschat_body_attributes(&ctx->client, attrs,
-                                                   ctx->policy.nattributes);
-
-    size = 0;
-
-    for (i = 0; i < ctx->policy.nattributes; i++) {
-        size += attrs[i].name.len + attrs[i].value.len;
-    }
+    size = ngx_http_ivschat_token_attributes_size(&ctx->policy);
 
     if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the values of \"ivschat_token_attribute\"%s have %uz "
+                      "the values of \"ivschat_token_attribute\" have %uz "
                       "bytes with their names, and AWS takes %d",
-                      ctx->client.nattributes ? " and of the client's body"
-                                              : "",
+                      size, NGX_IVSCHAT_ATTRIBUTES_MAX);
+        return NGX_IVSCHAT_INVALID_ATTRIBUTES;
+    }
+
+    ctx->policy.nattributes = ngx_ivschat_body_attributes(&ctx->client, attrs,
+                                                   ctx->policy.nattributes);
+
+    size = ngx_http_ivschat_token_attributes_size(&ctx->policy);
+
+    if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "the attributes have %uz bytes with those of the "
+                      "client's body, and AWS takes %d",
                       size, NGX_IVSCHAT_ATTRIBUTES_MAX);
         return NGX_IVSCHAT_INVALID_ATTRIBUTES;
     }
 
     return NGX_IVSCHAT_OK;
+}
+
+
+static size_t
+ngx_http_ivschat_token_attributes_size(ngx_ivschat_request_t *policy)
+{
+    size_t  i, size;
+
+    size = 0;
+
+    for (i = 0; i < policy->nattributes; i++) {
+        size += policy->attributes[i].name.len
+                + policy->attributes[i].value.len;
+    }
+
+    return size;
 }
 
 

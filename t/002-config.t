@@ -847,6 +847,8 @@ for my $size (qw(1 8k 100k)) {
 # The wrong place
 
 for my $line ("$user alice", "$room $ARN", "$caps SEND_MESSAGE", "$attr a b",
+              'ivschat_token_room_name a', 'ivschat_token_client_body on',
+              'ivschat_token_client_attributes a',
               "$duration 1h", "$methods GET", "$endpoint a.example",
               "$region us-west-2", "$timeout 5s", "$creds env",
               "$creds imds", "$tries 3", "$rate 200", "$spread 10%",
@@ -886,6 +888,9 @@ good('everything at the http level',
               . 'ivschat_token_tries 5; ivschat_token_refresh_spread 20%; '
               . 'ivschat_token_rate 100 burst=50 wait=2s; '
               . 'ivschat_token_intercept_errors on; '
+              . 'ivschat_token_room_name $arg_room; '
+              . 'ivschat_token_client_body on; '
+              . 'ivschat_token_client_attributes a; '
               . 'ivschat_token_endpoint a.example;',
       user => '', room => '' });
 good('user and room of the server',

@@ -187,8 +187,8 @@ POST /token?fault=skew--900 => token
 POST /token?fault=skew-200  => 502 rejected
 POST /token?fault=skew-200  => token
 --- logged
-/the clock of this host is (?:899|900) seconds behind AWS's/
-/the clock of this host is (?:900|901) seconds ahead of AWS's/
+/the clock of this host is (?:899|900|901) seconds behind AWS's/
+/the clock of this host is (?:899|900|901) seconds ahead of AWS's/
 /the clock of this host is right again/
 --- inspect eval
 sub {

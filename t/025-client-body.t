@@ -2,6 +2,7 @@
 """A client's body that counts: AWS's demo apps, the rules, and the ways that
 a body can come."""
 
+import contextlib
 import json
 import pathlib
 import re
@@ -141,6 +142,20 @@ SERVER = f'''
         ivschat_token_room             {STAFF} if=$arg_staff;
         ivschat_token_intercept_errors on;
         error_page                     403 = /second;
+    }}
+
+    location = /first-off-off {{
+        ivschat_token                  /ivschat;
+        ivschat_token_room             {STAFF} if=$arg_staff;
+        ivschat_token_intercept_errors on;
+        error_page                     403 = /second-off;
+    }}
+
+    location = /second-off {{
+        ivschat_token                  /ivschat;
+        ivschat_token_room             {LOBBY};
+        ivschat_token_capabilities     SEND_MESSAGE;
+        ivschat_token_methods          POST GET;
     }}
 
     location = /second {{
@@ -804,6 +819,45 @@ def read_before(nginx, service):
               'nor is it missed where it does not count')
 
 
+def thrown_away(nginx, service, target, expected):
+    """The first location throws the body away, and the second finds none."""
+    body = js(durationInMinutes=7)
+
+    for name, data, rest in (
+            ('at once', request(target, body=body), b''),
+            ('in two parts', request(target, body=body[:4],
+                                     length=len(body) + len(EVIL)),
+             body[4:] + EVIL),
+            ('in chunks', chunked(target, b'{')[:-5],
+             chunk(b'}' + EVIL) + b'0\r\n\r\n' + EVIL)):
+        with Client(nginx.port) as client:
+            client.send(data)
+            answer = client.answer()
+            tap.ok(is_token(answer), f'{target} throws a body away, {name}: '
+                                     'a token', answer.status, answer.body)
+            tap.equal(sent(service), expected, 'as if there were none')
+            if not rest:
+                continue
+            with contextlib.suppress(OSError):
+                client.send(rest)
+            tap.ok(answer.get('Connection') == 'close' and client.closed(),
+                   'and the connection ends, whatever follows',
+                   answer.headers)
+
+
+    with Http2(nginx.h2port) as client:
+        for name, wait in (('at once', False), ('late', True)):
+            stream = client.open(target, end=False)
+            if wait:
+                client.pump(0.2)
+            if stream not in client.ended:
+                client.send(stream, body, end=True)
+            answer, = client.wait(stream)
+            tap.ok(is_token(answer), f'{target}, HTTP/2, {name}: a token',
+                   answer and (answer.status, answer.body))
+            tap.equal(sent(service), expected, 'as if there were none')
+
+
 def led_on(nginx, service):
     """An error page that leads to another location of ours."""
     post = Asker(nginx, service)
@@ -819,29 +873,8 @@ def led_on(nginx, service):
     tap.equal(post('/first', b'x'), ((400, 'invalid_request'), None),
               'and refuses it as well')
 
-    # the first one throws it away, and the second finds none
-    for name, data, rest in (
-            ('at once', request('/first-off', body=js(**wish)), b''),
-            ('in two parts', request('/first-off', body=js(**wish)[:4],
-                                     length=len(js(**wish)) + len(EVIL)),
-             js(**wish)[4:] + EVIL),
-            ('in chunks', chunked('/first-off', b'{')[:-5],
-             chunk(b'}' + EVIL) + b'0\r\n\r\n' + EVIL)):
-        with Client(nginx.port) as client:
-            client.send(data)
-            answer = client.answer()
-            tap.ok(is_token(answer), f'a body that the first throws away, '
-                   f'{name}: a token', answer.status, answer.body)
-            tap.equal(sent(service), [second], 'as if there were none')
-            if rest:
-                try:
-                    client.send(rest)
-                except OSError:
-                    pass
-                tap.ok(answer.get('Connection') == 'close'
-                       and client.closed(),
-                       'and the connection ends, whatever follows',
-                       answer.headers)
+    for target in ('/first-off', '/first-off-off'):
+        thrown_away(nginx, service, target, [second])
 
     with Client(nginx.port) as client:
         client.send(chunked('/first', b' ' * (LIMIT + 1))[:-5])

@@ -10,7 +10,7 @@ set -euo pipefail
 
 cd "$(dirname "$0")/../.."
 
-# Who says what a test of the text means: 0 would be "for ever" to libFuzzer.
+# To libFuzzer 0 seconds would mean for ever.
 
 main() {
     local seconds=$1 target name seeds rc=0
