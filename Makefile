@@ -25,7 +25,16 @@ PURE_OBJS =	$(PURE:ngx_module/%.c=objs/unit/obj/%.o)
 UNIT =		$(patsubst t/unit/%.c,objs/unit/%,$(wildcard t/unit/*_test.c))
 
 
+FUZZ =		$(patsubst t/fuzz/%.c,objs/fuzz/%,$(wildcard t/fuzz/*_fuzz.c))
+FUZZ_CFLAGS =	-std=gnu11 -Wall -Wextra -Werror -O1 -g			\
+		-fsanitize=fuzzer,address,undefined			\
+		-fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CLANG ?=	clang
+SECONDS ?=	60
+
+
 .PHONY: all module install test unit unit-binaries sanitize check-source
+.PHONY: fuzz fuzz-binaries
 .PHONY: demo demo-stop clean help
 
 all: module
@@ -64,6 +73,16 @@ unit: unit-binaries
 
 unit-binaries: $(UNIT)
 
+# SECONDS for each target.  What is found goes to objs/fuzz/, and so do the
+# inputs that reach new code.
+
+fuzz:
+	@t/tools/install-deps.sh fuzz
+	@$(MAKE) -s --no-print-directory fuzz-binaries
+	@t/tools/fuzz.sh $(SECONDS) $(FUZZ)
+
+fuzz-binaries: $(FUZZ)
+
 check-source:
 	@t/tools/check-source.sh
 
@@ -91,6 +110,7 @@ help:
 	@echo "make test          install what is missing, build, run every test;"
 	@echo "                   TESTS='t/010-x.t ...'  only these, JOBS=n"
 	@echo "make sanitize      the tests under ASan and UBSan, and valgrind"
+	@echo "make fuzz          every fuzz target for a minute; SECONDS=n"
 	@echo "make unit          the unit tests alone"
 	@echo "make check-source  the rules for the sources"
 	@echo "make clean         remove all that was built"
@@ -105,8 +125,13 @@ objs/unit/obj/%.o: ngx_module/%.c
 	@mkdir -p objs/unit/obj
 	$(CC) $(UNIT_CFLAGS) -MMD -MP -Ingx_module -c -o $@ $<
 
-$(UNIT) $(PURE_OBJS): Makefile
+objs/fuzz/%_fuzz: t/fuzz/%_fuzz.c $(PURE)
+	@mkdir -p objs/fuzz
+	$(CLANG) $(FUZZ_CFLAGS) -MMD -MP -MF $@.d -Ingx_module \
+		-o $@ $< $(PURE) $(UNIT_LIBS)
+
+$(UNIT) $(PURE_OBJS) $(FUZZ): Makefile
 
 .SECONDARY: $(PURE_OBJS)
 
--include $(wildcard objs/unit/*.d objs/unit/obj/*.d)
+-include $(wildcard objs/unit/*.d objs/unit/obj/*.d objs/fuzz/*.d)

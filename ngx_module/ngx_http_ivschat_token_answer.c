@@ -131,12 +131,31 @@ ngx_http_ivschat_token_no_answer(ngx_http_request_t *r,
         return NGX_IVSCHAT_BAD_RESPONSE;
     }
 
+    if (answer->not_http) {
+
+        /* nginx takes it for HTTP/0.9 */
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "what answers at \"%V\" does not speak HTTP/1",
+                      &ctx->host);
+        return NGX_IVSCHAT_BAD_RESPONSE;
+    }
+
     if (answer->unresolved) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "there is no \"upstream %V\" block, and no "
                       "\"resolver\" to look the name up: add one of them",
                       &ctx->host);
         return NGX_IVSCHAT_MISCONFIGURED;
+    }
+
+    if (answer->no_socket) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "no connection to AWS at \"%V\" could be opened: the "
+                      "worker has none left (\"worker_connections\", "
+                      "\"worker_rlimit_nofile\"), or no memory",
+                      &ctx->host);
+        return NGX_IVSCHAT_UNAVAILABLE;
     }
 
     if (status == NGX_HTTP_GATEWAY_TIME_OUT && answer->connected) {

@@ -145,14 +145,23 @@ static void
 ngx_http_ivschat_token_attempt(ngx_http_request_t *r,
     ngx_http_ivschat_token_ctx_t *ctx)
 {
+    ngx_int_t  rc;
+
     if (!ctx->deadline.timer_set) {
         ngx_add_timer(&ctx->deadline, ctx->conf->timeout);
     }
 
-    switch (ngx_http_ivschat_token_send(r, ctx)) {
+    rc = ngx_http_ivschat_token_send(r, ctx);
 
-    case NGX_OK:
+    if (rc == NGX_OK) {
         return;
+    }
+
+    /* nobody was called: the place is the next one's */
+
+    ngx_http_ivschat_token_rate_give_back(ctx);
+
+    switch (rc) {
 
     case NGX_AGAIN:
         ctx->waiter.handler = ngx_http_ivschat_token_credentials_come;
@@ -196,7 +205,9 @@ ngx_http_ivschat_token_credentials_come(void *data)
 
     ngx_http_set_log_request(c->log, ctx->request);
 
-    ngx_http_ivschat_token_attempt(ctx->request, ctx);
+    /* all who have waited come at once, and take their places anew */
+
+    ngx_http_ivschat_token_next(ctx->request, ctx);
 
     ngx_http_run_posted_requests(c);
 }

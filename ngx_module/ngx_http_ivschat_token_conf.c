@@ -15,27 +15,12 @@ static char *ngx_http_ivschat_token_user_variables(ngx_conf_t *cf,
 static ngx_uint_t ngx_http_ivschat_token_from_client(ngx_str_t *name);
 static ngx_uint_t ngx_http_ivschat_token_next_variable(ngx_str_t *rest,
     ngx_str_t *name);
-static char *ngx_http_ivschat_token_list(ngx_conf_t *cf, ngx_array_t **list,
-    size_t size, void *item);
-static char *ngx_http_ivschat_token_condition(ngx_conf_t *cf,
-    ngx_str_t *value, ngx_http_complex_value_t **condition);
-static ngx_uint_t ngx_http_ivschat_token_is_condition(ngx_str_t *value);
 static ngx_uint_t ngx_http_ivschat_token_one_of(ngx_str_t *value,
     ngx_str_t *words);
-static char *ngx_http_ivschat_token_compile(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_complex_value_t *cv);
-static ngx_uint_t ngx_http_ivschat_token_never(
-    ngx_http_complex_value_t *condition);
-static ngx_uint_t ngx_http_ivschat_token_always(
-    ngx_http_complex_value_t *condition);
-static ngx_uint_t ngx_http_ivschat_token_has_always(ngx_array_t *rooms);
 static char *ngx_http_ivschat_token_check_attributes(ngx_conf_t *cf,
     ngx_http_ivschat_token_loc_conf_t *conf);
 static char *ngx_http_ivschat_token_check_region(ngx_conf_t *cf,
     ngx_http_ivschat_token_loc_conf_t *conf);
-
-
-#define ngx_http_ivschat_token_literal(cv)   ((cv)->lengths == NULL)
 
 
 static ngx_str_t  ngx_http_ivschat_token_falses[] = {
@@ -320,12 +305,7 @@ ngx_http_ivschat_token_next_variable(ngx_str_t *rest, ngx_str_t *name)
 }
 
 
-/*
- * Appends to a list of this level, or empties it if item is NULL: "none",
- * which stands alone.
- */
-
-static char *
+char *
 ngx_http_ivschat_token_list(ngx_conf_t *cf, ngx_array_t **list, size_t size,
     void *item)
 {
@@ -360,14 +340,14 @@ ngx_http_ivschat_token_list(ngx_conf_t *cf, ngx_array_t **list, size_t size,
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_ivschat_token_is_condition(ngx_str_t *value)
 {
     return value->len >= 3 && ngx_strncmp(value->data, "if=", 3) == 0;
 }
 
 
-static char *
+char *
 ngx_http_ivschat_token_condition(ngx_conf_t *cf, ngx_str_t *value,
     ngx_http_complex_value_t **condition)
 {
@@ -436,7 +416,7 @@ ngx_http_ivschat_token_one_of(ngx_str_t *value, ngx_str_t *words)
 }
 
 
-static char *
+char *
 ngx_http_ivschat_token_compile(ngx_conf_t *cf, ngx_str_t *value,
     ngx_http_complex_value_t *cv)
 {
@@ -456,69 +436,7 @@ ngx_http_ivschat_token_compile(ngx_conf_t *cf, ngx_str_t *value,
 }
 
 
-char *
-ngx_http_ivschat_token_room(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_ivschat_token_loc_conf_t *ilcf = conf;
-
-    ngx_str_t                      *value;
-    ngx_http_ivschat_token_room_t   room;
-
-    value = cf->args->elts;
-
-    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "none") == 0) {
-        return ngx_http_ivschat_token_list(cf, &ilcf->rooms, sizeof(room),
-                                           NULL);
-    }
-
-    ngx_memzero(&room, sizeof(ngx_http_ivschat_token_room_t));
-
-    if (ngx_http_ivschat_token_is_condition(&value[1])) {
-        return ngx_http_ivschat_token_invalid(cf, &value[1],
-                                              "the room's ARN comes first");
-    }
-
-    if (ngx_http_ivschat_token_compile(cf, &value[1], &room.value)
-        != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_http_ivschat_token_literal(&room.value)
-        && ngx_ivschat_room_arn_parse(ngx_http_ivschat_token_str(&value[1]),
-                                      NULL)
-           != 0)
-    {
-        return ngx_http_ivschat_token_invalid(cf, &value[1],
-                     "it is no room's ARN of the form "
-                     "\"arn:aws:ivschat:REGION:ACCOUNT:room/ID\"");
-    }
-
-    if (ngx_http_ivschat_token_has_always(ilcf->rooms)) {
-        return ngx_http_ivschat_token_invalid(cf, &value[1],
-                     "this room can never be reached, since a line above it "
-                     "always counts");
-    }
-
-    if (cf->args->nelts == 3) {
-
-        if (ngx_http_ivschat_token_condition(cf, &value[2], &room.condition)
-            != NGX_CONF_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
-
-        if (ngx_http_ivschat_token_never(room.condition)) {
-            return ngx_http_ivschat_token_invalid(cf, &value[2],
-                          "this room can never be reached");
-        }
-    }
-
-    return ngx_http_ivschat_token_list(cf, &ilcf->rooms, sizeof(room), &room);
-}
-
-
-static ngx_uint_t
+ngx_uint_t
 ngx_http_ivschat_token_never(ngx_http_complex_value_t *condition)
 {
     return ngx_http_ivschat_token_literal(condition)
@@ -526,34 +444,12 @@ ngx_http_ivschat_token_never(ngx_http_complex_value_t *condition)
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_ivschat_token_always(ngx_http_complex_value_t *condition)
 {
     return condition == NULL
            || (ngx_http_ivschat_token_literal(condition)
                && !ngx_http_ivschat_token_false(&condition->value));
-}
-
-
-static ngx_uint_t
-ngx_http_ivschat_token_has_always(ngx_array_t *rooms)
-{
-    ngx_uint_t                      i;
-    ngx_http_ivschat_token_room_t  *room;
-
-    if (rooms == NGX_CONF_UNSET_PTR) {
-        return 0;
-    }
-
-    room = rooms->elts;
-
-    for (i = 0; i < rooms->nelts; i++) {
-        if (ngx_http_ivschat_token_always(room[i].condition)) {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 
@@ -1020,8 +916,18 @@ ngx_http_ivschat_token_check(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_ivschat_token_check_attributes(cf, conf) != NGX_CONF_OK) {
+    if (ngx_http_ivschat_token_check_rooms(cf, conf) != NGX_CONF_OK
+        || ngx_http_ivschat_token_check_attributes(cf, conf) != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
+    }
+
+    if (conf->own_client_attributes && !conf->client_body) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"ivschat_token_client_attributes\" in location "
+                           "\"%V\" has no effect without "
+                           "\"ivschat_token_client_body on\"",
+                           &clcf->name);
     }
 
     return ngx_http_ivschat_token_check_region(cf, conf);

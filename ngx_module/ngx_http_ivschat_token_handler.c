@@ -1,7 +1,7 @@
 
 /*
- * The way of one request: the content handler, the client's body, and the
- * end.  What is between is in _attempts.c.
+ * The way of one request: the content handler and the end.  The client's body
+ * is read in _client.c, and what follows it is in _attempts.c.
  */
 
 
@@ -12,11 +12,6 @@
 
 static ngx_int_t ngx_http_ivschat_token_refuse(ngx_http_request_t *r,
     ngx_http_ivschat_token_ctx_t *ctx, ngx_ivschat_result_e result);
-static void ngx_http_ivschat_token_body_handler(ngx_http_request_t *r);
-static void ngx_http_ivschat_token_read_body(ngx_http_request_t *r);
-static void ngx_http_ivschat_token_drop_body(ngx_http_request_t *r);
-static void ngx_http_ivschat_token_body_error(ngx_http_request_t *r,
-    ngx_int_t rc);
 static void ngx_http_ivschat_token_end(ngx_http_ivschat_token_ctx_t *ctx,
     ngx_ivschat_result_e result);
 static ngx_uint_t ngx_http_ivschat_token_retry_after(
@@ -26,7 +21,6 @@ static ngx_uint_t ngx_http_ivschat_token_retry_after(
 ngx_int_t
 ngx_http_ivschat_token_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                           rc;
     ngx_ivschat_result_e                result;
     ngx_http_ivschat_token_ctx_t       *ctx;
     ngx_http_ivschat_token_loc_conf_t  *conf;
@@ -59,28 +53,17 @@ ngx_http_ivschat_token_handler(ngx_http_request_t *r)
                                              NGX_IVSCHAT_METHOD_NOT_ALLOWED);
     }
 
-    result = ngx_http_ivschat_token_policy(r, ctx);
+    result = ngx_http_ivschat_token_policy_user(r, ctx);
+
+    if (result == NGX_IVSCHAT_OK && !conf->client_body) {
+        result = ngx_http_ivschat_token_policy(r, ctx);
+    }
 
     if (result != NGX_IVSCHAT_OK) {
         return ngx_http_ivschat_token_refuse(r, ctx, result);
     }
 
-    /*
-     * The client's body is read to its end, and thrown away as it comes,
-     * before there is a subrequest: nginx would count the bytes still to be
-     * discarded by the subrequest's length, and take the rest of the body for
-     * the next request.
-     */
-
-    r->request_body_no_buffering = 1;
-
-    rc = ngx_http_read_client_request_body(r,
-                                         ngx_http_ivschat_token_body_handler);
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        r->main->count++;
-        ngx_http_ivschat_token_body_error(r, rc);
-    }
+    ngx_http_ivschat_token_read_body(r, ctx);
 
     return NGX_DONE;
 }
@@ -110,105 +93,22 @@ ngx_http_ivschat_token_refuse(ngx_http_request_t *r,
 }
 
 
-static void
-ngx_http_ivschat_token_body_handler(ngx_http_request_t *r)
+void
+ngx_http_ivschat_token_body_done(ngx_http_request_t *r,
+    ngx_http_ivschat_token_ctx_t *ctx)
 {
-    if (r->reading_body) {
-        r->read_event_handler = ngx_http_ivschat_token_read_body;
-    }
+    ngx_ivschat_result_e  result;
 
-    ngx_http_ivschat_token_read_body(r);
-}
+    if (ctx->conf->client_body) {
+        result = ngx_http_ivschat_token_policy(r, ctx);
 
-
-static void
-ngx_http_ivschat_token_read_body(ngx_http_request_t *r)
-{
-    ngx_int_t          rc;
-    ngx_connection_t  *c;
-
-    c = r->connection;
-
-    if (c->read->timedout) {
-        c->timedout = 1;
-        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
-        return;
-    }
-
-    for ( ;; ) {
-        ngx_http_ivschat_token_drop_body(r);
-
-        if (!r->reading_body) {
-            break;
-        }
-
-        rc = ngx_http_read_unbuffered_request_body(r);
-
-        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-            ngx_http_ivschat_token_body_error(r, rc);
-            return;
-        }
-
-        /*
-         * While its buffer is in use nginx reads no further, though there may
-         * be more, and no event tells of it: only an empty chain means that
-         * an event will come.
-         */
-
-        if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
+        if (result != NGX_IVSCHAT_OK) {
+            ngx_http_ivschat_token_finish(r, ctx, result, NULL);
             return;
         }
     }
 
-    ngx_http_ivschat_token_start(r,
-              ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module));
-}
-
-
-static void
-ngx_http_ivschat_token_drop_body(ngx_http_request_t *r)
-{
-    ngx_chain_t              *cl;
-    ngx_http_request_body_t  *rb;
-
-    rb = r->request_body;
-
-    while (rb->bufs) {
-        cl = rb->bufs;
-        rb->bufs = cl->next;
-
-        cl->buf->pos = cl->buf->last;
-        cl->buf->file_pos = cl->buf->file_last;
-
-        ngx_free_chain(r->pool, cl);
-    }
-}
-
-
-static void
-ngx_http_ivschat_token_body_error(ngx_http_request_t *r, ngx_int_t rc)
-{
-    ngx_ivschat_result_e           result;
-    ngx_http_ivschat_token_ctx_t  *ctx;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module);
-
-    if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
-        result = NGX_IVSCHAT_REQUEST_TOO_LARGE;
-
-    } else if (rc == NGX_HTTP_BAD_REQUEST && !r->connection->error) {
-        result = NGX_IVSCHAT_INVALID_REQUEST;
-
-    } else {
-        ngx_http_finalize_request(r, rc);
-        return;
-    }
-
-    /* where the next request would begin is not known */
-
-    r->keepalive = 0;
-
-    ngx_http_ivschat_token_finish(r, ctx, result, NULL);
+    ngx_http_ivschat_token_start(r, ctx);
 }
 
 

@@ -49,8 +49,15 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
       NULL },
 
     { ngx_string("ivschat_token_room"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE12,
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE123,
       ngx_http_ivschat_token_room,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ivschat_token_room_name"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_http_ivschat_token_room_name,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -79,6 +86,20 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
     { ngx_string("ivschat_token_methods"),
       NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_1MORE,
       ngx_http_ivschat_token_methods,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ivschat_token_client_body"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ivschat_token_loc_conf_t, client_body),
+      NULL },
+
+    { ngx_string("ivschat_token_client_attributes"),
+      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_1MORE,
+      ngx_http_ivschat_token_client_attributes,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -287,15 +308,20 @@ ngx_http_ivschat_token_create_loc_conf(ngx_conf_t *cf)
      *     conf->uri = { 0, NULL };
      *     conf->endpoint = { 0, NULL };
      *     conf->methods = 0;
+     *     conf->own_room_name = 0;
+     *     conf->own_client_attributes = 0;
      */
 
     conf->user = NGX_CONF_UNSET_PTR;
     conf->rooms = NGX_CONF_UNSET_PTR;
+    conf->room_name = NGX_CONF_UNSET_PTR;
     conf->capabilities = NGX_CONF_UNSET_PTR;
     conf->attributes = NGX_CONF_UNSET_PTR;
     conf->session_duration = NGX_CONF_UNSET_PTR;
     conf->region = NGX_CONF_UNSET_PTR;
     conf->timeout = NGX_CONF_UNSET_MSEC;
+    conf->client_body = NGX_CONF_UNSET;
+    conf->client_attributes = NGX_CONF_UNSET_PTR;
     conf->require_tls = NGX_CONF_UNSET;
     conf->intercept_errors = NGX_CONF_UNSET;
     conf->refresh_spread = NGX_CONF_UNSET_UINT;
@@ -315,6 +341,7 @@ ngx_http_ivschat_token_merge_loc_conf(ngx_conf_t *cf, void *parent,
 
     ngx_conf_merge_ptr_value(conf->user, prev->user, NULL);
     ngx_conf_merge_ptr_value(conf->rooms, prev->rooms, NULL);
+    ngx_conf_merge_ptr_value(conf->room_name, prev->room_name, NULL);
     ngx_conf_merge_ptr_value(conf->capabilities, prev->capabilities, NULL);
     ngx_conf_merge_ptr_value(conf->attributes, prev->attributes, NULL);
     ngx_conf_merge_ptr_value(conf->session_duration, prev->session_duration,
@@ -322,6 +349,9 @@ ngx_http_ivschat_token_merge_loc_conf(ngx_conf_t *cf, void *parent,
     ngx_conf_merge_ptr_value(conf->region, prev->region, NULL);
     ngx_conf_merge_str_value(conf->endpoint, prev->endpoint, "");
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 5000);
+    ngx_conf_merge_value(conf->client_body, prev->client_body, 0);
+    ngx_conf_merge_ptr_value(conf->client_attributes, prev->client_attributes,
+                             NULL);
     ngx_conf_merge_value(conf->require_tls, prev->require_tls, 1);
     ngx_conf_merge_value(conf->intercept_errors, prev->intercept_errors, 0);
     ngx_conf_merge_uint_value(conf->refresh_spread, prev->refresh_spread, 0);

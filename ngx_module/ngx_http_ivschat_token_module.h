@@ -14,6 +14,7 @@
 #include <ngx_http.h>
 
 #include "ngx_ivschat_api.h"
+#include "ngx_ivschat_body.h"
 #include "ngx_ivschat_http.h"
 #include "ngx_ivschat_result.h"
 #include "ngx_ivschat_sigv4.h"
@@ -79,7 +80,9 @@ typedef struct {
 
 
 typedef struct {
-    ngx_http_complex_value_t     value;
+    ngx_str_t                    name;       /* empty: it has none, and so has
+                                                no other room of the list */
+    ngx_http_complex_value_t     value;      /* literal if it has a name */
     ngx_http_complex_value_t    *condition;  /* NULL: always */
 } ngx_http_ivschat_token_room_t;
 
@@ -104,6 +107,7 @@ typedef struct {
     ngx_http_ivschat_token_user_t   *user;
 
     ngx_array_t                     *rooms;          /* NULL or empty: none */
+    ngx_http_complex_value_t        *room_name;
     ngx_array_t                     *capabilities;
     ngx_array_t                     *attributes;
 
@@ -113,11 +117,17 @@ typedef struct {
     ngx_uint_t                       methods;        /* NGX_HTTP_* bits */
     ngx_msec_t                       timeout;
     ngx_uint_t                       tries;
+    ngx_flag_t                       client_body;
+    ngx_array_t                     *client_attributes;  /* their names,
+                                                       ngx_ivschat_str_t */
     ngx_flag_t                       require_tls;
     ngx_flag_t                       intercept_errors;
     ngx_uint_t                       refresh_spread; /* percent, 0: off */
 
     ngx_http_ivschat_token_slot_t   *credentials;
+
+    unsigned                         own_room_name:1;    /* not inherited */
+    unsigned                         own_client_attributes:1;
 } ngx_http_ivschat_token_loc_conf_t;
 
 
@@ -137,11 +147,14 @@ typedef struct {
     ngx_str_t                    sent_host;  /* connection; for the log */
     unsigned                     upstream:1; /* a proxying module was asked */
     unsigned                     connected:1;
+    unsigned                     no_socket:1;    /* nginx had none to give */
     unsigned                     unresolved:1;   /* no upstream block of the
                                                     name, and no resolver */
     unsigned                     tls:1;      /* with a verified certificate */
     unsigned                     whole:1;    /* the body, to its end */
     unsigned                     old:1;      /* it has an Age */
+    unsigned                     not_http:1; /* something came, yet no
+                                                status line */
     unsigned                     big_header:1;
     unsigned                     big_body:1;
 } ngx_http_ivschat_token_answer_t;
@@ -151,11 +164,18 @@ struct ngx_http_ivschat_token_ctx_s {
     ngx_http_request_t                  *request;
     ngx_http_ivschat_token_loc_conf_t   *conf;
 
+    /* the client's body, if it is looked at: as it came, and what it says */
+
+    ngx_str_t                            client_body;
+    size_t                               client_body_size;   /* has room for */
+    ngx_ivschat_body_t                   client;
+
     /* the policy's outcome; the strings are in the pool */
 
     ngx_ivschat_request_t                policy;
     ngx_str_t                            user;
     ngx_str_t                            room;
+    ngx_str_t                            room_name;
     ngx_str_t                            region;
     ngx_str_t                            host;
     ngx_str_t                            capabilities;
@@ -221,8 +241,6 @@ char *ngx_http_ivschat_token_pass(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ivschat_token_user(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-char *ngx_http_ivschat_token_room(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
 char *ngx_http_ivschat_token_capabilities(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ivschat_token_attribute(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -256,6 +274,27 @@ char *ngx_http_ivschat_token_invalid(ngx_conf_t *cf, ngx_str_t *value,
     const char *reason);
 
 /*
+ * Appends to a list of this level, or empties it if item is NULL: "none",
+ * which stands alone.
+ */
+char *ngx_http_ivschat_token_list(ngx_conf_t *cf, ngx_array_t **list,
+    size_t size, void *item);
+
+char *ngx_http_ivschat_token_compile(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_complex_value_t *cv);
+
+#define ngx_http_ivschat_token_literal(cv)   ((cv)->lengths == NULL)
+
+/* Whether it begins with "if="; and what is behind that, compiled. */
+ngx_uint_t ngx_http_ivschat_token_is_condition(ngx_str_t *value);
+char *ngx_http_ivschat_token_condition(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_complex_value_t **condition);
+
+/* Whether it is known already that a condition holds, or does not. */
+ngx_uint_t ngx_http_ivschat_token_always(ngx_http_complex_value_t *condition);
+ngx_uint_t ngx_http_ivschat_token_never(ngx_http_complex_value_t *condition);
+
+/*
  * "60m", "1h", "1h30m" to minutes; 0 unless they are whole minutes between
  * AWS's bounds, with a unit.
  */
@@ -282,16 +321,69 @@ ngx_int_t ngx_http_ivschat_token_auth_init(ngx_conf_t *cf);
 
 /*
  * Evaluates the configuration for this request, once, into ctx->policy,
- * ->body and the strings beside them.  Says why in the error log, and returns
- * NGX_IVSCHAT_OK or what the client is to be told.
+ * ->body and the strings beside them: the user first; then all the rest, which
+ * sees the client's body in ctx->client_body if it is to be looked at.  Both
+ * say why in the error log, and return NGX_IVSCHAT_OK or what the client is to
+ * be told.
  */
+ngx_ivschat_result_e ngx_http_ivschat_token_policy_user(
+    ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx);
 ngx_ivschat_result_e ngx_http_ivschat_token_policy(ngx_http_request_t *r,
     ngx_http_ivschat_token_ctx_t *ctx);
+
+/* NGX_OK, NGX_DECLINED, or NGX_ERROR without memory. */
+ngx_int_t ngx_http_ivschat_token_holds(ngx_http_request_t *r,
+    ngx_http_complex_value_t *condition);
+
+/*
+ * A value that may come from the client, fit for a line of the log: nginx
+ * writes strings there as they are.
+ */
+ngx_str_t ngx_http_ivschat_token_printable(ngx_http_request_t *r,
+    ngx_str_t *value);
+
+
+/* _rooms.c: which room */
+
+char *ngx_http_ivschat_token_room(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ivschat_token_room_name(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* Of a location that mints: whether one of its rooms can be picked. */
+char *ngx_http_ivschat_token_check_rooms(ngx_conf_t *cf,
+    ngx_http_ivschat_token_loc_conf_t *conf);
+
+/* A step of the policy. */
+ngx_ivschat_result_e ngx_http_ivschat_token_policy_room(
+    ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx);
+
+
+/* _client.c: the client's body */
+
+char *ngx_http_ivschat_token_client_attributes(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
+/*
+ * Reads the client's body to its end, keeps it in ctx->client_body if it is to
+ * be looked at, and calls ngx_http_ivschat_token_body_done(), perhaps before it
+ * returns; or ends the request.  The content handler then returns NGX_DONE.
+ */
+void ngx_http_ivschat_token_read_body(ngx_http_request_t *r,
+    ngx_http_ivschat_token_ctx_t *ctx);
+
+/* A step of the policy: what the body says, into ctx->client. */
+ngx_ivschat_result_e ngx_http_ivschat_token_policy_client(
+    ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx);
 
 
 /* _handler.c */
 
 ngx_int_t ngx_http_ivschat_token_handler(ngx_http_request_t *r);
+
+/* The client's body has been read to its end. */
+void ngx_http_ivschat_token_body_done(ngx_http_request_t *r,
+    ngx_http_ivschat_token_ctx_t *ctx);
 
 /*
  * Ends a request with a token, or with an error; json may be NULL if there is

@@ -2,28 +2,26 @@
 /*
  * The policy: who gets into which room, with which capabilities and
  * attributes, for how long.  It is evaluated once for a request, in this
- * order, and each step sees the variables of those before it.
+ * order, and each step sees the variables of those before it.  A client's
+ * body, where one is accepted, is read between the user and the room; it can
+ * make less of what is granted, and never more.
  */
 
 
 #include "ngx_http_ivschat_token_module.h"
 
 
-static ngx_ivschat_result_e ngx_http_ivschat_token_policy_user(
-    ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx);
 static ngx_uint_t ngx_http_ivschat_token_user_complete(ngx_http_request_t *r,
     ngx_http_ivschat_token_user_t *user);
-static ngx_ivschat_result_e ngx_http_ivschat_token_policy_room(
-    ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx);
-static ngx_ivschat_result_e ngx_http_ivschat_token_set_room(
-    ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx,
-    ngx_str_t *value);
 static ngx_ivschat_result_e ngx_http_ivschat_token_policy_host(
     ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx);
 static ngx_ivschat_result_e ngx_http_ivschat_token_policy_capabilities(
     ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx);
 static ngx_ivschat_result_e ngx_http_ivschat_token_policy_attributes(
     ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx);
+static ngx_ivschat_result_e ngx_http_ivschat_token_policy_lines(
+    ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx,
+    ngx_ivschat_attribute_t *attrs);
 static ngx_ivschat_result_e ngx_http_ivschat_token_policy_attribute(
     ngx_http_request_t *r, ngx_http_ivschat_token_attribute_t *line,
     ngx_ivschat_attribute_t *attr);
@@ -33,10 +31,6 @@ static ngx_ivschat_result_e ngx_http_ivschat_token_policy_duration(
     ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx);
 static ngx_ivschat_result_e ngx_http_ivschat_token_policy_body(
     ngx_http_request_t *r, ngx_http_ivschat_token_ctx_t *ctx);
-static ngx_int_t ngx_http_ivschat_token_holds(ngx_http_request_t *r,
-    ngx_http_complex_value_t *condition);
-static ngx_str_t ngx_http_ivschat_token_printable(ngx_http_request_t *r,
-    ngx_str_t *value);
 
 
 typedef ngx_ivschat_result_e (*ngx_http_ivschat_token_policy_pt)(
@@ -44,7 +38,7 @@ typedef ngx_ivschat_result_e (*ngx_http_ivschat_token_policy_pt)(
 
 
 static ngx_http_ivschat_token_policy_pt  ngx_http_ivschat_token_steps[] = {
-    ngx_http_ivschat_token_policy_user,
+    ngx_http_ivschat_token_policy_client,
     ngx_http_ivschat_token_policy_room,
     ngx_http_ivschat_token_policy_host,
     ngx_http_ivschat_token_policy_capabilities,
@@ -78,7 +72,7 @@ ngx_http_ivschat_token_policy(ngx_http_request_t *r,
 }
 
 
-static ngx_ivschat_result_e
+ngx_ivschat_result_e
 ngx_http_ivschat_token_policy_user(ngx_http_request_t *r,
     ngx_http_ivschat_token_ctx_t *ctx)
 {
@@ -185,72 +179,6 @@ ngx_http_ivschat_token_user_complete(ngx_http_request_t *r,
 
 
 static ngx_ivschat_result_e
-ngx_http_ivschat_token_policy_room(ngx_http_request_t *r,
-    ngx_http_ivschat_token_ctx_t *ctx)
-{
-    ngx_int_t                       rc;
-    ngx_str_t                       value;
-    ngx_uint_t                      i;
-    ngx_http_ivschat_token_room_t  *room;
-
-    room = ctx->conf->rooms->elts;
-
-    for (i = 0; i < ctx->conf->rooms->nelts; i++) {
-
-        rc = ngx_http_ivschat_token_holds(r, room[i].condition);
-
-        if (rc == NGX_ERROR) {
-            return NGX_IVSCHAT_UNKNOWN;
-        }
-
-        if (rc == NGX_DECLINED) {
-            continue;
-        }
-
-        if (ngx_http_complex_value(r, &room[i].value, &value) != NGX_OK) {
-            return NGX_IVSCHAT_UNKNOWN;
-        }
-
-        return ngx_http_ivschat_token_set_room(r, ctx, &value);
-    }
-
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "no \"ivschat_token_room\" line counts for this request");
-
-    return NGX_IVSCHAT_ROOM_FORBIDDEN;
-}
-
-
-static ngx_ivschat_result_e
-ngx_http_ivschat_token_set_room(ngx_http_request_t *r,
-    ngx_http_ivschat_token_ctx_t *ctx, ngx_str_t *value)
-{
-    ngx_str_t               printable;
-    ngx_ivschat_room_arn_t  arn;
-
-    if (ngx_ivschat_room_arn_parse(ngx_http_ivschat_token_str(value), &arn)
-        != 0)
-    {
-        printable = ngx_http_ivschat_token_printable(r, value);
-
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the value of \"ivschat_token_room\" is no room's "
-                      "ARN: \"%V\"", &printable);
-
-        return NGX_IVSCHAT_ROOM_NOT_FOUND;
-    }
-
-    ctx->room = *value;
-    ctx->policy.room = ngx_http_ivschat_token_str(&ctx->room);
-
-    ctx->region.data = (u_char *) arn.region.data;
-    ctx->region.len = arn.region.len;
-
-    return NGX_IVSCHAT_OK;
-}
-
-
-static ngx_ivschat_result_e
 ngx_http_ivschat_token_policy_host(ngx_http_request_t *r,
     ngx_http_ivschat_token_ctx_t *ctx)
 {
@@ -330,6 +258,10 @@ ngx_http_ivschat_token_policy_capabilities(ngx_http_request_t *r,
         }
     }
 
+    if (ctx->conf->client_body) {
+        ctx->policy.capabilities &= ctx->client.capabilities;
+    }
+
     ctx->capabilities.data = ngx_pnalloc(r->pool,
                                          NGX_IVSCHAT_CAPABILITIES_LEN);
     if (ctx->capabilities.data == NULL) {
@@ -348,28 +280,70 @@ static ngx_ivschat_result_e
 ngx_http_ivschat_token_policy_attributes(ngx_http_request_t *r,
     ngx_http_ivschat_token_ctx_t *ctx)
 {
-    size_t                               size;
-    ngx_uint_t                           i;
-    ngx_array_t                         *lines;
-    ngx_ivschat_result_e                 result;
-    ngx_ivschat_attribute_t             *attrs, *attr;
-    ngx_http_ivschat_token_attribute_t  *line;
+    size_t                    size;
+    ngx_uint_t                i, n;
+    ngx_ivschat_result_e      result;
+    ngx_ivschat_attribute_t  *attrs;
 
-    lines = ctx->conf->attributes;
+    n = ctx->client.nattributes
+        + (ctx->conf->attributes ? ctx->conf->attributes->nelts : 0);
 
-    if (lines == NULL || lines->nelts == 0) {
+    if (n == 0) {
         return NGX_IVSCHAT_OK;
     }
 
-    attrs = ngx_palloc(r->pool,
-                       lines->nelts * sizeof(ngx_ivschat_attribute_t));
+    attrs = ngx_palloc(r->pool, n * sizeof(ngx_ivschat_attribute_t));
     if (attrs == NULL) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
     ctx->policy.attributes = attrs;
 
+    result = ngx_http_ivschat_token_policy_lines(r, ctx, attrs);
+
+    if (result != NGX_IVSCHAT_OK) {
+        return result;
+    }
+
+    ctx->policy.nattributes = ngx_ivschat_body_attributes(&ctx->client, attrs,
+                                                   ctx->policy.nattributes);
+
     size = 0;
+
+    for (i = 0; i < ctx->policy.nattributes; i++) {
+        size += attrs[i].name.len + attrs[i].value.len;
+    }
+
+    if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "the values of \"ivschat_token_attribute\"%s have %uz "
+                      "bytes with their names, and AWS takes %d",
+                      ctx->client.nattributes ? " and of the client's body"
+                                              : "",
+                      size, NGX_IVSCHAT_ATTRIBUTES_MAX);
+        return NGX_IVSCHAT_INVALID_ATTRIBUTES;
+    }
+
+    return NGX_IVSCHAT_OK;
+}
+
+
+static ngx_ivschat_result_e
+ngx_http_ivschat_token_policy_lines(ngx_http_request_t *r,
+    ngx_http_ivschat_token_ctx_t *ctx, ngx_ivschat_attribute_t *attrs)
+{
+    ngx_uint_t                           i;
+    ngx_array_t                         *lines;
+    ngx_ivschat_result_e                 result;
+    ngx_ivschat_attribute_t             *attr;
+    ngx_http_ivschat_token_attribute_t  *line;
+
+    lines = ctx->conf->attributes;
+
+    if (lines == NULL) {
+        return NGX_IVSCHAT_OK;
+    }
+
     line = lines->elts;
 
     for (i = 0; i < lines->nelts; i++) {
@@ -389,17 +363,8 @@ ngx_http_ivschat_token_policy_attributes(ngx_http_request_t *r,
         }
 
         if (attr->value.len) {
-            size += attr->name.len + attr->value.len;
             ctx->policy.nattributes++;
         }
-    }
-
-    if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the values of \"ivschat_token_attribute\" have %uz "
-                      "bytes with their names, and AWS takes %d",
-                      size, NGX_IVSCHAT_ATTRIBUTES_MAX);
-        return NGX_IVSCHAT_INVALID_ATTRIBUTES;
     }
 
     return NGX_IVSCHAT_OK;
@@ -470,23 +435,18 @@ ngx_http_ivschat_token_policy_duration(ngx_http_request_t *r,
 {
     ngx_str_t  value;
 
-    if (ctx->conf->session_duration == NULL) {
-        return NGX_IVSCHAT_OK;
-    }
+    ngx_str_null(&value);
 
-    if (ngx_http_complex_value(r, ctx->conf->session_duration, &value)
-        != NGX_OK)
+    if (ctx->conf->session_duration
+        && ngx_http_complex_value(r, ctx->conf->session_duration, &value)
+           != NGX_OK)
     {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    if (value.len == 0) {
-        return NGX_IVSCHAT_OK;
-    }
-
     ctx->policy.duration = ngx_http_ivschat_token_minutes(&value);
 
-    if (ctx->policy.duration == 0) {
+    if (ctx->policy.duration == 0 && value.len) {
         value = ngx_http_ivschat_token_printable(r, &value);
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -495,6 +455,11 @@ ngx_http_ivschat_token_policy_duration(ngx_http_request_t *r,
                       "are needed, with a unit", &value);
 
         return NGX_IVSCHAT_MISCONFIGURED;
+    }
+
+    if (ctx->conf->client_body) {
+        ctx->policy.duration = ngx_ivschat_body_duration(&ctx->client,
+                                                      ctx->policy.duration);
     }
 
     return NGX_IVSCHAT_OK;
@@ -535,9 +500,7 @@ ngx_http_ivschat_token_policy_body(ngx_http_request_t *r,
 }
 
 
-/* NGX_OK, NGX_DECLINED, or NGX_ERROR without memory. */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_ivschat_token_holds(ngx_http_request_t *r,
     ngx_http_complex_value_t *condition)
 {
@@ -555,12 +518,7 @@ ngx_http_ivschat_token_holds(ngx_http_request_t *r,
 }
 
 
-/*
- * A value that may come from the client, fit for a line of the log: nginx
- * writes strings there as they are.
- */
-
-static ngx_str_t
+ngx_str_t
 ngx_http_ivschat_token_printable(ngx_http_request_t *r, ngx_str_t *value)
 {
     size_t     i;

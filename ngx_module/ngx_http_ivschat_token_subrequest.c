@@ -438,10 +438,16 @@ ngx_http_ivschat_token_collect(ngx_http_request_t *sr,
 
     if (u->header_sent) {
         answer->aws_status = u->headers_in.status_n;
+        answer->not_http = (u->headers_in.status_n == 0);
     }
 
     answer->connected = u->state
                         && u->state->connect_time != (ngx_msec_t) -1;
+
+    /* the peer is noted once there is a socket */
+
+    answer->no_socket = answer->status == NGX_HTTP_INTERNAL_SERVER_ERROR
+                        && u->state && u->state->peer == NULL;
 
     answer->unresolved = u->resolved && u->resolved->sockaddr == NULL
                          && u->resolved->naddrs == 0 && u->peer.get == NULL

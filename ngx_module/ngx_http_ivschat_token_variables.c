@@ -38,6 +38,11 @@ static ngx_http_variable_t  ngx_http_ivschat_token_variables[] = {
       offsetof(ngx_http_ivschat_token_ctx_t, room),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
+    { ngx_string("ivschat_token_room_name"), NULL,
+      ngx_http_ivschat_token_string_variable,
+      offsetof(ngx_http_ivschat_token_ctx_t, room_name),
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
     { ngx_string("ivschat_token_capabilities"), NULL,
       ngx_http_ivschat_token_string_variable,
       offsetof(ngx_http_ivschat_token_ctx_t, capabilities),

@@ -54,6 +54,7 @@ struct ngx_ivschat_http_request_s {
     size_t                       max_body;
     time_t                       date;
     unsigned                     too_large:1;
+    char                         error[CURL_ERROR_SIZE];
 };
 
 
@@ -314,6 +315,10 @@ ngx_ivschat_http_setup(ngx_ivschat_http_request_t *req,
 
     ngx_ivschat_http_setopt(CURLOPT_CUSTOMREQUEST, options->method);
 
+    /* names the host, the port or the file, where that matters */
+
+    ngx_ivschat_http_setopt(CURLOPT_ERRORBUFFER, req->error);
+
     if (rc != CURLE_OK) {
         ngx_log_error(NGX_LOG_ALERT, req->http->log, 0,
                       "curl_easy_setopt() failed: %s", curl_easy_strerror(rc));
@@ -495,7 +500,8 @@ ngx_ivschat_http_finish(ngx_ivschat_http_request_t *req, CURLcode code)
         answer.error = req->too_large ? "the answer is too large"
                        : code == CURLE_ABORTED_BY_CALLBACK
                          ? "the worker has no connection left for it, or ends"
-                         : curl_easy_strerror(code);
+                         : req->error[0] ? req->error
+                           : curl_easy_strerror(code);
         answer.timedout = (code == CURLE_OPERATION_TIMEDOUT);
     }
 

@@ -625,7 +625,7 @@ def fails(function):
 def test_time_faults(service):
     """Faults that take time."""
     for name, low in (('slow-300', 0.3), ('pause-300', 0.3),
-                      ('drip-1', 0.3)):
+                      ('drip-1', 0.3), ('drip-body-1', 0.3)):
         started = time.monotonic()
         answer = fault(service, name)
         took = time.monotonic() - started

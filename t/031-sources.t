@@ -1018,7 +1018,36 @@ container credentials 1
 
 
 
-=== TEST 58: auto that finds nothing says where it has looked
+=== TEST 58: nor from a container whose address is wrong
+--- config eval: main::token('auto')
+--- aws_env eval
+main::env($main::Imds,
+          'AWS_CONTAINER_CREDENTIALS_FULL_URI=http://example.com/keys')
+--- ask
+POST /token => 503 no_credentials retry
+--- fetched
+nothing
+--- logged
+/\[warn\] .*"ivschat_token_credentials auto" passes over a source: AWS_CONTAINER_CREDENTIALS_FULL_URI must be https/
+
+
+
+=== TEST 59: the region of STS from a profile that has nothing else
+--- config eval
+main::token('assume_role source=env role=' . $main::App)
+--- aws_env eval: main::env($main::Sts, $main::Keys)
+--- settings: {"sts": {"region": "eu-west-1"}}
+--- shared_config
+[default]
+region = eu-west-1
+--- ask
+POST /token => token
+--- fetched
+sts AssumeRole 1
+
+
+
+=== TEST 60: auto that finds nothing says where it has looked
 --- config eval: main::token('auto')
 --- aws_env
 AWS_EC2_METADATA_DISABLED=true
@@ -1032,7 +1061,7 @@ no AWS credentials from "ivschat_token_credentials auto"
 
 
 
-=== TEST 59: the same, when the last one fails
+=== TEST 61: the same, when the last one fails
 --- config eval: main::token('auto')
 --- aws_env eval: $main::Imds
 --- settings: {"imds": {"role": null}}
@@ -1043,7 +1072,7 @@ POST /token => 503 no_credentials retry
 
 
 
-=== TEST 60: different accounts in different locations and servers, at once
+=== TEST 62: different accounts in different locations and servers, at once
 --- http_config eval
 "server { listen 127.0.0.1:\$TEST_NGINX_RAND_PORT_1;
      ivschat_token_credentials assume_role role=$main::Other source=imds;
@@ -1094,7 +1123,7 @@ main::signed_by_role(qw(123456789012:app 123456789012:app 123456789012:long
 
 
 
-=== TEST 61: equal lines share a slot, in whatever order their parameters are
+=== TEST 63: equal lines share a slot, in whatever order their parameters are
 --- config eval
 main::token('imds', '/a') . main::token('imds', '/b')
 . main::token("assume_role role=$main::App source=imds session_name=chat",
@@ -1125,7 +1154,7 @@ sub {
 
 
 
-=== TEST 62: a line that no location mints with fetches nothing
+=== TEST 64: a line that no location mints with fetches nothing
 --- http_config
     ivschat_token_credentials imds;
 --- config eval
@@ -1140,7 +1169,7 @@ nothing
 
 
 
-=== TEST 63: nothing of them at debug, but what nginx itself writes
+=== TEST 65: nothing of them at debug, but what nginx itself writes
 --- log_level: debug
 --- config eval
 main::token('imds', '/imds') . main::token('container', '/container')
@@ -1188,7 +1217,7 @@ sub {
 
 
 
-=== TEST 64: auto as the default, when it finds nothing
+=== TEST 66: auto as the default, when it finds nothing
 --- bare
 --- http_config eval: IvsChat::upstream('us-west-2')
 --- config eval: main::token('') . IvsChat::internal_location()
@@ -1203,7 +1232,7 @@ nothing
 
 
 
-=== TEST 65: nor does its failing in one location keep another from minting
+=== TEST 67: nor does its failing in one location keep another from minting
 --- config eval
 main::token('imds', '/imds') . main::token('container', '/container')
 . main::token('env', '/env')

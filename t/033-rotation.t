@@ -560,7 +560,6 @@ def failed_reload(service, fakes):
 
 def main():
     """The rotations take their time; all else is done meanwhile."""
-    Nginx.patience = slow()
     bounded(240)
     with Service(args=['--rate', 'off', '--keep', '100000']) as service, \
             Fakes(service) as fakes, \

@@ -42,34 +42,6 @@ SANITIZERS = ''.join(f'env {name};\n' for name in os.environ
 SERVER = ''.join(PLAIN.format(name) for name in NAMES[:-1]) + ASSUME
 
 
-def pid_in(nginx, name):
-    """A process's number in a file, or None."""
-    try:
-        return int((nginx.dir / name).read_text('ascii'))
-    except (OSError, ValueError):
-        return None
-
-
-def upgrade(nginx):
-    """USR2; returns when the new master has its workers: the old master."""
-    old = nginx.pid
-    nginx.signal(signal.SIGUSR2)
-    if not wait_for(lambda: pid_in(nginx, 'nginx.pid') not in (None, old)
-                    and pid_in(nginx, 'nginx.pid.oldbin') == old):
-        raise RuntimeError('no new master: ' + nginx.error_log()[-2000:])
-    nginx.pid = pid_in(nginx, 'nginx.pid')
-    if not wait_for(lambda: len(nginx.workers()) == 2):
-        raise RuntimeError('no new workers: ' + nginx.error_log()[-2000:])
-    return old
-
-
-def workers_of(nginx, master):
-    """The workers of another master."""
-    path = pathlib.Path(f'/proc/{master}/task/{master}/children')
-    return [pid for pid in map(int, path.read_text('ascii').split())
-            if pid != nginx.pid and alive(pid)]
-
-
 def each(nginx, name):
     """One test: a token from every source."""
     answers = {target: ask(nginx.port, request(target)) for target in TARGETS}
@@ -99,13 +71,13 @@ def system(nginx, fakes):
     each(nginx, 'before')
     with Minting(nginx, TARGETS, clients=4, pause=0.02) as minting:
         first = nginx.workers()
-        oldest = upgrade(nginx)
+        oldest = nginx.upgrade()
         has_minted(nginx, minting, first + nginx.workers(), TARGETS,
                    'USR2, the old and the new workers')
         issued = len(fakes.issued())
 
         os.kill(oldest, signal.SIGWINCH)
-        tap.ok(wait_for(lambda: not workers_of(nginx, oldest)),
+        tap.ok(wait_for(lambda: not nginx.workers_of(oldest)),
                'WINCH: the old workers end')
         has_minted(nginx, minting, nginx.workers(), TARGETS,
                    'WINCH, the new workers')
@@ -124,9 +96,9 @@ def system(nginx, fakes):
         tap.equal(len(fakes.issued()), issued,
                   'HUP: and fetches nothing, since nothing is changed')
 
-        second = upgrade(nginx)
+        second = nginx.upgrade()
         os.kill(second, signal.SIGWINCH)
-        wait_for(lambda: not workers_of(nginx, second))
+        wait_for(lambda: not nginx.workers_of(second))
         has_minted(nginx, minting, nginx.workers(), TARGETS,
                    'a second upgrade, the new workers')
         back(nginx, minting, second)
@@ -151,7 +123,6 @@ def back(nginx, minting, old):
 
 def main():
     """Two workers; the sources' environment is nginx's own."""
-    Nginx.patience = slow()
     bounded(100)
     with Service(args=['--rate', 'off']) as service, \
             Fakes(service) as fakes:

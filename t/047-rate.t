@@ -10,10 +10,11 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / 'lib'))
 
+from aws_fakes import Fakes
 from ivschat_testlib import Service, Tap
 from nginx_testlib import (Client, Minting, Nginx, ask, attempt, binary,
-                           bounded, code, in_parallel, is_token, request,
-                           slow, wait_for)
+                           bounded, code, container_env, in_parallel, is_token,
+                           request, slow, wait_for)
 
 tap = Tap()
 
@@ -117,7 +118,8 @@ def wave(service):
             places = [place for place, number in enumerate(own)
                       if number in served]
             late = [place for place in places if place >= len(places)]
-            tap.ok(len(late) <= len(places) / 5,
+            # it may read one's request before it accepts another one
+            tap.ok(len(late) <= len(places) / 5 * min(slow(), 3),
                    'those who came first to a worker are served', places)
 
         told = [float(lines[f'wave {number}']['wait']) for number in refused]
@@ -155,7 +157,8 @@ def shared(service):
 
 def order(service):
     """Served in the order in which they came."""
-    # two at once may arrive at AWS in another order
+    # two at once may arrive at AWS in another order; and while a worker gets
+    # no processor, the other one goes on
     for workers, most in ((1, 2), (2, 4)):
         service.forget()
         with Nginx(service, workers=workers,
@@ -165,7 +168,7 @@ def order(service):
             users = [int(one['user'].split()[1])
                      for one in service.requests()]
             tap.ok(len(users) == 24 and all(
-                abs(place - user) <= most
+                abs(place - user) <= most * slow()
                 for place, user in enumerate(users)),
                 f'first come, first served: {workers} worker(s)', users)
             nginx.check(tap, 'order')
@@ -356,6 +359,26 @@ def share(service):
     return len(seen), len(bad) / max(len(seen), 1)
 
 
+def credentials(service):
+    """Who has waited for the first credentials keeps to the rate as well."""
+    service.forget()
+    with Fakes(service) as fakes:
+        fakes.faults('container', f'slow-{1000 * slow()}')
+        with Nginx(service, env=container_env(fakes),
+                   location='ivschat_token_credentials container; '
+                            f'ivschat_token_timeout {10 * slow()}s;',
+                   http='ivschat_token_rate 20 burst=5 wait=100ms;'
+                   ) as nginx:
+            crowd = Wave(nginx, 25, name='first')
+            crowd.finish()
+            seen = sorted(one['time'] for one in service.requests())
+            took = seen[-1] - seen[0] if seen else 0
+            tap.ok(len(crowd.served()) == 25 and took > 0.8,
+                   'of 25 who wait for credentials, 20 are spread over a '
+                   'second', len(crowd.served()), took)
+            nginx.check(tap, 'credentials')
+
+
 def slower(service):
     """AWS throttles: the rate falls, and hardly any call is refused."""
     service.config(rate=20)
@@ -369,8 +392,10 @@ def slower(service):
             service.forget()
             time.sleep(4)
             later = share(service)
-        tap.ok(storm[1] > 0.4, 'AWS takes 20 a second, 200 are allowed: most '
-                               'of the first calls are refused', storm)
+        # how many depends on how fast they come: a dozen on a slow machine
+        tap.ok(storm[0] * storm[1] >= 5,
+               'AWS takes 20 a second, 200 are allowed: it refuses some of '
+               'the first calls', storm)
         tap.ok(later[1] <= 0.15, 'few of the later ones', later)
         tap.ok(10 <= later[0] < 4 * 20 * 1.3,
                'of which there are about as many as AWS takes, or less',
@@ -384,7 +409,7 @@ def main():
     bounded(150)
     with Service(args=['--rate', 'off']) as service:
         for part in (wave, shared, order, attempts, leaving, off, buckets,
-                     reload, killed, slower):
+                     reload, killed, credentials, slower):
             attempt(tap, part, service)
             service.clear_faults()
         attempt(tap, refused)

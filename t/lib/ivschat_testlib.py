@@ -33,18 +33,27 @@ class Tap:
         self.failed = 0
 
     def ok(self, condition, name, *notes):
-        """One test; notes are shown when it fails."""
+        """One test; notes are shown when it fails.
+
+        They go to standard error, as those of Perl's tests do: prove shows
+        nothing else.
+        """
         self.count += 1
         self.failed += not condition
         print(f'{"ok" if condition else "not ok"} {self.count} - '
               + name.replace('#', '\\#'), flush=True)
 
         if not condition:
+            self._say(f'Failed test {self.count}: {name}')
             for note in notes:
                 for line in str(note).splitlines():
-                    print('#   ' + line, flush=True)
+                    self._say('  ' + line)
 
         return bool(condition)
+
+    @staticmethod
+    def _say(line):
+        print('# ' + line, file=sys.stderr, flush=True)
 
     def equal(self, got, expected, name):
         """One test that compares."""

@@ -85,12 +85,12 @@ http {
 
     @TRIES@
     @RATE@
+    @TIMEOUT@
     ivschat_token_credentials  static key=@KEY@ secret=@SECRET@;
     ivschat_token_capabilities SEND_MESSAGE;
     ivschat_token_user         $remote_user trusted;
     ivschat_token_room
         arn:aws:ivschat:$room_region:123456789012:room/$room_id;
-    @PATIENCE@
 
     @HTTP@
 
@@ -287,11 +287,14 @@ class Nginx:
     configuration above; location is /token.  One attempt is made, at a rate
     that no test meets, unless http says otherwise.  env is added to the
     environment.  wrap is a command that runs another one, which it is given.
-    A test may raise patience, by which the times that limit a mint are
-    multiplied.
+
+    patience multiplies the times that limit a mint, those of ivschat_params
+    and the default of ivschat_token_timeout.  Without a number it is slow():
+    a TLS handshake or an answer that takes longer than a second on a busy
+    machine is not what most tests are about.  Those that are set it to 1.
     """
 
-    patience = 1
+    patience = None
 
     def __init__(self, service=None, workers=1, daemon=False, master=True,
                  keepalive=16, level='info', env=None, wrap=(),
@@ -312,7 +315,7 @@ class Nginx:
             'CONNECTIONS': connections,
             'LEVEL': level, 'ROOM': ROOM_ID, 'REGION': REGION, 'KEY': KEY,
             'SECRET': SECRET, 'KEEPALIVE': keepalive,
-            'SERVICE': service.port if service else 1, 'PATIENCE': '',
+            'SERVICE': service.port if service else 1,
         }
         for name in ('main', 'events', 'http', 'server', 'location'):
             self._values[name.upper()] = blocks.pop(name, '')
@@ -325,11 +328,11 @@ class Nginx:
                               flags=re.M)
         if count != 1:
             raise RuntimeError('the CA of ivschat_params is not found')
-        if self.patience > 1:
-            text = re.sub(r'(_timeout\s+)(\d+)s;', lambda match: match[1]
-                          + f'{int(match[2]) * self.patience}s;', text)
-            self._values['PATIENCE'] = (
-                f'ivschat_token_timeout {5 * self.patience}s;')
+        patience = self.patience or slow()
+        text = re.sub(r'(_timeout\s+)(\d+)s;', lambda match: match[1]
+                      + f'{int(match[2]) * patience}s;', text)
+        self._defaults = {**DEFAULTS, 'TIMEOUT':
+                          f'ivschat_token_timeout {5 * patience}s;'}
         (self.dir / 'ivschat_params').write_text(text, 'utf-8')
 
     def __enter__(self):
@@ -370,7 +373,7 @@ class Nginx:
         self._values.update((name.upper(), value)
                             for name, value in values.items())
         self._count = self._values['WORKERS']
-        for name, line in DEFAULTS.items():
+        for name, line in self._defaults.items():
             own = f'ivschat_token_{name.lower()} ' in self._values['HTTP']
             self._values[name] = '' if own else line
         text = re.sub('@([A-Z0-9]+)@',
@@ -409,9 +412,8 @@ class Nginx:
         if not self._daemon and self._process.poll() is not None:
             return 'gone'
 
-        try:
-            self.pid = int((self.dir / 'nginx.pid').read_text('ascii'))
-        except (OSError, ValueError):
+        self.pid = self._pid_in('nginx.pid')
+        if self.pid is None:
             return None
 
         if len(self.workers()) < self._count:
@@ -507,6 +509,34 @@ class Nginx:
                         == self._count, 20):
             raise RuntimeError('no new workers: ' + self.error_log()[-2000:])
         return old
+
+    def upgrade(self):
+        """SIGUSR2; returns when the new master has workers: the old master.
+
+        From now on the new one is meant.
+        """
+        old = self.pid
+        self.signal(signal.SIGUSR2)
+        if not wait_for(lambda: self._pid_in('nginx.pid') not in (None, old)
+                        and self._pid_in('nginx.pid.oldbin') == old, 20):
+            raise RuntimeError('no new master: ' + self.error_log()[-2000:])
+        self.pid = self._pid_in('nginx.pid')
+        if not wait_for(lambda: len(self.workers()) == self._count, 20):
+            raise RuntimeError('no new workers: ' + self.error_log()[-2000:])
+        return old
+
+    def workers_of(self, master):
+        """The workers of another master."""
+        path = pathlib.Path(f'/proc/{master}/task/{master}/children')
+        return [pid for pid in map(int, path.read_text('ascii').split())
+                if pid != self.pid and alive(pid)]
+
+    def _pid_in(self, name):
+        """A process's number in a file, or None."""
+        try:
+            return int((self.dir / name).read_text('ascii'))
+        except (OSError, ValueError):
+            return None
 
     def quit(self, seconds=20):
         """SIGQUIT; whether all processes have ended in time."""

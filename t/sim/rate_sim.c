@@ -10,6 +10,7 @@
  *   -c LIST     scenarios: steady,storm,vanish,join
  *   -r N        runs of the module with different seeds, of which the table
  *               has the mean (5); of the rivals there is one
+ *   -q N        AWS's quota, in calls a second (200); hosts allow 200 each
  *   -b N        AWS's burst, in calls (200)
  *   -S N        the first seed (1)
  *   -s          instead of the table: the seconds of one run, as CSV
@@ -44,7 +45,7 @@
 #include <unistd.h>
 
 
-#define QUOTA            200.0
+#define LIMIT            200.0         /* of the module, a second */
 #define BURST            200.0         /* of the module */
 #define EDGES            64
 #define WORKERS          4
@@ -165,6 +166,7 @@ static struct {
     int                 runs;
     int                 series;
     int                 seed;
+    double              aws_quota;     /* a second */
     double              aws_burst;
 
     const scenario_t   *scenario;      /* this run */
@@ -283,12 +285,13 @@ options(int argc, char **argv)
     sim.laws = (1 << LAW_N) - 1;
     sim.scenarios = (1 << NSCENARIOS) - 1;
     sim.runs = 5;
+    sim.aws_quota = 200;
     sim.aws_burst = 200;
     sim.seed = 1;
 
     (void) numbers(strdup("1,4,16,64"));
 
-    while ((c = getopt(argc, argv, "n:l:c:r:b:S:s")) != -1) {
+    while ((c = getopt(argc, argv, "n:l:c:r:q:b:S:s")) != -1) {
         switch (c) {
 
         case 'n':
@@ -309,6 +312,10 @@ options(int argc, char **argv)
             sim.runs = atoi(optarg);
             break;
 
+        case 'q':
+            sim.aws_quota = atof(optarg);
+            break;
+
         case 'b':
             sim.aws_burst = atof(optarg);
             break;
@@ -327,7 +334,7 @@ options(int argc, char **argv)
     }
 
     if (sim.laws == 0 || sim.scenarios == 0 || sim.runs < 1
-        || sim.aws_burst < 1)
+        || sim.aws_quota < 1 || sim.aws_burst < 1)
     {
         fprintf(stderr, "%s: a value is out of its bounds\n", argv[0]);
         return -1;
@@ -535,7 +542,7 @@ window(int from, int until, result_t *result)
         }
     }
 
-    result->used = granted / (QUOTA * (until - from));
+    result->used = granted / (sim.aws_quota * (until - from));
     result->refused = refused / (granted + refused);
     result->jain = granted * granted / (n * squares);
 }
@@ -584,8 +591,8 @@ simulate(void)
             sim.edges[e].from = sim.scenario->join;
         }
 
-        ngx_ivschat_rate_init(&sim.edges[e].rate, QUOTA, BURST, 1);
-        law_init(&sim.edges[e].law, sim.law, QUOTA, 0);
+        ngx_ivschat_rate_init(&sim.edges[e].rate, LIMIT, BURST, 1);
+        law_init(&sim.edges[e].law, sim.law, LIMIT, 0);
         post(sim.edges[e].from * 1000 + 1, EVENT_ARRIVAL, e, 0);
     }
 
@@ -704,7 +711,7 @@ on_aws(int c)
     client = &sim.clients[c];
     second = (int) (sim.now / 1000);
 
-    sim.aws_tokens += QUOTA * (sim.now - sim.aws_time) / 1000;
+    sim.aws_tokens += sim.aws_quota * (sim.now - sim.aws_time) / 1000;
     sim.aws_tokens = fmin(sim.aws_tokens, sim.aws_burst);
     sim.aws_time = sim.now;
 
@@ -798,7 +805,7 @@ demand(const edge_t *edge)
 
     scenario = sim.scenario;
 
-    return edge->part * QUOTA / sim.nedges
+    return edge->part * sim.aws_quota / sim.nedges
            * (sim.now < scenario->storm * 1000
               || sim.now >= scenario->calm * 1000 ? 0.3 : scenario->demand);
 }

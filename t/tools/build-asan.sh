@@ -47,6 +47,7 @@ arguments=(
     --with-http_addition_module
     --with-http_auth_request_module
     --with-http_realip_module
+    --with-http_secure_link_module
     --with-http_slice_module
     --with-http_stub_status_module
     --with-http_sub_module

@@ -1,6 +1,6 @@
 #!/bin/bash
 #
-# Usage: t/tools/install-deps.sh [build|test|demo|npm|sanitize] ...
+# Usage: t/tools/install-deps.sh [build|test|demo|npm|sanitize|fuzz] ...
 #
 # Installs, on Debian 12 or later, the packages that are missing for the thing
 # named; says nothing and is done at once when there are none.
@@ -14,9 +14,17 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 build=(gcc make libc6-dev dpkg-dev nginx nginx-dev
        libcurl4-openssl-dev libcjson-dev libssl-dev)
 demo=(curl openssl procps python3 python3-botocore python3-wsproto)
-test=("${demo[@]}" perl libtest-nginx-perl python3-h2 faketime chromium)
+test=("${demo[@]}" perl libtest-nginx-perl python3-h2 faketime chromium
+      libnginx-mod-http-js)
 npm=(nodejs npm)
 sanitize=(valgrind libpcre2-dev zlib1g-dev)
+fuzz=(gcc make libc6-dev clang libclang-rt-dev libcjson-dev libssl-dev)
+
+# For a page of docs/guide; Debian has it since the release after 13.
+case $(. /etc/os-release 2>/dev/null && echo "${ID:-}${VERSION_ID:-}") in
+    debian12|debian13) ;;
+    debian*) test+=(libnginx-mod-http-auth-jwt) ;;
+esac
 
 # The harness is in no suite before this one, and needs nothing of it.
 harness=libtest-nginx-perl
@@ -55,6 +63,7 @@ wanted_of() {
             npm)      wanted_npm ;;
             sanitize) wanted+=("${build[@]}" "${test[@]}"
                                "${sanitize[@]}") ;;
+            fuzz)     wanted+=("${fuzz[@]}") ;;
             *)        echo "$0: unknown set \"$set\"" >&2; exit 2 ;;
         esac
     done

@@ -304,6 +304,21 @@ def _drip(case):
     return case.play(steps())
 
 
+@fault('drip-body')
+def _drip_body(case):
+    pause = case.number() / 1000
+    data = case.answer(case.good()).data
+    head = data.index(b'\r\n\r\n') + 4
+
+    def steps():
+        yield send(data[:head])
+        for byte in data[head:]:
+            yield sleep(pause)
+            yield send(bytes([byte]))
+
+    return case.play(steps())
+
+
 @fault(SKEW)
 def _skew(case):
     """The clock was off while the date was checked; so is Date."""

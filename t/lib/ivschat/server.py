@@ -141,6 +141,8 @@ class Connection(asyncio.Protocol):
             if name == 'send':
                 await self.drained.wait()
                 self.transport.write(value)
+                # lets a client be seen that has gone
+                await asyncio.sleep(0)
             elif name == 'sleep':
                 await asyncio.sleep(value)
             else:
