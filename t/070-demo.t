@@ -16,10 +16,35 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP / 't' / 'lib'))
 
 import ivschat_testlib as lib
+from chromium import Chromium
+from nginx_testlib import slow
 
 FIELDS = ['token', 'sessionExpirationTime', 'tokenExpirationTime']
 SEND, KICK, DELETE = 'SEND_MESSAGE', 'DISCONNECT_USER', 'DELETE_MESSAGE'
 GRANTS = {'alice': [], 'bob': [SEND], 'mod': [SEND, KICK, DELETE]}
+
+# What a person does with the page, and what can be seen then.
+HELPERS = '''
+    window.$ = (selector) => document.querySelector(selector);
+    window.until = async (condition, seconds = 30 * slow) => {
+        const end = performance.now() + seconds * 1000;
+        while (!condition() && performance.now() < end) {
+            await new Promise((done) => setTimeout(done, 20));
+        }
+        return condition();
+    };
+    window.state = (who) => $(`#${who} .state`)?.textContent;
+    window.states = () => ['alice', 'bob', 'mod'].map(state);
+    window.say = (who, text) => {
+        $(`#${who} input`).value = text;
+        $(`#${who} form`).requestSubmit();
+    };
+    window.lines = (who) => [...document.querySelectorAll(
+        `#${who} .messages li`)].map((line) => line.innerText
+        .replace(/\\s+/g, ' '));
+    window.tool = (who, name) => [...document.querySelectorAll(
+        `#${who} .tool`)].find((one) => one.textContent === name);
+'''
 
 tap = lib.Tap()
 
@@ -141,7 +166,10 @@ def running(demo):
     tap.equal(done.stderr, '', 'and complains of nothing')
 
     for path, kind in (('/', 'text/html'), ('/demo.css', 'text/css'),
-                       ('/demo.js', 'text/javascript')):
+                       ('/demo.js', 'text/javascript'),
+                       ('/token-provider.js', 'text/javascript'),
+                       ('/sdk/amazon-ivs-chat-messaging/index.js',
+                        'text/javascript')):
         status, headers, _ = demo.get(path)
         tap.equal((status, headers['Content-Type']), (200, kind),
                   f'{path} is served')
@@ -181,6 +209,92 @@ def minted(demo, user, granted):
               'with the user\'s name as an attribute')
 
 
+def chat(demo):
+    """The page in a browser: a chat of three."""
+    done = demo.run('start')
+    tap.equal(done.returncode, 0, 'it starts, for a browser')
+
+    with Chromium(timeout=100 * slow()) as browser:
+        page = browser.open(f'http://127.0.0.1:{demo.port}/',
+                            before=f'window.slow = {slow()};' + HELPERS)
+        seen = page.run('''
+            await until(() => states().every((one) => one === 'connected'));
+            return states();
+        ''')
+        tap.equal(seen, ['connected'] * 3, 'all three are in the chat')
+        if seen != ['connected'] * 3:
+            print('#  ', page.console)
+            return
+
+        seen = page.run('''
+            say('bob', 'rude');
+            await until(() => lines('mod').length === 1);
+            tool('mod', 'delete').click();
+            await until(() => ['alice', 'bob', 'mod'].every(
+                (who) => lines(who)[0] !== 'B Bob rude'
+                         && lines(who)[0]?.startsWith('A moderator')));
+            say('alice', 'hello');
+            await until(() => lines('alice').length === 2);
+            return {alice: lines('alice'), bob: lines('bob'),
+                    tools: document.querySelectorAll('#bob .tool').length};
+        ''')
+        tap.equal((seen['bob'], seen['tools']),
+                  (['A moderator has deleted a message.'], 0),
+                  'mod deletes what bob has said')
+        tap.ok(len(seen['alice']) == 2
+               and seen['alice'][1].startswith('403: '),
+               'alice may only watch', seen['alice'])
+
+        seen = page.run('''
+            const first = $('#bob .short').textContent;
+            say('bob', 'again');
+            await until(() => tool('mod', 'disconnect'));
+            tool('mod', 'disconnect').click();
+            await until(() => state('bob') === 'disconnected');
+            const out = state('bob');
+            $('#bob .join').click();
+            await until(() => state('bob') === 'connected');
+            $('#eve').click();
+            await until(() => $('#eve-says').textContent.includes('401'));
+            return {out, back: state('bob'), eve: $('#eve-says').textContent,
+                    token: $('#bob .short').textContent !== first,
+                    rights: [...document.querySelectorAll(
+                        '#bob .rights .yes')].map((one) => one.textContent),
+                    left: $('#bob .expires').textContent};
+        ''')
+        tap.equal((seen['out'], seen['back'], seen['token']),
+                  ('disconnected', 'connected', True),
+                  'bob is disconnected, and joins again with another token')
+        tap.ok(seen['rights'] == ['view', 'send'] and seen['left'][:2] in
+               ('1:', '59'), 'what the token is good for can be seen', seen)
+        tap.ok('after 1 call;' in seen['eve'], 'eve is refused, once', seen)
+        bad = [text for kind, text in page.console if kind == 'exception'
+               or 'Content Security' in text]
+        tap.equal(bad, [], 'no script has failed or was blocked')
+
+    demo.run('stop')
+    without_npm(demo)
+
+
+def without_npm(demo):
+    """Where there is no npm there is no SDK: tokens are shown all the same."""
+    done = demo.run('start', DEMO_NPM='/nonexistent')
+    tap.ok(done.returncode == 0 and 't/tools/npm.sh' in done.stdout,
+           'without npm, it starts and says what brings the chat',
+           done.stdout, done.stderr)
+
+    with Chromium(timeout=100 * slow()) as browser:
+        page = browser.open(f'http://127.0.0.1:{demo.port}/',
+                            before=f'window.slow = {slow()};' + HELPERS)
+        seen = page.run('''
+            await until(() => states().every((one) => one === 'has a token'));
+            return [states(), $('#no-chat').hidden, $('#mod .short')
+                .textContent.length];
+        ''')
+        tap.equal(seen, [['has a token'] * 3, False, 15],
+                  'the page shows tokens, and why there is no chat')
+
+
 def main():
     """Each part with the same directory, as by one user."""
     path = pathlib.Path(tempfile.mkdtemp(prefix='ivschat-demo.'))
@@ -190,6 +304,7 @@ def main():
         once(demo)
         refused(demo)
         running(demo)
+        chat(demo)
     finally:
         demo.run('stop')
         shutil.rmtree(path)

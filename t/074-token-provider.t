@@ -115,8 +115,11 @@ async function call(lines, options = {}, room = new Room(), patience = 150) {
 const done = {untilDone: true};
 
 async function success() {
-    const result = await call([[200, token()]], {
-        ...done, request: async () => ({headers: {Authorization: 'Bearer x'}})});
+    let header = null;
+    const result = await call([[200, token(), {'X-Rights': 'SEND_MESSAGE'}]], {
+        ...done, request: async () => ({headers: {Authorization: 'Bearer x'}}),
+        answered: (response) => { header = response.headers.get('X-Rights'); },
+    });
 
     equal(result.value?.token, 't0ken', 'a token is handed on');
     ok(near(result.value?.tokenExpirationTime, realNow() + 60 * MINUTE)
@@ -126,6 +129,7 @@ async function success() {
                                      one.headers.authorization]),
           [['POST', '/chat/token?room=x', 'Bearer x']],
           'asked for once, with what the app adds');
+    equal(header, 'SEND_MESSAGE', 'the app can look at the headers');
     equal([result.waiting.length, result.refused.length, slept.filter(Boolean)],
           [0, 0, []], 'without a wait or a callback');
 

@@ -103,11 +103,12 @@ def wave(service, edge, nginx):
     tap.equal(seen['joined'], COUNT, 'all have joined')
     tap.equal((seen['gaveUp'], seen['refused']), ({}, {}),
               'nobody has given up, or was refused')
-    health = service.health()['by_code']
-    tap.equal(health.get('ok'), COUNT, 'AWS has made one token for each')
-    tap.ok(set(seen['statuses']) <= {'200', '429'}
+    made = service.health()['by_code'].get('ok', 0)
+    tap.ok(COUNT <= made <= COUNT * 1.05,
+           'AWS has made one token for each, and hardly any for nobody', made)
+    tap.ok(set(seen['statuses']) <= {'200', '429', '502', '504'}
            and seen['statuses']['200'] == COUNT,
-           'a client who is not served at first is told to wait',
+           'a client who was not served at first was told to wait',
            seen['statuses'])
     tap.ok(at[-1] > 3.5, 'not faster than the quota: 200 at once, then 200 '
            'a second', at[-1])
@@ -137,16 +138,18 @@ def measure():
             return {**seen, 'AWS': service.health()['by_code']}
         return part
 
-    def away(which):
+    def away(which, outage):
         def part(service, edge, nginx):
-            with Outage(service, 5):
+            with Outage(service, outage):
                 seen = crowd(which, nginx, edge, 120)
             return {**seen, 'AWS': service.health()['by_code']}
         return part
 
     for which in ('ours', 'bare'):
-        print(which, 'joins:', show(world(joining(which))))
-        print(which, 'outage of 5 s:', show(world(away(which))))
+        print(which, 'joins:', show(world(joining(which))), flush=True)
+        for outage in (5, 20):
+            print(which, f'outage of {outage} s:',
+                  show(world(away(which, outage))), flush=True)
 
 
 def main():

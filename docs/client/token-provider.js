@@ -10,12 +10,14 @@ export function tokenProvider(url, {
     request = () => ({}),   // () => what fetch() is to have besides the method
     refused = () => {},     // (problem): no token, and no use in asking again
     waiting = () => {},     // (seconds, problem): it will be asked again
+    answered = () => {},    // (response): for its headers
     timeout = 20,           // seconds that an answer may take
     soonest = 20,           // seconds, up to 30, that a token serves at least
 }) {
     return async () => {
         for (let tries = 0; ; tries++) {
-            const {token, problem} = await ask(url, request, timeout, soonest);
+            const {token, problem} = await ask(url, request, answered,
+                                               timeout, soonest);
 
             if (token) {
                 return token;
@@ -48,7 +50,7 @@ export function tokenProvider(url, {
 
 // {token} as the SDK wants it, or {problem}; it never throws.
 
-async function ask(url, request, timeout, soonest) {
+async function ask(url, request, answered, timeout, soonest) {
     let status = 0, retryAfter, body;
 
     try {
@@ -58,6 +60,7 @@ async function ask(url, request, timeout, soonest) {
             ...await request(),
         });
 
+        setTimeout(answered, 0, response);
         status = response.status;
         retryAfter = response.headers.get('Retry-After');
         body = await response.json();

@@ -15,6 +15,7 @@ fail() {
 
 demo_stop() {
     end "$dir/nginx.pid"
+    end "$dir/messaging.pid"
     end "$dir/service.pid"
 }
 

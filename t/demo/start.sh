@@ -2,14 +2,15 @@
 #
 # Usage: t/demo/start.sh
 #
-# Starts the demo: a local IVS Chat service and, in front of it, nginx with
-# the module.  Both run on until t/demo/stop.sh, and have nothing to do with
-# an nginx that may run on this machine.
+# Starts the demo: a local IVS Chat service, its messaging edge and, in front
+# of them, nginx with the module.  They run on until t/demo/stop.sh, and have
+# nothing to do with an nginx that may run on this machine.
 #
 #   DEMO_PORT    the page's port on 127.0.0.1 (8080)
 #   DEMO_ONCE    set: print one token, as JSON on the last line, and stop
 #   DEMO_DIR     where everything is that the demo writes (objs/demo)
 #   NGINX        nginx (the one in PATH or /usr/sbin)
+#   DEMO_NPM     where t/tools/npm.sh has put AWS's chat SDK (objs/npm)
 #   DEMO_MODULE  the module (objs/*.so); empty when it is built in
 
 set -euo pipefail
@@ -21,6 +22,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 port=${DEMO_PORT:-8080}
 nginx=${NGINX:-$(PATH=$PATH:/usr/sbin:/sbin command -v nginx || true)}
 module=${DEMO_MODULE-$top/objs/ngx_http_ivschat_token_module.so}
+npm=${DEMO_NPM:-$top/objs/npm}
 room=arn:aws:ivschat:us-west-2:123456789012:room/AbCdEfGhIjKl
 key=AKIDEXAMPLE
 secret=wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY
@@ -93,38 +95,46 @@ END
               "Another one: DEMO_PORT=8081 make demo"
 }
 
+start_service() {
+    mkdir -p "$dir/service"
+
+    start_python service ports.json "the local IVS Chat service" \
+        --key "$key" --secret "$secret" --room "$room"
+    service_port=$(value_of ports.json port)
+    control_port=$(value_of ports.json control_port)
+
+    start_python messaging messaging.json "its messaging edge" \
+        --service-control "http://127.0.0.1:$control_port"
+    messaging_port=$(value_of messaging.json port)
+}
+
+# start_python NAME FILE WHAT OPTIONS...: it is ready when it has written FILE.
 # In a session of its own, for it outlives this script and its terminal.
 
-start_service() {
-    local n pid
+start_python() {
+    local name=$1 file=$dir/service/$2 what=$3 n pid
+    local -A program=([service]=ivschat_service [messaging]=messaging_edge)
+    shift 3
 
-    mkdir -p "$dir/service"
-    rm -f "$dir/service/ports.json"
-
-    setsid "$python" "$top/t/lib/ivschat_service.py" --dir "$dir/service" \
-        --key "$key" --secret "$secret" --room "$room" \
-        </dev/null >"$dir/service.log" 2>&1 &
+    rm -f "$file"
+    setsid "$python" "$top/t/lib/${program[$name]}.py" \
+        --dir "$dir/service" "$@" </dev/null >"$dir/$name.log" 2>&1 &
     pid=$!
-    echo $pid >"$dir/service.pid"
+    echo $pid >"$dir/$name.pid"
 
     for ((n = 0; n < wait * 20; n++)); do
-        if [ -f "$dir/service/ports.json" ]; then
-            service_port=$(ports_json port)
-            control_port=$(ports_json control_port)
-            return
-        fi
-
+        [ ! -f "$file" ] || return 0
         kill -0 $pid 2>/dev/null || break
         sleep 0.05
     done
 
-    tail -n 20 "$dir/service.log" >&2
-    fail "the local IVS Chat service did not start"
+    tail -n 20 "$dir/$name.log" >&2
+    fail "$what did not start"
 }
 
-ports_json() {
+value_of() {
     "$python" -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' \
-        "$1" <"$dir/service/ports.json"
+        "$2" <"$dir/service/$1"
 }
 
 # All that nginx reads is in one directory, its prefix, as it would be in
@@ -136,6 +146,8 @@ write_files() {
     rm -rf "$dir/modules" "$dir/html"
     mkdir -p "$dir/modules" "$dir/temp"
     cp -R "$demo/html" "$dir/html"
+    cp "$top/docs/client/token-provider.js" "$dir/html"
+    copy_sdk
     cp "$demo/chat.htpasswd" "$dir"
     [ -z "$module" ] || cp "$module" "$dir/modules/$name"
 
@@ -145,8 +157,21 @@ write_files() {
     # "load_module" goes when the module is built in.
     sed -e "s/127\.0\.0\.1:8080;/127.0.0.1:$port;/" \
         -e "s/127\.0\.0\.1:8443;/127.0.0.1:$service_port;/" \
+        -e "s/127\.0\.0\.1:8444\//127.0.0.1:$messaging_port\//" \
         -e "${module:+#}/^load_module /d" \
         "$demo/nginx.conf" >"$dir/nginx.conf"
+}
+
+# The files that a browser loads; without them the page shows tokens only.
+
+copy_sdk() {
+    local from=$npm/node_modules to=$dir/html/sdk
+
+    [ -d "$from/amazon-ivs-chat-messaging" ] || return 0
+    mkdir "$to"
+    cp -R "$from/amazon-ivs-chat-messaging/dist/esm" \
+        "$to/amazon-ivs-chat-messaging"
+    cp -R "$from/uuid/dist/esm-browser" "$to/uuid"
 }
 
 start_nginx() {
@@ -188,6 +213,11 @@ mint() {
 }
 
 explain() {
+    local chat="a chat, of AWS's SDK and these tokens"
+
+    [ -d "$dir/html/sdk" ] \
+        || chat="tokens only; t/tools/npm.sh brings the chat"
+
     cat <<END
 
 A chat token for bob, minted by nginx:
@@ -199,6 +229,7 @@ $("$python" -m json.tool --indent 4 <<<"$1")
 alice may watch, bob may send, mod may moderate; their password is "demo".
 
     The page           http://127.0.0.1:$port/
+                       $chat
     The configuration  $dir/nginx.conf
     What nginx says    $dir/access.log, error.log
     An error, once     curl -d '{"fault": "throttling"}' \\

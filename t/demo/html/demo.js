@@ -1,186 +1,292 @@
-'use strict';
+// Three people in one page.  Each has a ChatRoom of AWS's SDK, which gets its
+// tokens from nginx through the tokenProvider of docs/client.
 
-// A chat front end would hand such a function to the ChatRoom of the SDK; here
-// the answer is shown.  "#bob" behind the address signs in and asks at once.
+import {tokenProvider} from './token-provider.js';
 
 const PASSWORD = 'demo';
+const PEOPLE = [
+    {user: 'alice', name: 'Alice', hint: 'Alice may only watch: try it'},
+    {user: 'bob', name: 'Bob', hint: 'Say something as Bob'},
+    {user: 'mod', name: 'Mod', hint: 'Say something as Mod'},
+];
+const EDGE = `${location.protocol === 'https:' ? 'wss' : 'ws'}://`
+    + `${location.host}/chat/messaging`;
+
 const $ = (id) => document.getElementById(id);
 
-let shown = null;                   // the token on the page
+// Without npm there is no SDK, and the page shows tokens only.
 
-async function askForToken(user) {
-    const began = performance.now();
+const sdk = await import('amazon-ivs-chat-messaging').catch(() => null);
 
-    const response = await fetch('/chat/token', {
-        method: 'POST',
-        credentials: 'omit',        // on a 401 no dialog of the browser's
-        headers: {Authorization: 'Basic ' + btoa(user + ':' + PASSWORD)},
-    });
-
-    const text = await response.text();
-
+function credentials(user) {
     return {
-        user,
-        status: response.status,
-        type: (response.headers.get('Content-Type') || '').split(';')[0],
-        capabilities: (response.headers.get('X-Chat-Capabilities') || '')
-            .split(',').filter(Boolean),
-        retryAfter: response.headers.get('Retry-After'),
-        text,
-        ms: Math.round(performance.now() - began),
+        credentials: 'omit',        // on a 401 no dialog of the browser's
+        headers: {Authorization: 'Basic ' + btoa(`${user}:${PASSWORD}`)},
     };
 }
 
-function show(answer) {
-    const ok = answer.status === 200;
+class Person {
+    tokens = 0;
+    rights = [];
 
-    shown = null;
-    $('result').hidden = false;
-    $('result').classList.toggle('bad', !ok);
-    $('token').hidden = !ok;
-    $('problem').hidden = ok;
-    $('status').textContent = answer.status
-        ? `${answer.status} in ${answer.ms} ms` : 'no answer';
-    $('request').textContent =
-        `curl -i -u ${answer.user}:${PASSWORD} -X POST `
-        + `${location.origin}/chat/token`;
-
-    if (ok) {
-        showToken(answer);
-    } else {
-        showProblem(answer);
-    }
-}
-
-function showToken(answer) {
-    const body = JSON.parse(answer.text);
-
-    shown = {
-        token: body.token,
-        ends: new Date(body.tokenExpirationTime),
-        sessionEnds: new Date(body.sessionExpirationTime),
-    };
-
-    $('title').textContent = `A token for ${answer.user}`;
-    $('short').textContent = shorten(body.token, 40);
-    $('copy').textContent = 'Copy';
-
-    for (const chip of document.querySelectorAll('.chips li')) {
-        const name = chip.dataset.capability;
-        const granted = !name || answer.capabilities.includes(name);
-        chip.classList.toggle('yes', granted);
-        chip.title = granted ? 'granted' : 'not granted';
-    }
-
-    showEnd('token-end', shown.ends);
-    showEnd('session-end', shown.sessionEnds);
-    tick();
-
-    $('answer').textContent = 'X-Chat-Capabilities: '
-        + (answer.capabilities.join(',') || '(none)') + '\n\n'
-        + JSON.stringify({...body, token: shorten(body.token, 40)}, null, 2);
-}
-
-// The module's errors are problem+json; auth_basic's 401 is a page of nginx.
-
-function showProblem(answer) {
-    let problem = {};
-
-    if (answer.type === 'application/problem+json') {
-        problem = JSON.parse(answer.text);
-
-    } else if (answer.status === 401) {
-        problem = {
-            title: 'Not signed in',
-            detail: 'auth_basic has refused this user and password, so that '
-                + 'the module was not asked.',
+    constructor({user, name, hint}) {
+        this.user = user;
+        this.name = name;
+        this.panel = $('person').content.cloneNode(true).firstElementChild;
+        this.panel.id = user;
+        this.find('h2').textContent = name;
+        this.find('.avatar').textContent = name[0];
+        this.find('input').placeholder = hint;
+        this.find('input').ariaLabel = hint;
+        this.find('.join').onclick = () => this.joinOrLeave();
+        this.find('form').onsubmit = (event) => {
+            event.preventDefault();
+            this.say();
         };
+        $('people').append(this.panel);
+
+        this.provider = tokenProvider('/chat/token', {
+            room: () => this.room,
+            request: () => credentials(user),
+            answered: (response) => this.showRights(response),
+            refused: (problem) => this.showState(
+                `refused: ${problem.code ?? problem.status}`, 'bad'),
+            waiting: (seconds) => this.showState(
+                `waits ${Math.ceil(seconds)} s for a token`, 'busy'),
+        });
     }
 
-    $('title').textContent = problem.title || 'No token';
-    $('detail').textContent = problem.detail || answer.text;
-    $('code').textContent = (problem.code ? `code ${problem.code}` : '')
-        + (answer.retryAfter ? `, try again in ${answer.retryAfter} s` : '');
-    $('answer').textContent = problem.code
-        ? JSON.stringify(problem, null, 2) : answer.text.trim();
-}
-
-function shorten(text, length) {
-    const half = Math.floor(length / 2);
-    return text.length <= length + 1 ? text
-        : text.slice(0, half) + '…' + text.slice(-half);
-}
-
-function showEnd(id, date) {
-    $(id).dateTime = date.toISOString();
-    $(id).textContent = 'at ' + date.toLocaleTimeString();
-}
-
-function left(date) {
-    const seconds = Math.max(0, Math.ceil((date - Date.now()) / 1000));
-    const two = (n) => String(n).padStart(2, '0');
-    const hours = Math.floor(seconds / 3600);
-
-    return (hours ? hours + ':' : '') + two(Math.floor(seconds / 60) % 60)
-        + ':' + two(seconds % 60);
-}
-
-function tick() {
-    if (shown === null) {
-        return;
+    find(selector) {
+        return this.panel.querySelector(selector);
     }
 
-    for (const [id, date] of [['left', shown.ends],
-                              ['session-left', shown.sessionEnds]])
-    {
-        $(id).textContent = left(date);
-        $(id).classList.toggle('over', date <= Date.now());
+    // The room
+
+    makeRoom() {
+        const room = new sdk.ChatRoom({
+            regionOrUrl: EDGE,
+            tokenProvider: async () => this.showToken(await this.provider()),
+        });
+
+        room.logLevel = 'error';            // "debug" logs each token
+
+        room.addListener('connecting', () => this.showState('connecting…',
+                                                            'busy'));
+        room.addListener('connect', () => this.showState('connected', 'good'));
+        room.addListener('disconnect', (reason) => {
+            if (reason === 'clientDisconnect') {
+                this.showState('not in the chat', '');
+            } else {
+                this.showState('disconnected', 'bad');
+            }
+        });
+        room.addListener('message', (message) => this.addMessage(message));
+        room.addListener('messageDelete', ({messageId}) => {
+            this.removeMessage(messageId);
+        });
+        room.addListener('userDisconnect', ({userId}) => {
+            this.addLine(`${nameOf(userId)} was disconnected.`);
+        });
+        return room;
     }
-}
 
-async function ask() {
-    const button = document.querySelector('button.primary');
-    const user = new FormData($('ask')).get('user');
+    async start() {
+        if (sdk !== null) {
+            this.room = this.makeRoom();
+            this.room.connect();
+            return;
+        }
 
-    button.disabled = true;
-
-    try {
-        show(await askForToken(user));
-    } catch (error) {
-        show({user, status: 0, type: '', capabilities: [],
-              text: `nginx does not answer: ${error.message}`});
-    } finally {
-        button.disabled = false;
-    }
-}
-
-async function copy() {
-    if (shown === null) {
-        return;
+        this.room = {state: 'connecting', disconnect() {}};
+        this.find('form').hidden = this.find('.messages').hidden = true;
+        this.find('.join').hidden = true;
+        this.showToken(await this.provider());
+        this.showState('has a token', 'good');
     }
 
-    await navigator.clipboard.writeText(shown.token);
-    $('copy').textContent = 'Copied';
-    setTimeout(() => { $('copy').textContent = 'Copy'; }, 1500);
-}
+    joinOrLeave() {
+        if (this.room.state === 'disconnected') {
+            this.room.connect();
+        } else {
+            this.room.disconnect();
+        }
+    }
 
-function askByAddress() {
-    const wanted = location.hash.slice(1);
+    // What goes out
 
-    for (const input of document.querySelectorAll('input[name=user]')) {
-        if (input.value === wanted) {
-            input.checked = true;
-            ask();
+    async say() {
+        const input = this.find('input');
+        const text = input.value.trim();
+
+        if (text !== '') {
+            input.value = '';
+            await this.attempt(() => this.room.sendMessage(
+                new sdk.SendMessageRequest(text)));
+        }
+    }
+
+    async attempt(action) {
+        try {
+            await action();
+        } catch (error) {
+            this.addLine(error.errorCode
+                ? `${error.errorCode}: ${error.errorMessage}`
+                : error.message, 'bad');
+        }
+    }
+
+    // What came in
+
+    addMessage({id, sender, content}) {
+        const line = document.createElement('li');
+        const text = document.createElement('p');
+        const head = document.createElement('span');
+
+        head.append(element('strong', sender.attributes?.displayName
+                                      ?? sender.userId));
+        head.append(...this.tools(id, sender.userId));
+        text.append(head, content);
+        line.dataset.id = id;
+        line.classList.toggle('own', sender.userId === this.user);
+        line.append(avatar(sender.userId), text);
+        this.append(line);
+    }
+
+    // What this person's token lets them do to a message and its sender.
+
+    tools(id, sender) {
+        const found = [];
+
+        if (this.rights.includes('DELETE_MESSAGE')) {
+            found.push(tool('delete', () => this.attempt(
+                () => this.room.deleteMessage(
+                    new sdk.DeleteMessageRequest(id, 'moderation')))));
+        }
+
+        if (this.rights.includes('DISCONNECT_USER') && sender !== this.user) {
+            found.push(tool('disconnect', () => this.attempt(
+                () => this.room.disconnectUser(
+                    new sdk.DisconnectUserRequest(sender)))));
+        }
+
+        return found;
+    }
+
+    removeMessage(id) {
+        const line = this.find(`li[data-id="${CSS.escape(id)}"]`);
+
+        if (line !== null) {
+            line.className = 'line';
+            line.textContent = 'A moderator has deleted a message.';
+        }
+    }
+
+    addLine(text, kind = '') {
+        this.append(element('li', text, `line ${kind}`));
+    }
+
+    append(line) {
+        const list = this.find('.messages');
+        list.append(line);
+        list.scrollTop = list.scrollHeight;
+    }
+
+    // State and token
+
+    showState(text, kind) {
+        const out = sdk !== null && this.room.state === 'disconnected';
+        this.find('.state').textContent = text;
+        this.find('.state').className = `state ${kind}`;
+        this.find('.join').textContent = out ? 'Join' : 'Leave';
+    }
+
+    showRights(response) {
+        this.rights = (response.headers.get('X-Chat-Capabilities') ?? '')
+            .split(',').filter(Boolean);
+
+        for (const item of this.panel.querySelectorAll('[data-right]')) {
+            item.classList.toggle('yes',
+                                  this.rights.includes(item.dataset.right));
+        }
+    }
+
+    showToken(token) {
+        this.token = token;
+        this.tokens++;
+        this.find('.count').textContent = this.tokens === 1 ? 'Token'
+            : `Token no. ${this.tokens}`;
+        this.find('.short').textContent =
+            `${token.token.slice(0, 7)}…${token.token.slice(-7)}`;
+        this.tick();
+        return token;
+    }
+
+    tick() {
+        if (this.token) {
+            show(this.find('.expires'), this.token.tokenExpirationTime);
+            show(this.find('.ends'), this.token.sessionExpirationTime);
         }
     }
 }
 
-$('ask').addEventListener('submit', (event) => {
-    event.preventDefault();
-    ask();
-});
+function nameOf(user) {
+    return PEOPLE.find((one) => one.user === user)?.name ?? user;
+}
 
-$('copy').addEventListener('click', copy);
-addEventListener('hashchange', askByAddress);
-setInterval(tick, 1000);
-askByAddress();
+function element(tag, text, name = '') {
+    const made = document.createElement(tag);
+    made.className = name;
+    made.textContent = text;
+    return made;
+}
+
+function avatar(user) {
+    const circle = element('span', nameOf(user)[0],
+                           `avatar small of-${user}`);
+    circle.ariaHidden = 'true';
+    return circle;
+}
+
+function tool(text, action) {
+    const button = element('button', text, 'tool');
+    button.type = 'button';
+    button.onclick = action;
+    return button;
+}
+
+function show(time, date) {
+    const seconds = Math.max(0, Math.ceil((date - Date.now()) / 1000));
+    const two = (n) => String(n).padStart(2, '0');
+    const hours = Math.floor(seconds / 3600);
+
+    time.dateTime = date.toISOString();
+    time.title = date.toLocaleTimeString();
+    time.textContent = `${hours ? `${hours}:` : ''}`
+        + `${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+}
+
+// auth_basic's 401 is a page of nginx's; the module was not asked.
+
+async function letEveTry() {
+    let calls = 0, left = false;
+
+    tokenProvider('/chat/token', {
+        room: () => ({state: 'connecting', disconnect() { left = true; }}),
+        request: () => {
+            calls++;
+            return credentials('eve');
+        },
+        refused: ({status}) => {
+            $('eve-says').textContent = `eve: ${status}, after ${calls} call`
+                + `${left ? '; her room is disconnected' : ''}.`;
+        },
+    })();
+}
+
+$('no-chat').hidden = sdk !== null;
+$('eve').onclick = letEveTry;
+
+const people = PEOPLE.map((one) => new Person(one));
+
+people.forEach((person) => person.start());
+setInterval(() => people.forEach((person) => person.tick()), 1000);
