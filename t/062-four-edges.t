@@ -42,7 +42,7 @@ FAIR = 0.9
 # Fifteen seconds say less.  Of 150 simulated ones the worst used 0.87 and had
 # 0.54 in fairness; of 60 in which half vanish one was back after 32 seconds.
 if LONG < 600:
-    LEAST_USED, LEAST_FAIR = 0.8, 0.4
+    LEAST_USED, LEAST_FAIR = 0.8, 0.35
 else:
     LEAST_USED, LEAST_FAIR = USED, FAIR
 LATEST = 45
