@@ -121,8 +121,10 @@ def wave(service):
                    'those who came first to a worker are served', places)
 
         told = [float(lines[f'wave {number}']['wait']) for number in refused]
-        tap.ok(min(told) >= 0.95 and {lines[f'wave {number}']['attempts']
-                                      for number in refused} == {'0'},
+        # a worker that is busy looks at the clock late
+        tap.ok(min(told) >= 1 - 0.05 * slow()
+               and {lines[f'wave {number}']['attempts']
+                    for number in refused} == {'0'},
                'those without a place have waited, and made no attempt',
                min(told))
         times = [float(line['time']) - float(line['wait'])
@@ -255,11 +257,14 @@ def buckets(service):
                     for _ in range(3)]
 
         full = [(200, None), (200, None), (429, 'throttled')]
+        start = time.monotonic()
         tap.equal(burst('/token'), full, 'one bucket')
         tap.equal(burst('/token?region=eu-west-1'), full,
                   'another region has another one')
-        tap.equal(burst('/token?room=AnotherRoom1'),
-                  [(429, 'throttled')] * 3, 'another room has not')
+        found = burst('/token?room=AnotherRoom1')
+        tap.ok(found.count((200, None)) <= time.monotonic() - start
+               and set(found) <= set(full), 'another room has not: no more '
+               'than one for each second since then', found)
         tap.equal(burst(f'/account?account={accounts[0]}'),
                   [(502, 'rejected'), (502, 'rejected'), (429, 'throttled')],
                   'another account has')
@@ -369,8 +374,9 @@ def slower(service):
             service.forget()
             time.sleep(4)
             later = share(service)
-        tap.ok(storm[1] > 0.4, 'AWS takes 20 a second, 200 are allowed: most '
-                               'of the first calls are refused', storm)
+        tap.ok(storm[1] > 0.4 / slow(),
+               'AWS takes 20 a second, 200 are allowed: many of the first '
+               'calls are refused', storm)
         tap.ok(later[1] <= 0.15, 'few of the later ones', later)
         tap.ok(10 <= later[0] < 4 * 20 * 1.3,
                'of which there are about as many as AWS takes, or less',
