@@ -109,6 +109,7 @@ help:
 	@echo "make demo-stop     end it"
 	@echo "make test          install what is missing, build, run every test;"
 	@echo "                   TESTS='t/010-x.t ...'  only these, JOBS=n"
+	@echo "                   SOAK=3600 TESTS=t/063-soak.t  for an hour"
 	@echo "make sanitize      the tests under ASan and UBSan, and valgrind"
 	@echo "make fuzz          every fuzz target for a minute; SECONDS=n"
 	@echo "make unit          the unit tests alone"

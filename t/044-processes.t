@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / 'lib'))
 
 from ivschat_testlib import Service, Tap
-from nginx_testlib import (Client, Minting, Nginx, alive, ask, attempt,
+from nginx_testlib import (Client, Http2, Minting, Nginx, alive, ask, attempt,
                            binary, bounded, code, fds, in_parallel, is_token,
                            request, sanitized, slow, sockets, wait_for)
 
@@ -33,6 +34,7 @@ ACCOUNT = '''
             arn:aws:ivschat:$room_region:$arg_account:room/@ROOM@;
     }
 '''
+QUEUE = 8192
 # in the directory of the configuration, which is the working directory
 TINY_DISK = ['unshare', '-m', 'sh', '-c', 'mkdir -p logs && mount -t tmpfs '
              '-o size=64k tmpfs logs && exec "$@"', 'sh']
@@ -159,6 +161,44 @@ def zone(service):
                and is_token(ask(nginx.port, request())),
                'a reload: still full, and a token', found)
         nginx.check(tap, 'the least zone')
+
+
+def queue(service):
+    """As many as can wait for the rate do; by HTTP/2, 128 on a connection."""
+    full = 'too many requests wait for the rate'
+    http = 'ivschat_token_rate 1 burst=1 wait=60s;'
+    with Nginx(service, workers=2, http=http) as nginx, ExitStack() as stack:
+        for _ in range(66):
+            client = stack.enter_context(Http2(nginx.h2port))
+            for _ in range(128):
+                client.open()
+        tap.ok(wait_for(lambda: full in nginx.error_log()),
+               f'{66 * 128} requests: not all can wait for the rate')
+        start = time.monotonic()
+        answer = ask(nginx.port, request(user='late'))
+        took = time.monotonic() - start
+        tap.ok(code(answer) == (429, 'throttled') and took < 0.5 * slow()
+               and 30 <= int(answer.get('Retry-After')) <= 60,
+               'one more is told at once', code(answer), took,
+               answer.get('Retry-After'))
+        refused = [line for line in nginx.access_log()
+                   if line['status'] == 429]
+        most = 66 * 128 - QUEUE + 64 + 1
+        tap.ok(most - 64 - 30 * slow() <= len(refused) <= most,
+               f'{QUEUE} wait', len(refused), most)
+        tap.equal({(line['attempts'], line['wait']) for line in refused},
+                  {('0', '0.000')}, 'the others have not waited')
+
+        stack.close()
+        tap.ok(wait_for(lambda: is_token(ask(nginx.port,
+                                             request(user='after')))),
+               'all leave: soon there is a token')
+        line, = wait_for(lambda: [line for line in nginx.access_log()
+                                  if line['user'] == 'after'
+                                  and line['status'] == 200])
+        tap.ok(float(line['wait']) < 3 * slow(), 'for which nobody is before',
+               line)
+        nginx.check(tap, 'a full queue')
 
 
 def full_device(service):
@@ -381,7 +421,7 @@ def main():
     """An nginx for each part."""
     bounded(120)
     with Service(args=['--rate', 'off']) as service:
-        for part in (connections, zone, full_device, full_disk, kill_waiting,
+        for part in (connections, zone, queue, full_device, full_disk, kill_waiting,
                      reloads, upgrade):
             attempt(tap, part, service)
             service.clear_faults()

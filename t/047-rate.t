@@ -123,8 +123,10 @@ def wave(service):
                    'those who came first to a worker are served', places)
 
         told = [float(lines[f'wave {number}']['wait']) for number in refused]
-        tap.ok(min(told) >= 0.95 and {lines[f'wave {number}']['attempts']
-                                      for number in refused} == {'0'},
+        # a worker that is busy looks at the clock late
+        tap.ok(min(told) >= 1 - 0.05 * slow()
+               and {lines[f'wave {number}']['attempts']
+                    for number in refused} == {'0'},
                'those without a place have waited, and made no attempt',
                min(told))
         times = [float(line['time']) - float(line['wait'])
@@ -258,11 +260,14 @@ def buckets(service):
                     for _ in range(3)]
 
         full = [(200, None), (200, None), (429, 'throttled')]
+        start = time.monotonic()
         tap.equal(burst('/token'), full, 'one bucket')
         tap.equal(burst('/token?region=eu-west-1'), full,
                   'another region has another one')
-        tap.equal(burst('/token?room=AnotherRoom1'),
-                  [(429, 'throttled')] * 3, 'another room has not')
+        found = burst('/token?room=AnotherRoom1')
+        tap.ok(found.count((200, None)) <= time.monotonic() - start
+               and set(found) <= set(full), 'another room has not: no more '
+               'than one for each second since then', found)
         tap.equal(burst(f'/account?account={accounts[0]}'),
                   [(502, 'rejected'), (502, 'rejected'), (429, 'throttled')],
                   'another account has')
