@@ -818,10 +818,12 @@ def rate(table, service):
         bench = Bench(nginx, service)
 
         def full(_):
-            for _ in range(8):
-                client = stack.enter_context(Client(nginx.port))
+            crowd = [stack.enter_context(Client(nginx.port, 30))
+                     for _ in range(12)]
+            for client in crowd:
+                client.ask(request('/after', None, None, method='GET'))
+            for client in crowd:
                 client.send(request(user=bench.user()))
-            wait_for(lambda: service.requests(region='us-west-2'))
             return bench.ask('/token', '/token')
 
         run_rows(table, [

@@ -95,7 +95,7 @@ http {
     @HTTP@
 
     server {
-        listen             127.0.0.1:@PORT@;
+        listen             127.0.0.1:@PORT@ @LISTEN@;
         listen             127.0.0.1:@H2PORT@ http2;
         keepalive_requests 1000000;
 
@@ -284,11 +284,11 @@ class Nginx:
     """An nginx as a context manager.
 
     main, events, http, server and location are lines for these blocks of the
-    configuration above; location is /token.  One attempt is made, at a rate
-    that no test meets, unless http says otherwise.  env is added to the
-    environment.  wrap is a command that runs another one, which it is given.
-    A test may raise patience, by which the times that limit a mint are
-    multiplied.
+    configuration above; location is /token, listen the options of the port.
+    One attempt is made, at a rate that no test meets, unless http says
+    otherwise.  env is added to the environment.  wrap is a command that runs
+    another one, which it is given.  A test may raise patience, by which the
+    times that limit a mint are multiplied.
     """
 
     patience = 1
@@ -312,7 +312,8 @@ class Nginx:
             'SECRET': SECRET, 'KEEPALIVE': keepalive,
             'SERVICE': service.port if service else 1, 'PATIENCE': '',
         }
-        for name in ('main', 'events', 'http', 'server', 'location'):
+        for name in ('main', 'events', 'http', 'server', 'location',
+                     'listen'):
             self._values[name.upper()] = blocks.pop(name, '')
         if blocks:
             raise TypeError(f'unknown: {blocks}')
