@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / 'lib'))
 from ivschat_testlib import Service, Tap
 from nginx_testlib import (Client, Minting, Nginx, ask, attempt, binary,
                            bounded, code, in_parallel, is_token, request,
-                           slow, wait_for)
+                           sanitized, slow, wait_for)
 
 tap = Tap()
 
@@ -81,9 +81,12 @@ def wave(service):
         served = crowd.served()
         refused = [number for number in range(200) if number not in served]
 
-        tap.ok(not failed and 55 <= len(served) <= 66 + 10 * (slow() - 1),
+        # a slow machine takes its time to accept them
+        span = max(crowd.sent[number] + crowd.took[number]
+                   for number in served) - crowd.start
+        tap.ok(not failed and 55 <= len(served) <= 16 + 50 * max(span, 1),
                'of 200 who come at once, 60 are served within a second',
-               failed[:3], len(served))
+               failed[:3], len(served), span)
         tap.equal({code(crowd.answers[number]) for number in refused},
                   {(429, 'throttled')}, 'the others are refused')
         early = [crowd.took[number] for number in refused
@@ -256,12 +259,15 @@ def buckets(service):
             return [code(ask(nginx.port, request(target)))
                     for _ in range(3)]
 
+        start = time.monotonic()
         full = [(200, None), (200, None), (429, 'throttled')]
         tap.equal(burst('/token'), full, 'one bucket')
         tap.equal(burst('/token?region=eu-west-1'), full,
                   'another region has another one')
-        tap.equal(burst('/token?room=AnotherRoom1'),
-                  [(429, 'throttled')] * 3, 'another room has not')
+        found = burst('/token?room=AnotherRoom1')
+        # a slow machine gives it time to fill again
+        tap.ok(found.count((200, None)) <= int(time.monotonic() - start),
+               'another room has not', found)
         tap.equal(burst(f'/account?account={accounts[0]}'),
                   [(502, 'rejected'), (502, 'rejected'), (429, 'throttled')],
                   'another account has')
@@ -362,11 +368,12 @@ def slower(service):
     """AWS throttles: the rate falls, and hardly any call is refused."""
     service.config(rate=20)
     service.forget()
-    http = ('ivschat_token_tries 3; ivschat_token_timeout 5s; '
+    http = ('ivschat_token_tries 3; '
             'ivschat_token_rate 200 burst=200 wait=4s;')
     with Nginx(service, workers=2, http=http) as nginx:
         with Minting(nginx, clients=60, pause=0):
             time.sleep(3)
+            wait_for(lambda: len(service.requests(status=429)) >= 5)
             storm = share(service)
             service.forget()
             time.sleep(4)
@@ -375,7 +382,8 @@ def slower(service):
         tap.ok(storm[0] * storm[1] >= 5,
                'AWS takes 20 a second, 200 are allowed: it refuses some of '
                'the first calls', storm)
-        tap.ok(later[1] <= 0.15, 'few of the later ones', later)
+        tap.ok(later[1] <= (0.3 if sanitized() else 0.15),
+               'few of the later ones', later)
         tap.ok(10 <= later[0] < 4 * 20 * 1.3,
                'of which there are about as many as AWS takes, or less',
                later)
@@ -386,6 +394,7 @@ def slower(service):
 def main():
     """All of it."""
     bounded(150)
+    Nginx.patience = slow()
     with Service(args=['--rate', 'off']) as service:
         for part in (wave, shared, order, attempts, leaving, off, buckets,
                      reload, killed, slower):

@@ -150,6 +150,16 @@ def slow():
     return 5 if sanitized() else 1
 
 
+def no_keepalive():
+    """A line for an upstream that keeps no connections.
+
+    Since 1.29.7 they do without being told; before, 0 was no number.
+    """
+    number = re.search(r'nginx/(\d+)\.(\d+)\.(\d+)', version())
+    return ('keepalive 0;' if [*map(int, number.groups())] >= [1, 29, 7]
+            else '')
+
+
 def modules():
     """The modules to load: none where ours is linked in."""
     if '--add-module=' in version():
