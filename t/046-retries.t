@@ -11,8 +11,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / 'lib'))
 from aws_fakes import Fakes
 from ivschat_testlib import Service, Tap
 from nginx_testlib import (Client, Mute, Nginx, ask, attempt, bounded, code,
-                           in_parallel, is_token, request, slow, sts_env,
-                           wait_for)
+                           in_parallel, is_token, no_keepalive, request, slow,
+                           sts_env, wait_for)
 
 tap = Tap()
 
@@ -23,6 +23,7 @@ HTTP = '''
 
     upstream ivschat.eu-west-1.amazonaws.com {
         server 127.0.0.1:@SERVICE@;
+        %(no_keepalive)s
     }
     upstream ivschat.eu-central-1.amazonaws.com {
         server 127.0.0.1:%(mute)d;
@@ -412,7 +413,8 @@ def main():
     with Service(args=['--rate', 'off', '--bad-tls']) as service:
         with Mute() as mute:
             nginx = Nginx(service, server=SERVER, http=HTTP % {
-                'mute': mute.port, 'wrong_ca': service.bad_tls['unknown_ca']})
+                'mute': mute.port, 'wrong_ca': service.bad_tls['unknown_ca'],
+                'no_keepalive': no_keepalive()})
             params = (nginx.dir / 'ivschat_params').read_text('utf-8')
             nginx.file('params_unverified', re.sub(
                 r'(?m)^(proxy_ssl_verify\s+)on;', r'\1off;', params))

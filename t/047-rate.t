@@ -14,11 +14,12 @@ from aws_fakes import Fakes
 from ivschat_testlib import Service, Tap
 from nginx_testlib import (Client, Minting, Nginx, ask, attempt, binary,
                            bounded, code, container_env, in_parallel, is_token,
-                           request, slow, wait_for)
+                           request, sanitized, slow, wait_for)
 
 tap = Tap()
 
 ONE_S = 'ivschat_token_rate 50 burst=10 wait=1s;'
+EACH = 'reuseport'                     # worker has its share of connections
 EU = '''
     upstream ivschat.eu-west-1.amazonaws.com {
         server 127.0.0.1:@SERVICE@;
@@ -74,16 +75,19 @@ def warm(nginx, service, users=4):
 
 def wave(service):
     """200 at once, of whom 10 and 50 are served."""
-    with Nginx(service, workers=2, http=ONE_S) as nginx:
+    with Nginx(service, workers=2, http=ONE_S, listen=EACH) as nginx:
         warm(nginx, service)
         crowd = Wave(nginx, 200)
         failed = crowd.finish()
         served = crowd.served()
         refused = [number for number in range(200) if number not in served]
 
-        tap.ok(not failed and 55 <= len(served) <= 66 + 10 * (slow() - 1),
+        # a slow machine takes its time to accept them
+        span = max(crowd.sent[number] + crowd.took[number]
+                   for number in served) - crowd.start
+        tap.ok(not failed and 55 <= len(served) <= 16 + 50 * max(span, 1),
                'of 200 who come at once, 60 are served within a second',
-               failed[:3], len(served))
+               failed[:3], len(served), span)
         tap.equal({code(crowd.answers[number]) for number in refused},
                   {(429, 'throttled')}, 'the others are refused')
         early = [crowd.took[number] for number in refused
@@ -133,9 +137,8 @@ def wave(service):
                  for line in lines.values()]
         tap.ok(min(times) >= 0, '$ivschat_token_time has the wait in it',
                min(times))
-        tap.ok({line['worker'] for line in lines.values()
-                if line['status'] == 200} == set(nginx.workers()),
-               'both workers have served')
+        tap.ok({line['worker'] for line in lines.values()}
+               == set(nginx.workers()), 'both workers have had clients')
         tap.ok('no token within the wait of "ivschat_token_rate"'
                in nginx.error_log(), 'the log says why')
         nginx.check(tap, 'a wave')
@@ -143,7 +146,7 @@ def wave(service):
 
 def shared(service):
     """Two workers that were kept apart have one bucket."""
-    with Nginx(service, workers=2,
+    with Nginx(service, workers=2, listen=EACH,
                http='ivschat_token_rate 1 burst=20 wait=100ms;') as nginx:
         crowd = Wave(nginx, 60, name='shared')
         crowd.finish()
@@ -388,11 +391,12 @@ def slower(service):
     """AWS throttles: the rate falls, and hardly any call is refused."""
     service.config(rate=20)
     service.forget()
-    http = ('ivschat_token_tries 3; ivschat_token_timeout 5s; '
+    http = ('ivschat_token_tries 3; '
             'ivschat_token_rate 200 burst=200 wait=4s;')
     with Nginx(service, workers=2, http=http) as nginx:
         with Minting(nginx, clients=60, pause=0):
             time.sleep(3)
+            wait_for(lambda: len(service.requests(status=429)) >= 5)
             storm = share(service)
             service.forget()
             time.sleep(4)
@@ -401,7 +405,8 @@ def slower(service):
         tap.ok(storm[0] * storm[1] >= 5,
                'AWS takes 20 a second, 200 are allowed: it refuses some of '
                'the first calls', storm)
-        tap.ok(later[1] <= 0.15, 'few of the later ones', later)
+        tap.ok(later[1] <= (0.3 if sanitized() else 0.15),
+               'few of the later ones', later)
         tap.ok(10 <= later[0] < 4 * 20 * 1.3,
                'of which there are about as many as AWS takes, or less',
                later)
@@ -412,6 +417,7 @@ def slower(service):
 def main():
     """All of it."""
     bounded(150)
+    Nginx.patience = slow()
     with Service(args=['--rate', 'off']) as service:
         for part in (wave, shared, order, attempts, leaving, off, buckets,
                      reload, killed, credentials, slower):

@@ -27,8 +27,9 @@ from dns_server import DnsServer
 from ivschat import faults
 from ivschat_testlib import Service, Tap
 from nginx_testlib import (TOP, BlackHole, Client, Nginx, attempt, bounded,
-                           code, container_env, imds_env, is_token, request,
-                           sanitized, slow, sts_env, wait_for)
+                           code, container_env, imds_env, is_token,
+                           no_keepalive, request, sanitized, slow, sts_env,
+                           wait_for)
 
 tap = Tap()
 
@@ -54,7 +55,10 @@ DEFAULTS = '''
 # Each attempt on a connection of its own, as the way in which a connection
 # that was kept alive fails is another row.
 UPSTREAMS = ''.join(f'''
-    upstream ivschat.{region}.amazonaws.com {{ server 127.0.0.1:@SERVICE@; }}
+    upstream ivschat.{region}.amazonaws.com {{
+        server 127.0.0.1:@SERVICE@;
+        {no_keepalive()}
+    }}
 ''' for region in REGIONS)
 
 Row = collections.namedtuple('Row', 'what fault each once')
@@ -610,11 +614,11 @@ def elsewhere(bench, number, once):
                      f'/token?region={region}')
 
 
-def upstream(name, *ports, lines=''):
+def upstream(name, *ports):
     """An upstream block."""
     return f'    upstream {name} {{\n' + ''.join(
         f'        server 127.0.0.1:{port};\n' for port in ports
-    ) + f'        {lines}\n    }}\n'
+    ) + f'        {no_keepalive()}\n    }}\n'
 
 
 def location(name, endpoint=None, lines='', internal='/ivschat'):
@@ -818,10 +822,12 @@ def rate(table, service):
         bench = Bench(nginx, service)
 
         def full(_):
-            for _ in range(8):
-                client = stack.enter_context(Client(nginx.port))
+            crowd = [stack.enter_context(Client(nginx.port, 30))
+                     for _ in range(12)]
+            for client in crowd:
+                client.ask(request('/after', None, None, method='GET'))
+            for client in crowd:
                 client.send(request(user=bench.user()))
-            wait_for(lambda: service.requests(region='us-west-2'))
             return bench.ask('/token', '/token')
 
         run_rows(table, [

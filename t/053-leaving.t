@@ -16,8 +16,9 @@ from aws_fakes import Fakes
 from dns_server import DnsServer
 from ivschat_testlib import Service, Tap
 from nginx_testlib import (BlackHole, Client, Http2, Mute, Nginx, ask, attempt,
-                           bounded, container_env, fds, is_token, request, rss,
-                           sanitized, slow, sockets, wait_for)
+                           bounded, container_env, fds, is_token,
+                           no_keepalive, request, rss, sanitized, slow,
+                           sockets, wait_for)
 
 tap = Tap()
 
@@ -25,6 +26,13 @@ REGIONS = ('ap-northeast-1', 'ap-northeast-2', 'ap-south-1', 'eu-central-1',
            'eu-west-1', 'us-east-1')
 ABORTED = (499, 'aborted')
 PAUSE = 1.5                            # seconds between attempts
+
+UPSTREAMS = ''.join(f'''
+    upstream ivschat.{region}.amazonaws.com {{
+        server 127.0.0.1:@SERVICE@;
+        {no_keepalive()}
+    }}
+''' for region in REGIONS)
 
 HTTP = '''
     ivschat_token_tries 3;
@@ -34,9 +42,7 @@ HTTP = '''
 
     upstream mute.test { server 127.0.0.1:%(mute)d; }
     upstream hole.test { server 127.0.0.1:%(hole)d; }
-''' + ''.join(f'''
-    upstream ivschat.{region}.amazonaws.com {{ server 127.0.0.1:@SERVICE@; }}
-''' for region in REGIONS)
+''' + UPSTREAMS
 
 SERVER = '''
     location = /mute { ivschat_token /ivschat;
@@ -355,14 +361,10 @@ def everywhere(service):
 
 def queue(service):
     """Who leaves the queue of the rate gives the place to the next one."""
-    upstreams = ''.join(f"""
-        upstream ivschat.{region}.amazonaws.com {{
-            server 127.0.0.1:@SERVICE@;
-        }}""" for region in REGIONS)
     with Nginx(service, workers=2, http=f"""
             ivschat_token_tries 3;
             ivschat_token_rate  1 burst=1 wait=30s;
-            {upstreams}""") as nginx:
+            {UPSTREAMS}""") as nginx:
         before = sum(map(fds, nginx.workers()))
         for name, again in (('the queue', False),
                             ('the queue before a second attempt', True)):

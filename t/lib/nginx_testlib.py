@@ -95,7 +95,7 @@ http {
     @HTTP@
 
     server {
-        listen             127.0.0.1:@PORT@;
+        listen             127.0.0.1:@PORT@ @LISTEN@;
         listen             127.0.0.1:@H2PORT@ http2;
         keepalive_requests 1000000;
 
@@ -148,6 +148,16 @@ def sanitized():
 def slow():
     """By which factor everything takes longer."""
     return 5 if sanitized() else 1
+
+
+def no_keepalive():
+    """A line for an upstream that keeps no connections.
+
+    Since 1.29.7 they do without being told; before, 0 was no number.
+    """
+    number = re.search(r'nginx/(\d+)\.(\d+)\.(\d+)', version())
+    return ('keepalive 0;' if [*map(int, number.groups())] >= [1, 29, 7]
+            else '')
 
 
 def modules():
@@ -284,7 +294,7 @@ class Nginx:
     """An nginx as a context manager.
 
     main, events, http, server and location are lines for these blocks of the
-    configuration above; location is /token.  One attempt is made, at a rate
+    configuration above; location is /token, listen the options of the port.  One attempt is made, at a rate
     that no test meets, unless http says otherwise.  env is added to the
     environment.  wrap is a command that runs another one, which it is given.
 
@@ -317,7 +327,8 @@ class Nginx:
             'SECRET': SECRET, 'KEEPALIVE': keepalive,
             'SERVICE': service.port if service else 1,
         }
-        for name in ('main', 'events', 'http', 'server', 'location'):
+        for name in ('main', 'events', 'http', 'server', 'location',
+                     'listen'):
             self._values[name.upper()] = blocks.pop(name, '')
         if blocks:
             raise TypeError(f'unknown: {blocks}')
