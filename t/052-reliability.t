@@ -26,8 +26,8 @@ from aws_fakes import Fakes
 from dns_server import DnsServer
 from ivschat import faults
 from ivschat_testlib import Service, Tap
-from nginx_testlib import (TOP, BlackHole, Client, Nginx, attempt, bounded,
-                           code, container_env, imds_env, is_token,
+from nginx_testlib import (TOP, BlackHole, Client, Nginx, ask, attempt,
+                           bounded, code, container_env, imds_env, is_token,
                            no_keepalive, request, sanitized, slow, sts_env,
                            wait_for)
 
@@ -826,8 +826,14 @@ def rate(table, service):
                      for _ in range(12)]
             for client in crowd:
                 client.ask(request('/after', None, None, method='GET'))
+
+            # The places come one second after this one, two, three, four:
+            # half a second from the end of the wait of the last to come,
+            # which would have one to itself when the others have left.
+            ask(nginx.port, request(user=bench.user()))
             for client in crowd:
                 client.send(request(user=bench.user()))
+            time.sleep(0.5)
             return bench.ask('/token', '/token')
 
         run_rows(table, [
