@@ -581,13 +581,9 @@ ngx_http_ivschat_token_attribute(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 char *
-ngx_http_ivschat_token_session_duration(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
+ngx_http_ivschat_token_once(ngx_conf_t *cf, ngx_http_complex_value_t **cv)
 {
-    ngx_str_t                  *value;
-    ngx_http_complex_value_t  **cv;
-
-    cv = (ngx_http_complex_value_t **) ((char *) conf + cmd->offset);
+    ngx_str_t  *value;
 
     if (*cv != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
@@ -600,8 +596,25 @@ ngx_http_ivschat_token_session_duration(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_ivschat_token_compile(cf, &value[1], *cv) != NGX_CONF_OK) {
-        return NGX_CONF_ERROR;
+    return ngx_http_ivschat_token_compile(cf, &value[1], *cv);
+}
+
+
+char *
+ngx_http_ivschat_token_session_duration(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    char                       *rc;
+    ngx_str_t                  *value;
+    ngx_http_complex_value_t  **cv;
+
+    value = cf->args->elts;
+    cv = (ngx_http_complex_value_t **) ((char *) conf + cmd->offset);
+
+    rc = ngx_http_ivschat_token_once(cf, cv);
+
+    if (rc != NGX_CONF_OK) {
+        return rc;
     }
 
     if (ngx_http_ivschat_token_literal(*cv)
@@ -749,24 +762,17 @@ ngx_http_ivschat_token_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
 char *
 ngx_http_ivschat_token_region(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    char                       *rc;
     ngx_str_t                  *value;
     ngx_http_complex_value_t  **cv;
 
+    value = cf->args->elts;
     cv = (ngx_http_complex_value_t **) ((char *) conf + cmd->offset);
 
-    if (*cv != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
-    }
+    rc = ngx_http_ivschat_token_once(cf, cv);
 
-    value = cf->args->elts;
-
-    *cv = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (*cv == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_http_ivschat_token_compile(cf, &value[1], *cv) != NGX_CONF_OK) {
-        return NGX_CONF_ERROR;
+    if (rc != NGX_CONF_OK) {
+        return rc;
     }
 
     if (ngx_http_ivschat_token_literal(*cv)

@@ -283,6 +283,13 @@ char *ngx_http_ivschat_token_list(ngx_conf_t *cf, ngx_array_t **list,
 char *ngx_http_ivschat_token_compile(ngx_conf_t *cf, ngx_str_t *value,
     ngx_http_complex_value_t *cv);
 
+/*
+ * Compiles the only parameter of a directive that may stand once at a level,
+ * into the pool of cf; *cv is NGX_CONF_UNSET_PTR before.
+ */
+char *ngx_http_ivschat_token_once(ngx_conf_t *cf,
+    ngx_http_complex_value_t **cv);
+
 #define ngx_http_ivschat_token_literal(cv)   ((cv)->lengths == NULL)
 
 /* Whether it begins with "if="; and what is behind that, compiled. */

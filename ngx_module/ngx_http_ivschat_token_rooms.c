@@ -231,10 +231,6 @@ ngx_http_ivschat_token_room_name(ngx_conf_t *cf, ngx_command_t *cmd,
 
     ngx_str_t  *value;
 
-    if (ilcf->room_name != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
-    }
-
     value = cf->args->elts;
 
     if (value[1].len == 0) {
@@ -242,14 +238,9 @@ ngx_http_ivschat_token_room_name(ngx_conf_t *cf, ngx_command_t *cmd,
                                               "no room has an empty name");
     }
 
-    ilcf->room_name = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (ilcf->room_name == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
     ilcf->own_room_name = 1;
 
-    return ngx_http_ivschat_token_compile(cf, &value[1], ilcf->room_name);
+    return ngx_http_ivschat_token_once(cf, &ilcf->room_name);
 }
 
 

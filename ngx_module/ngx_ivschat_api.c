@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include <cjson/cJSON.h>
+#include "ngx_ivschat_json.h"
 
 
 #define NGX_IVSCHAT_REGION_MAX   32
@@ -818,8 +818,8 @@ ngx_ivschat_print(cJSON *object, char **json, size_t *len)
 static cJSON *
 ngx_ivschat_parse_object(const char *body, size_t len, const char **reason)
 {
-    char   *copy;
-    cJSON  *object;
+    cJSON              *object;
+    ngx_ivschat_str_t   text;
 
     if (len == 0) {
         *reason = "the body is empty";
@@ -836,24 +836,13 @@ ngx_ivschat_parse_object(const char *body, size_t len, const char **reason)
         return NULL;
     }
 
-    /* a NUL behind the text, since cJSON may look one byte too far */
+    text.data = body;
+    text.len = len;
 
-    copy = malloc(len + 1);
-    if (copy == NULL) {
-        *reason = "no memory";
-        return NULL;
-    }
+    *reason = "the body is not JSON";
 
-    memcpy(copy, body, len);
-    copy[len] = '\0';
-
-    object = cJSON_ParseWithLengthOpts(copy, len + 1, NULL, 1);
-
-    explicit_bzero(copy, len);
-    free(copy);
-
+    object = ngx_ivschat_json_tree(text, reason);
     if (object == NULL) {
-        *reason = "the body is not JSON";
         return NULL;
     }
 

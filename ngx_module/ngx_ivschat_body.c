@@ -8,8 +8,6 @@
 
 #include <stdlib.h>
 
-#include <cjson/cJSON.h>
-
 #include "ngx_ivschat_json.h"
 
 
@@ -135,30 +133,16 @@ ngx_ivschat_body_attributes(const ngx_ivschat_body_t *body,
 static cJSON *
 ngx_ivschat_body_tree(ngx_ivschat_str_t s, const char **reason)
 {
-    char   *copy;
     cJSON  *object;
 
     if (ngx_ivschat_json_check(s, NGX_IVSCHAT_BODY_DEPTH, reason) != 0) {
         return NULL;
     }
 
-    /* a NUL behind the text, since cJSON may look one byte too far */
+    *reason = "no memory";
 
-    copy = malloc(s.len + 1);
-    if (copy == NULL) {
-        *reason = "no memory";
-        return NULL;
-    }
-
-    memcpy(copy, s.data, s.len);
-    copy[s.len] = '\0';
-
-    object = cJSON_ParseWithLengthOpts(copy, s.len + 1, NULL, 1);
-
-    free(copy);
-
+    object = ngx_ivschat_json_tree(s, reason);
     if (object == NULL) {
-        *reason = "no memory";
         return NULL;
     }
 

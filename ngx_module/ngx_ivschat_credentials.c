@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cjson/cJSON.h>
+#include "ngx_ivschat_json.h"
 
 
 #define NGX_IVSCHAT_JSON_DEPTH          8
@@ -364,8 +364,8 @@ ngx_ivschat_copy(char *dst, ngx_ivschat_str_t src)
 static cJSON *
 ngx_ivschat_parse_json(const char *body, size_t len, const char **reason)
 {
-    char   *copy;
-    cJSON  *object;
+    cJSON              *object;
+    ngx_ivschat_str_t   text;
 
     if (len == 0) {
         *reason = "the answer is empty";
@@ -377,24 +377,13 @@ ngx_ivschat_parse_json(const char *body, size_t len, const char **reason)
         return NULL;
     }
 
-    /* a NUL behind the text, since cJSON may look one byte too far */
+    text.data = body;
+    text.len = len;
 
-    copy = malloc(len + 1);
-    if (copy == NULL) {
-        *reason = "no memory";
-        return NULL;
-    }
+    *reason = "the answer is not JSON";
 
-    memcpy(copy, body, len);
-    copy[len] = '\0';
-
-    object = cJSON_ParseWithLengthOpts(copy, len + 1, NULL, 1);
-
-    explicit_bzero(copy, len);
-    free(copy);
-
+    object = ngx_ivschat_json_tree(text, reason);
     if (object == NULL) {
-        *reason = "the answer is not JSON";
         return NULL;
     }
 

@@ -1,10 +1,12 @@
 
 /*
- * Whether a text from a client is JSON, strictly.
+ * Texts of JSON.
  */
 
 
 #include "ngx_ivschat_json.h"
+
+#include <stdlib.h>
 
 #include "ngx_ivschat_api.h"
 
@@ -61,6 +63,32 @@ ngx_ivschat_json_check(ngx_ivschat_str_t s, unsigned depth,
     }
 
     return 0;
+}
+
+
+cJSON *
+ngx_ivschat_json_tree(ngx_ivschat_str_t s, const char **reason)
+{
+    char   *copy;
+    cJSON  *tree;
+
+    /* a NUL behind the text, since cJSON may look one byte too far */
+
+    copy = malloc(s.len + 1);
+    if (copy == NULL) {
+        *reason = "no memory";
+        return NULL;
+    }
+
+    memcpy(copy, s.data, s.len);
+    copy[s.len] = '\0';
+
+    tree = cJSON_ParseWithLengthOpts(copy, s.len + 1, NULL, 1);
+
+    explicit_bzero(copy, s.len);
+    free(copy);
+
+    return tree;
 }
 
 

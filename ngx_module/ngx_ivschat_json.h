@@ -1,6 +1,7 @@
 
 /*
- * Whether a text from a client is JSON, strictly.
+ * Texts of JSON: whether one from a client is JSON, strictly, and cJSON's tree
+ * of one.
  *
  * cJSON takes more than JSON: a control character for a blank, "01" and "1."
  * for numbers, bytes that are not UTF-8, names cut at U+0000.  What a stranger
@@ -13,6 +14,8 @@
 #ifndef _NGX_IVSCHAT_JSON_H_INCLUDED_
 #define _NGX_IVSCHAT_JSON_H_INCLUDED_
 
+
+#include <cjson/cJSON.h>
 
 #include "ngx_ivschat_str.h"
 
@@ -30,6 +33,15 @@
 
 int ngx_ivschat_json_check(ngx_ivschat_str_t s, unsigned depth,
     const char **reason);
+
+/*
+ * The tree of a text with nothing but blanks around it, which the caller frees
+ * with cJSON_Delete(); the text may hold secrets, of which no copy but those
+ * in the tree is left.  NULL if cJSON does not take it, and also if there is
+ * no memory: then *reason says so, and is left as it was otherwise.
+ */
+
+cJSON *ngx_ivschat_json_tree(ngx_ivschat_str_t s, const char **reason);
 
 
 #endif /* _NGX_IVSCHAT_JSON_H_INCLUDED_ */

@@ -70,8 +70,7 @@ includes() {
 
     only_in '[<"]curl/' ngx_ivschat_http.c \
         | complain "libcurl belongs into ngx_ivschat_http.c"
-    only_in '[<"]cjson/' ngx_ivschat_api.c ngx_ivschat_body.c \
-        ngx_ivschat_credentials.c ngx_ivschat_result.c \
+    only_in '[<"]cjson/' ngx_ivschat_json.h \
         | complain "cJSON belongs into the pure layer's parsers"
     only_in '[<"]openssl/' ngx_ivschat_sigv4.c \
         | complain "OpenSSL belongs into ngx_ivschat_sigv4.c"
