@@ -51,6 +51,9 @@ nginx_configure() {
             <(grep -v NGX_CONFIGURE "$build/$name.old") \
             <(grep -v NGX_CONFIGURE "$build/$name")
         then
+            # what "nginx -V" says is in one object alone
+            cmp -s "$build/$name.old" "$build/$name" \
+                || rm -f "$build/src/core/nginx.o"
             touch -r "$build/$name.old" "$build/$name"
         fi
         rm -f "$build/$name.old"
