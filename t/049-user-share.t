@@ -143,6 +143,7 @@ def check(trial, alone, name):
 
 def main():
     """One service."""
+    Nginx.patience = 3 * slow()        # of handshakes on a busy machine
     bounded(90)
     with Service(args=['--rate', 'off', '--latency', '20']) as service:
         attempt(tap, share, service)

@@ -10,7 +10,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / 'lib'))
 
 from ivschat_testlib import Service, Tap
 from nginx_testlib import (Client, Nginx, bounded, code, fds, in_parallel,
-                           is_token, request, rss, sanitized, wait_for)
+                           is_token, request, rss, sanitized, slow,
+                           wait_for)
 
 tap = Tap()
 
@@ -67,6 +68,7 @@ def state(nginx, service):
 
 def main():
     """Two workers, 64 clients."""
+    Nginx.patience = 3 * slow()        # of handshakes on a busy machine
     bounded(120)
     with Service(args=['--rate', 'off']) as service, \
             Nginx(service, workers=WORKERS, keepalive=CLIENTS,

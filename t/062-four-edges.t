@@ -203,6 +203,7 @@ def together(service):
 
 def main():
     """One service with the quota of AWS."""
+    Nginx.patience = 3 * slow()        # of handshakes on a busy machine
     bounded(150 + LONG)
     with Service(args=['--rate', QUOTA, '--latency', '40']) as service:
         attempt(tap, together, service)
