@@ -370,7 +370,7 @@ def queue(service):
                             ('the queue before a second attempt', True)):
             in_queue(nginx, service, name, again)
         tap.ok(wait_for(lambda: sum(map(fds, nginx.workers()))
-                        - service.connections()['open'] <= before, 3),
+                        - service.connections()['open'] <= before),
                'the queue: all files are closed',
                sum(map(fds, nginx.workers())), before)
         nginx.check(tap, 'the queue')
