@@ -22,6 +22,13 @@ mkdir -p "$dir"
 cp "$top/t/npm/package.json" "$top/t/npm/package-lock.json" "$dir"
 echo "installing, with npm: AWS's chat SDK"
 
+# Node has a list of authorities of its own, and not those that this machine
+# may have been given besides.
+bundle=/etc/ssl/certs/ca-certificates.crt
+if [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -f $bundle ]; then
+    export NODE_EXTRA_CA_CERTS=$bundle
+fi
+
 (cd "$dir" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
     </dev/null >npm.log 2>&1) || { cat "$dir/npm.log" >&2; exit 1; }
 
