@@ -52,18 +52,23 @@ export function tokenProvider(url, {
 
 async function ask(url, request, answered, timeout, soonest) {
     let status = 0, retryAfter, body;
+    const signal = AbortSignal.timeout(timeout * 1000);
+
+    // fetch() should see to that, but Node 18 may lose the signal.
+    const late = new Promise((_, reject) => {
+        signal.onabort = () => reject(signal.reason);
+    });
+    late.catch(() => {});
 
     try {
-        const response = await fetch(url, {
-            method: 'POST',
-            signal: AbortSignal.timeout(timeout * 1000),
-            ...await request(),
-        });
+        const response = await Promise.race([late, fetch(url, {
+            method: 'POST', signal, ...await request(),
+        })]);
 
         setTimeout(answered, 0, response);
         status = response.status;
         retryAfter = response.headers.get('Retry-After');
-        body = await response.json();
+        body = await Promise.race([late, response.json()]);
 
         if (status === 200 && typeof body.token === 'string') {
             return {token: onThisClock(body, response.headers, soonest)};
