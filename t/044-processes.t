@@ -260,7 +260,8 @@ def kill_waiting(service):
     # how they come
     http = ('ivschat_token_rate 30 burst=20 wait=60s; ivschat_token_tries 3; '
             'ivschat_token_timeout 60s;')
-    with Nginx(service, workers=2, http=http) as nginx:
+    # reuseport, so that both workers have some
+    with Nginx(service, workers=2, http=http, listen='reuseport') as nginx:
         service.faults(*({'fault': 'retry-after-2000', 'user': f'pause {n}'}
                          for n in range(10)))
         pausing = begin(nginx, service, 10, '/token', 'pause')
