@@ -4,31 +4,29 @@
  */
 
 
-#include "ngx_http_ivschat_token_module.h"
-#include "ngx_http_ivschat_token_credentials.h"
-#include "ngx_http_ivschat_token_rate.h"
-#include "ngx_http_ivschat_token_refresh.h"
-#include "ngx_http_ivschat_token_resolve.h"
+#include "token/ngx_ivschat_token.h"
+#include "creds/ngx_ivschat_creds.h"
+#include "token/ngx_ivschat_rate.h"
+#include "creds/ngx_ivschat_refresh.h"
+#include "upstream/ngx_ivschat_resolve.h"
 
 
-static void *ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf);
-static char *ngx_http_ivschat_token_init_main_conf(ngx_conf_t *cf,
-    void *conf);
-static void *ngx_http_ivschat_token_create_loc_conf(ngx_conf_t *cf);
-static char *ngx_http_ivschat_token_merge_loc_conf(ngx_conf_t *cf,
-    void *parent, void *child);
-static char *ngx_http_ivschat_token_merge_pass(ngx_conf_t *cf,
-    ngx_http_ivschat_token_loc_conf_t *prev,
-    ngx_http_ivschat_token_loc_conf_t *conf);
-static ngx_int_t ngx_http_ivschat_token_init(ngx_conf_t *cf);
-static ngx_int_t ngx_http_ivschat_token_init_process(ngx_cycle_t *cycle);
-static void ngx_http_ivschat_token_exit_process(ngx_cycle_t *cycle);
-static void ngx_http_ivschat_token_cleanup(void *data);
-static void ngx_http_ivschat_token_mark(void *data);
-static void ngx_http_ivschat_token_abort(void *data);
+static void *ngx_ivschat_create_main_conf(ngx_conf_t *cf);
+static char *ngx_ivschat_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *ngx_ivschat_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_ivschat_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_ivschat_merge_pass(ngx_conf_t *cf,
+    ngx_ivschat_loc_conf_t *prev, ngx_ivschat_loc_conf_t *conf);
+static ngx_int_t ngx_ivschat_init(ngx_conf_t *cf);
+static ngx_int_t ngx_ivschat_init_process(ngx_cycle_t *cycle);
+static void ngx_ivschat_exit_process(ngx_cycle_t *cycle);
+static void ngx_ivschat_cleanup(void *data);
+static void ngx_ivschat_mark(void *data);
+static void ngx_ivschat_abort(void *data);
 
 
-#define NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE                                       \
+#define NGX_IVSCHAT_ANYWHERE                                       \
     NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
 
 
@@ -36,147 +34,147 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
     { ngx_string("ivschat_token"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_pass,
+      ngx_ivschat_pass,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_user"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE12,
-      ngx_http_ivschat_token_user,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE12,
+      ngx_ivschat_user,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_room"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE123,
-      ngx_http_ivschat_token_room,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE123,
+      ngx_ivschat_room,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_room_name"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_room_name,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_ivschat_room_name,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_capabilities"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_1MORE,
-      ngx_http_ivschat_token_capabilities,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
+      ngx_ivschat_capabilities,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_attribute"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE123,
-      ngx_http_ivschat_token_attribute,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE123,
+      ngx_ivschat_attribute,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_session_duration"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_session_duration,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_ivschat_session_duration,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ivschat_token_loc_conf_t, session_duration),
+      offsetof(ngx_ivschat_loc_conf_t, session_duration),
       NULL },
 
     { ngx_string("ivschat_token_methods"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_1MORE,
-      ngx_http_ivschat_token_methods,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
+      ngx_ivschat_methods,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_client_body"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_FLAG,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ivschat_token_loc_conf_t, client_body),
+      offsetof(ngx_ivschat_loc_conf_t, client_body),
       NULL },
 
     { ngx_string("ivschat_token_client_attributes"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_1MORE,
-      ngx_http_ivschat_token_client_attributes,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
+      ngx_ivschat_client_attributes,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_endpoint"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_endpoint,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_ivschat_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_region"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_region,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_ivschat_region,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ivschat_token_loc_conf_t, region),
+      offsetof(ngx_ivschat_loc_conf_t, region),
       NULL },
 
     { ngx_string("ivschat_token_timeout"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_timeout,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_ivschat_timeout,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ivschat_token_loc_conf_t, timeout),
+      offsetof(ngx_ivschat_loc_conf_t, timeout),
       NULL },
 
     { ngx_string("ivschat_token_tries"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_tries,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_ivschat_tries,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ivschat_token_loc_conf_t, tries),
+      offsetof(ngx_ivschat_loc_conf_t, tries),
       NULL },
 
     { ngx_string("ivschat_token_rate"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
-      ngx_http_ivschat_token_rate,
+      ngx_ivschat_rate,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_refresh_spread"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_refresh_spread,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_ivschat_refresh_spread,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ivschat_token_loc_conf_t, refresh_spread),
+      offsetof(ngx_ivschat_loc_conf_t, refresh_spread),
       NULL },
 
     { ngx_string("ivschat_token_credentials"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_1MORE,
-      ngx_http_ivschat_token_credentials,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
+      ngx_ivschat_creds,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_zone"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_zone,
+      ngx_ivschat_zone,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_require_tls"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_FLAG,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ivschat_token_loc_conf_t, require_tls),
+      offsetof(ngx_ivschat_loc_conf_t, require_tls),
       NULL },
 
     { ngx_string("ivschat_token_intercept_errors"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_FLAG,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ivschat_token_loc_conf_t, intercept_errors),
+      offsetof(ngx_ivschat_loc_conf_t, intercept_errors),
       NULL },
 
     { ngx_string("ivschat_token_resolve"),
       NGX_HTTP_UPS_CONF|NGX_CONF_NOARGS,
-      ngx_http_ivschat_token_resolve,
+      ngx_ivschat_resolve,
       NGX_HTTP_SRV_CONF_OFFSET,
       0,
       NULL },
@@ -186,17 +184,17 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_ivschat_token_module_ctx = {
-    ngx_http_ivschat_token_add_variables,     /* preconfiguration */
-    ngx_http_ivschat_token_init,              /* postconfiguration */
+    ngx_ivschat_add_variables,     /* preconfiguration */
+    ngx_ivschat_init,              /* postconfiguration */
 
-    ngx_http_ivschat_token_create_main_conf,  /* create main conf */
-    ngx_http_ivschat_token_init_main_conf,    /* init main conf */
+    ngx_ivschat_create_main_conf,  /* create main conf */
+    ngx_ivschat_init_main_conf,    /* init main conf */
 
-    ngx_http_ivschat_token_resolve_create_conf,  /* create server conf */
+    ngx_ivschat_resolve_create_conf,  /* create server conf */
     NULL,                                     /* merge server conf */
 
-    ngx_http_ivschat_token_create_loc_conf,   /* create location conf */
-    ngx_http_ivschat_token_merge_loc_conf     /* merge location conf */
+    ngx_ivschat_create_loc_conf,   /* create location conf */
+    ngx_ivschat_merge_loc_conf     /* merge location conf */
 };
 
 
@@ -206,23 +204,23 @@ ngx_module_t  ngx_http_ivschat_token_module = {
     ngx_http_ivschat_token_commands,          /* module directives */
     NGX_HTTP_MODULE,                          /* module type */
     NULL,                                     /* init master */
-    ngx_http_ivschat_token_credentials_commit,/* init module */
-    ngx_http_ivschat_token_init_process,      /* init process */
+    ngx_ivschat_creds_commit,/* init module */
+    ngx_ivschat_init_process,      /* init process */
     NULL,                                     /* init thread */
     NULL,                                     /* exit thread */
-    ngx_http_ivschat_token_exit_process,      /* exit process */
+    ngx_ivschat_exit_process,      /* exit process */
     NULL,                                     /* exit master */
     NGX_MODULE_V1_PADDING
 };
 
 
 static void *
-ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf)
+ngx_ivschat_create_main_conf(ngx_conf_t *cf)
 {
-    ngx_pool_cleanup_t                  *cln;
-    ngx_http_ivschat_token_main_conf_t  *mcf;
+    ngx_pool_cleanup_t       *cln;
+    ngx_ivschat_main_conf_t  *mcf;
 
-    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_ivschat_token_main_conf_t));
+    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_ivschat_main_conf_t));
     if (mcf == NULL) {
         return NULL;
     }
@@ -235,7 +233,7 @@ ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf)
      */
 
     if (ngx_array_init(&mcf->slots, cf->pool, 4,
-                       sizeof(ngx_http_ivschat_token_slot_t *))
+                       sizeof(ngx_ivschat_slot_t *))
         != NGX_OK)
     {
         return NULL;
@@ -255,10 +253,10 @@ ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    cln->handler = ngx_http_ivschat_token_cleanup;
+    cln->handler = ngx_ivschat_cleanup;
     cln->data = mcf;
 
-    if (ngx_http_ivschat_token_keep_environment(cf) != NGX_OK) {
+    if (ngx_ivschat_keep_environment(cf) != NGX_OK) {
         return NULL;
     }
 
@@ -267,9 +265,9 @@ ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf)
 
 
 static char *
-ngx_http_ivschat_token_init_main_conf(ngx_conf_t *cf, void *conf)
+ngx_ivschat_init_main_conf(ngx_conf_t *cf, void *conf)
 {
-    ngx_http_ivschat_token_main_conf_t *mcf = conf;
+    ngx_ivschat_main_conf_t  *mcf = conf;
 
     ngx_conf_init_uint_value(mcf->rate, 200);
     ngx_conf_init_uint_value(mcf->rate_burst, 200);
@@ -280,24 +278,24 @@ ngx_http_ivschat_token_init_main_conf(ngx_conf_t *cf, void *conf)
 
 
 static void
-ngx_http_ivschat_token_cleanup(void *data)
+ngx_ivschat_cleanup(void *data)
 {
-    ngx_http_ivschat_token_main_conf_t  *mcf = data;
+    ngx_ivschat_main_conf_t  *mcf = data;
 
     /* with "master_process off" a reload ends no process */
 
-    ngx_http_ivschat_token_refresh_stop(mcf);
+    ngx_ivschat_refresh_stop(mcf);
 
     ngx_ivschat_sigv4_cache_wipe(&mcf->keys);
 }
 
 
 static void *
-ngx_http_ivschat_token_create_loc_conf(ngx_conf_t *cf)
+ngx_ivschat_create_loc_conf(ngx_conf_t *cf)
 {
-    ngx_http_ivschat_token_loc_conf_t  *conf;
+    ngx_ivschat_loc_conf_t  *conf;
 
-    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_ivschat_token_loc_conf_t));
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_ivschat_loc_conf_t));
     if (conf == NULL) {
         return NULL;
     }
@@ -333,11 +331,10 @@ ngx_http_ivschat_token_create_loc_conf(ngx_conf_t *cf)
 
 
 static char *
-ngx_http_ivschat_token_merge_loc_conf(ngx_conf_t *cf, void *parent,
-    void *child)
+ngx_ivschat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
-    ngx_http_ivschat_token_loc_conf_t *prev = parent;
-    ngx_http_ivschat_token_loc_conf_t *conf = child;
+    ngx_ivschat_loc_conf_t  *prev = parent;
+    ngx_ivschat_loc_conf_t  *conf = child;
 
     ngx_conf_merge_ptr_value(conf->user, prev->user, NULL);
     ngx_conf_merge_ptr_value(conf->rooms, prev->rooms, NULL);
@@ -362,14 +359,13 @@ ngx_http_ivschat_token_merge_loc_conf(ngx_conf_t *cf, void *parent,
         conf->methods = prev->methods ? prev->methods : NGX_HTTP_POST;
     }
 
-    return ngx_http_ivschat_token_merge_pass(cf, prev, conf);
+    return ngx_ivschat_merge_pass(cf, prev, conf);
 }
 
 
 static char *
-ngx_http_ivschat_token_merge_pass(ngx_conf_t *cf,
-    ngx_http_ivschat_token_loc_conf_t *prev,
-    ngx_http_ivschat_token_loc_conf_t *conf)
+ngx_ivschat_merge_pass(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *prev,
+    ngx_ivschat_loc_conf_t *conf)
 {
     ngx_http_core_loc_conf_t  *clcf;
 
@@ -389,14 +385,14 @@ ngx_http_ivschat_token_merge_pass(ngx_conf_t *cf,
     }
 
     if (clcf->lmt_excpt && clcf->handler == NULL) {
-        clcf->handler = ngx_http_ivschat_token_handler;
+        clcf->handler = ngx_ivschat_handler;
     }
 
-    if (ngx_http_ivschat_token_check(cf, conf) != NGX_CONF_OK) {
+    if (ngx_ivschat_check(cf, conf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_ivschat_token_credentials_use(cf, conf) != NGX_OK) {
+    if (ngx_ivschat_creds_use(cf, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -405,58 +401,58 @@ ngx_http_ivschat_token_merge_pass(ngx_conf_t *cf,
 
 
 static ngx_int_t
-ngx_http_ivschat_token_init(ngx_conf_t *cf)
+ngx_ivschat_init(ngx_conf_t *cf)
 {
-    if (ngx_http_ivschat_token_auth_init(cf) != NGX_OK
-        || ngx_http_ivschat_token_credentials_init(cf) != NGX_OK)
+    if (ngx_ivschat_auth_init(cf) != NGX_OK
+        || ngx_ivschat_creds_init(cf) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (ngx_http_ivschat_token_resolve_check(cf) != NGX_OK) {
+    if (ngx_ivschat_resolve_check(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_http_ivschat_token_filter_init(cf);
+    return ngx_ivschat_filter_init(cf);
 }
 
 
 static ngx_int_t
-ngx_http_ivschat_token_init_process(ngx_cycle_t *cycle)
+ngx_ivschat_init_process(ngx_cycle_t *cycle)
 {
-    if (ngx_http_ivschat_token_rate_init(cycle) != NGX_OK) {
+    if (ngx_ivschat_rate_init(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (ngx_http_ivschat_token_resolve_init(cycle) != NGX_OK) {
+    if (ngx_ivschat_resolve_init(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_http_ivschat_token_refresh_init(cycle);
+    return ngx_ivschat_refresh_init(cycle);
 }
 
 
 static void
-ngx_http_ivschat_token_exit_process(ngx_cycle_t *cycle)
+ngx_ivschat_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_http_ivschat_token_resolve_exit(cycle);
-    ngx_http_ivschat_token_refresh_exit(cycle);
+    ngx_ivschat_resolve_exit(cycle);
+    ngx_ivschat_refresh_exit(cycle);
 }
 
 
-ngx_http_ivschat_token_ctx_t *
-ngx_http_ivschat_token_create_ctx(ngx_http_request_t *r)
+ngx_ivschat_ctx_t *
+ngx_ivschat_create_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t            *cln;
-    ngx_http_cleanup_t            *http_cln;
-    ngx_http_ivschat_token_ctx_t  *ctx;
+    ngx_ivschat_ctx_t   *ctx;
+    ngx_pool_cleanup_t  *cln;
+    ngx_http_cleanup_t  *http_cln;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module);
     if (ctx) {
         return ctx;
     }
 
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_ivschat_token_ctx_t));
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_ivschat_ctx_t));
     if (ctx == NULL) {
         return NULL;
     }
@@ -478,10 +474,10 @@ ngx_http_ivschat_token_create_ctx(ngx_http_request_t *r)
         return NULL;
     }
 
-    cln->handler = ngx_http_ivschat_token_mark;
+    cln->handler = ngx_ivschat_mark;
     cln->data = ctx;
 
-    http_cln->handler = ngx_http_ivschat_token_abort;
+    http_cln->handler = ngx_ivschat_abort;
     http_cln->data = ctx;
 
     ngx_http_set_ctx(r, ctx, ngx_http_ivschat_token_module);
@@ -490,11 +486,11 @@ ngx_http_ivschat_token_create_ctx(ngx_http_request_t *r)
 }
 
 
-ngx_http_ivschat_token_ctx_t *
-ngx_http_ivschat_token_get_ctx(ngx_http_request_t *r)
+ngx_ivschat_ctx_t *
+ngx_ivschat_get_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t            *cln;
-    ngx_http_ivschat_token_ctx_t  *ctx;
+    ngx_ivschat_ctx_t   *ctx;
+    ngx_pool_cleanup_t  *cln;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module);
     if (ctx) {
@@ -502,7 +498,7 @@ ngx_http_ivschat_token_get_ctx(ngx_http_request_t *r)
     }
 
     for (cln = r->pool->cleanup; cln; cln = cln->next) {
-        if (cln->handler == ngx_http_ivschat_token_mark) {
+        if (cln->handler == ngx_ivschat_mark) {
             return cln->data;
         }
     }
@@ -512,18 +508,18 @@ ngx_http_ivschat_token_get_ctx(ngx_http_request_t *r)
 
 
 static void
-ngx_http_ivschat_token_mark(void *data)
+ngx_ivschat_mark(void *data)
 {
     /* the pool frees the context */
 }
 
 
 static void
-ngx_http_ivschat_token_abort(void *data)
+ngx_ivschat_abort(void *data)
 {
-    ngx_http_ivschat_token_ctx_t  *ctx = data;
+    ngx_ivschat_ctx_t  *ctx = data;
 
-    ngx_http_ivschat_token_let_go(ctx);
+    ngx_ivschat_let_go(ctx);
 
     if (ctx->started && ctx->result == NGX_IVSCHAT_UNKNOWN) {
         ctx->result = NGX_IVSCHAT_ABORTED;

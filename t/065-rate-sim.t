@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# ivschat_token_rate among many hosts: the module's own ngx_ivschat_rate.c in
+# ivschat_token_rate among many hosts: the module's own ngx_ivschat_bucket.c in
 # the simulation of t/sim/, a part of what docs/scaling.md shows.
 #
 # The seeds are fixed, but another libm may lead to other runs, and between
