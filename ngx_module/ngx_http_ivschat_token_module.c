@@ -4,11 +4,16 @@
  */
 
 
-#include "token/ngx_ivschat_token.h"
-#include "creds/ngx_ivschat_creds.h"
 #include "token/ngx_ivschat_rate.h"
-#include "creds/ngx_ivschat_refresh.h"
-#include "upstream/ngx_ivschat_resolve.h"
+#include "token/ngx_ivschat_token.h"
+
+
+/* What the shared zone begins with. */
+
+typedef struct {
+    ngx_ivschat_creds_root_t     creds;
+    ngx_ivschat_account_t        accounts[NGX_IVSCHAT_ACCOUNTS];
+} ngx_ivschat_root_t;
 
 
 static void *ngx_ivschat_create_main_conf(ngx_conf_t *cf);
@@ -18,7 +23,15 @@ static char *ngx_ivschat_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_ivschat_merge_pass(ngx_conf_t *cf,
     ngx_ivschat_loc_conf_t *prev, ngx_ivschat_loc_conf_t *conf);
+static char *ngx_ivschat_credentials(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_ivschat_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf);
 static ngx_int_t ngx_ivschat_init(ngx_conf_t *cf);
+static ngx_int_t ngx_ivschat_add_zone(ngx_conf_t *cf,
+    ngx_ivschat_main_conf_t *mcf, ngx_uint_t fetched);
+static ngx_int_t ngx_ivschat_init_zone(ngx_shm_zone_t *zone, void *data);
+static ngx_int_t ngx_ivschat_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_ivschat_init_process(ngx_cycle_t *cycle);
 static void ngx_ivschat_exit_process(ngx_cycle_t *cycle);
 static void ngx_ivschat_cleanup(void *data);
@@ -146,7 +159,7 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
     { ngx_string("ivschat_token_credentials"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
-      ngx_ivschat_creds,
+      ngx_ivschat_credentials,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -172,13 +185,6 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
       offsetof(ngx_ivschat_loc_conf_t, intercept_errors),
       NULL },
 
-    { ngx_string("ivschat_token_resolve"),
-      NGX_HTTP_UPS_CONF|NGX_CONF_NOARGS,
-      ngx_ivschat_resolve,
-      NGX_HTTP_SRV_CONF_OFFSET,
-      0,
-      NULL },
-
       ngx_null_command
 };
 
@@ -190,7 +196,7 @@ static ngx_http_module_t  ngx_http_ivschat_token_module_ctx = {
     ngx_ivschat_create_main_conf,  /* create main conf */
     ngx_ivschat_init_main_conf,    /* init main conf */
 
-    ngx_ivschat_resolve_create_conf,  /* create server conf */
+    NULL,                                     /* create server conf */
     NULL,                                     /* merge server conf */
 
     ngx_ivschat_create_loc_conf,   /* create location conf */
@@ -204,7 +210,7 @@ ngx_module_t  ngx_http_ivschat_token_module = {
     ngx_http_ivschat_token_commands,          /* module directives */
     NGX_HTTP_MODULE,                          /* module type */
     NULL,                                     /* init master */
-    ngx_ivschat_creds_commit,/* init module */
+    ngx_ivschat_init_module,                  /* init module */
     ngx_ivschat_init_process,      /* init process */
     NULL,                                     /* init thread */
     NULL,                                     /* exit thread */
@@ -232,21 +238,15 @@ ngx_ivschat_create_main_conf(ngx_conf_t *cf)
      *     mcf->keys = { 0 };
      */
 
-    if (ngx_array_init(&mcf->slots, cf->pool, 4,
-                       sizeof(ngx_ivschat_slot_t *))
+    if (ngx_array_init(&mcf->rate.pairs, cf->pool, 4, sizeof(ngx_str_t))
         != NGX_OK)
     {
         return NULL;
     }
 
-    if (ngx_array_init(&mcf->pairs, cf->pool, 4, sizeof(ngx_str_t)) != NGX_OK)
-    {
-        return NULL;
-    }
-
-    mcf->rate = NGX_CONF_UNSET_UINT;
-    mcf->rate_burst = NGX_CONF_UNSET_UINT;
-    mcf->rate_wait = NGX_CONF_UNSET_MSEC;
+    mcf->rate.rate = NGX_CONF_UNSET_UINT;
+    mcf->rate.burst = NGX_CONF_UNSET_UINT;
+    mcf->rate.wait = NGX_CONF_UNSET_MSEC;
 
     cln = ngx_pool_cleanup_add(cf->pool, 0);
     if (cln == NULL) {
@@ -256,7 +256,7 @@ ngx_ivschat_create_main_conf(ngx_conf_t *cf)
     cln->handler = ngx_ivschat_cleanup;
     cln->data = mcf;
 
-    if (ngx_ivschat_keep_environment(cf) != NGX_OK) {
+    if (ngx_ivschat_creds_create(cf, &mcf->creds) != NGX_OK) {
         return NULL;
     }
 
@@ -269,9 +269,9 @@ ngx_ivschat_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_ivschat_main_conf_t  *mcf = conf;
 
-    ngx_conf_init_uint_value(mcf->rate, 200);
-    ngx_conf_init_uint_value(mcf->rate_burst, 200);
-    ngx_conf_init_msec_value(mcf->rate_wait, 4000);
+    ngx_conf_init_uint_value(mcf->rate.rate, 200);
+    ngx_conf_init_uint_value(mcf->rate.burst, 200);
+    ngx_conf_init_msec_value(mcf->rate.wait, 4000);
 
     return NGX_CONF_OK;
 }
@@ -284,7 +284,7 @@ ngx_ivschat_cleanup(void *data)
 
     /* with "master_process off" a reload ends no process */
 
-    ngx_ivschat_refresh_stop(mcf);
+    ngx_ivschat_creds_stop(&mcf->creds);
 
     ngx_ivschat_sigv4_cache_wipe(&mcf->keys);
 }
@@ -392,7 +392,7 @@ ngx_ivschat_merge_pass(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *prev,
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_ivschat_creds_use(cf, conf) != NGX_OK) {
+    if (ngx_ivschat_use(cf, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -400,16 +400,113 @@ ngx_ivschat_merge_pass(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *prev,
 }
 
 
+static char *
+ngx_ivschat_credentials(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_ivschat_loc_conf_t  *ilcf = conf;
+
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_ivschat_token_module);
+
+    return ngx_ivschat_creds_line(cf, &mcf->creds, &ilcf->credentials);
+}
+
+
+static char *
+ngx_ivschat_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_ivschat_main_conf_t  *mcf = conf;
+
+    ngx_str_t  *value;
+
+    if (mcf->zone_size) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    mcf->zone_size = ngx_parse_size(&value[1]);
+
+    if (mcf->zone_size == NGX_ERROR) {
+        return ngx_ivschat_invalid(cf, &value[1], "it is no size like \"1m\"");
+    }
+
+    if (mcf->zone_size == 0) {
+        return ngx_ivschat_invalid(cf, &value[1], "a zone needs memory");
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* A location that mints needs credentials, and its literal rooms a bucket. */
+
+static ngx_int_t
+ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+{
+    ngx_str_t                 region;
+    ngx_uint_t                i;
+    ngx_ivschat_room_t       *room;
+    ngx_ivschat_room_arn_t    arn;
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_ivschat_token_module);
+
+    if (conf->credentials == NULL) {
+        conf->credentials = ngx_ivschat_creds_auto(cf, &mcf->creds);
+
+        if (conf->credentials == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_str_null(&region);
+
+    room = conf->rooms->elts;
+
+    for (i = 0; i < conf->rooms->nelts; i++) {
+
+        if (ngx_ivschat_rate_pair(cf, &mcf->rate, &room[i].value.value)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (region.len == 0
+            && ngx_ivschat_room_arn_parse(
+                               ngx_ivschat_pure(&room[i].value.value), &arn)
+               == 0)
+        {
+            region.data = (u_char *) arn.region.data;
+            region.len = arn.region.len;
+        }
+    }
+
+    ngx_ivschat_creds_use(conf->credentials, &region);
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_ivschat_init(ngx_conf_t *cf)
 {
+    ngx_uint_t                used, fetched;
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_ivschat_token_module);
+
     if (ngx_ivschat_auth_init(cf) != NGX_OK
-        || ngx_ivschat_creds_init(cf) != NGX_OK)
+        || ngx_ivschat_creds_init(cf, &mcf->creds, &fetched, &used) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (ngx_ivschat_resolve_check(cf) != NGX_OK) {
+    if (used && ngx_ivschat_add_zone(cf, mcf, fetched) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -418,25 +515,134 @@ ngx_ivschat_init(ngx_conf_t *cf)
 
 
 static ngx_int_t
+ngx_ivschat_add_zone(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
+    ngx_uint_t fetched)
+{
+    size_t           least;
+    ngx_shm_zone_t  *zone;
+
+    static ngx_str_t  name = ngx_string("ivschat_token");
+
+    /*
+     * The slab's own bookkeeping takes less than eight pages, which is also
+     * the least that nginx accepts.
+     */
+
+    least = (sizeof(ngx_ivschat_root_t) + ngx_pagesize - 1) / ngx_pagesize;
+    least = (8 + least + 1 + ngx_ivschat_zone_pages(fetched)) * ngx_pagesize;
+
+    if (mcf->zone_size == 0) {
+        mcf->zone_size = least;
+    }
+
+    if ((size_t) mcf->zone_size < least) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "invalid value \"%z\" in \"ivschat_token_zone\" "
+                      "directive: this configuration needs %uz bytes",
+                      mcf->zone_size, least);
+        return NGX_ERROR;
+    }
+
+    zone = ngx_shared_memory_add(cf, &name, mcf->zone_size,
+                                 &ngx_http_ivschat_token_module);
+    if (zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->init = ngx_ivschat_init_zone;
+    zone->data = mcf;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_ivschat_init_zone(ngx_shm_zone_t *zone, void *data)
+{
+    ngx_slab_pool_t          *shpool;
+    ngx_ivschat_root_t       *root;
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = zone->data;
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    if (shpool->data == NULL) {
+        shpool->data = ngx_slab_calloc(shpool, sizeof(ngx_ivschat_root_t));
+        if (shpool->data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    root = shpool->data;
+
+    mcf->rate.shpool = shpool;
+    mcf->rate.accounts = root->accounts;
+
+    return ngx_ivschat_creds_init_zone(&mcf->creds, shpool, &root->creds,
+                                       zone);
+}
+
+
+static ngx_int_t
+ngx_ivschat_init_module(ngx_cycle_t *cycle)
+{
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                              ngx_http_ivschat_token_module);
+
+    if (mcf == NULL || ngx_test_config) {
+        return NGX_OK;
+    }
+
+    ngx_ivschat_creds_commit(cycle, &mcf->creds);
+    ngx_ivschat_rate_commit(&mcf->rate);
+
+    if (ngx_process == NGX_PROCESS_SINGLE
+        && !ngx_is_init_cycle(cycle->old_cycle))
+    {
+        /* "master_process off": no new process will be initialized */
+
+        return ngx_ivschat_init_process(cycle);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 ngx_ivschat_init_process(ngx_cycle_t *cycle)
 {
-    if (ngx_ivschat_rate_init(cycle) != NGX_OK) {
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                              ngx_http_ivschat_token_module);
+
+    if (mcf == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_ivschat_rate_init(cycle, &mcf->rate) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (ngx_ivschat_resolve_init(cycle) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    ngx_ivschat_creds_start(cycle, &mcf->creds);
 
-    return ngx_ivschat_refresh_init(cycle);
+    return NGX_OK;
 }
 
 
 static void
 ngx_ivschat_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_ivschat_resolve_exit(cycle);
-    ngx_ivschat_refresh_exit(cycle);
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                              ngx_http_ivschat_token_module);
+
+    if (mcf) {
+        ngx_ivschat_creds_stop(&mcf->creds);
+    }
 }
 
 

@@ -32,8 +32,6 @@ static int ngx_ivschat_skip(ngx_ivschat_str_t *s, const char *prefix);
 static ngx_ivschat_str_t ngx_ivschat_cut(ngx_ivschat_str_t *s, char c);
 static int ngx_ivschat_in_partition(ngx_ivschat_str_t region,
     ngx_ivschat_str_t prefix);
-static size_t ngx_ivschat_utf8_next(const unsigned char *p, size_t len,
-    uint32_t *cp);
 
 static int ngx_ivschat_add_string(cJSON *object, ngx_ivschat_str_t name,
     ngx_ivschat_str_t value);
@@ -216,28 +214,6 @@ ngx_ivschat_host(ngx_ivschat_str_t service, ngx_ivschat_str_t region,
     *len = n;
 
     return 0;
-}
-
-
-long
-ngx_ivschat_utf8_length(ngx_ivschat_str_t s)
-{
-    long      length;
-    size_t    n;
-    uint32_t  cp;
-
-    for (length = 0; s.len; length++) {
-        n = ngx_ivschat_utf8_next((const unsigned char *) s.data, s.len, &cp);
-
-        if (n == 0 || cp == 0) {
-            return -1;
-        }
-
-        s.data += n;
-        s.len -= n;
-    }
-
-    return length;
 }
 
 
@@ -622,62 +598,6 @@ ngx_ivschat_in_partition(ngx_ivschat_str_t region, ngx_ivschat_str_t prefix)
     }
 
     return 1;
-}
-
-
-/* The length of the code point at p, 0 if there is none by RFC 3629. */
-
-static size_t
-ngx_ivschat_utf8_next(const unsigned char *p, size_t len, uint32_t *cp)
-{
-    size_t    i, n;
-    uint32_t  c, min;
-
-    c = p[0];
-
-    if (c < 0x80) {
-        *cp = c;
-        return 1;
-    }
-
-    if (c >= 0xc0 && c <= 0xdf) {
-        n = 2;
-        min = 0x80;
-        c &= 0x1f;
-
-    } else if (c >= 0xe0 && c <= 0xef) {
-        n = 3;
-        min = 0x800;
-        c &= 0x0f;
-
-    } else if (c >= 0xf0 && c <= 0xf7) {
-        n = 4;
-        min = 0x10000;
-        c &= 0x07;
-
-    } else {
-        return 0;
-    }
-
-    if (len < n) {
-        return 0;
-    }
-
-    for (i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-
-        c = (c << 6) | (p[i] & 0x3f);
-    }
-
-    if (c < min || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) {
-        return 0;
-    }
-
-    *cp = c;
-
-    return n;
 }
 
 

@@ -93,14 +93,6 @@ int ngx_ivschat_region_valid(ngx_ivschat_str_t region);
 int ngx_ivschat_host(ngx_ivschat_str_t service, ngx_ivschat_str_t region,
     char *host, size_t size, size_t *len);
 
-/*
- * The number of code points, or -1 if the bytes are not UTF-8 as RFC 3629
- * defines it (no overlong forms, no surrogates, nothing above U+10FFFF), or
- * hold U+0000, which cJSON's strings cannot carry.
- */
-
-long ngx_ivschat_utf8_length(ngx_ivschat_str_t s);
-
 /* The bit of a capability's name, 0 if there is no such capability. */
 
 unsigned ngx_ivschat_capability(ngx_ivschat_str_t name);

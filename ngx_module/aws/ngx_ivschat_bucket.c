@@ -199,7 +199,7 @@ ngx_ivschat_bucket_leave(ngx_ivschat_bucket_t *rate,
 
 void
 ngx_ivschat_bucket_feedback(ngx_ivschat_bucket_t *rate, uint64_t now,
-    uint64_t granted, ngx_ivschat_bucket_outcome_e outcome)
+    uint64_t granted, ngx_ivschat_call_e outcome)
 {
     ngx_ivschat_bucket_advance(rate, now);
 
@@ -212,10 +212,10 @@ ngx_ivschat_bucket_feedback(ngx_ivschat_bucket_t *rate, uint64_t now,
         return;
     }
 
-    if (outcome == NGX_IVSCHAT_BUCKET_OK) {
+    if (outcome == NGX_IVSCHAT_CALL_OK) {
         rate->accepted++;
 
-    } else if (outcome == NGX_IVSCHAT_BUCKET_THROTTLED) {
+    } else if (outcome == NGX_IVSCHAT_CALL_THROTTLED) {
         ngx_ivschat_bucket_cut(rate);
     }
 }

@@ -58,10 +58,10 @@ typedef enum {
 
 
 typedef enum {
-    NGX_IVSCHAT_BUCKET_OK = 0,           /* AWS took the call */
-    NGX_IVSCHAT_BUCKET_THROTTLED,        /* AWS refused it for its rate */
-    NGX_IVSCHAT_BUCKET_OTHER             /* says nothing about the rate */
-} ngx_ivschat_bucket_outcome_e;
+    NGX_IVSCHAT_CALL_OK = 0,           /* AWS took the call */
+    NGX_IVSCHAT_CALL_THROTTLED,        /* AWS refused it for its rate */
+    NGX_IVSCHAT_CALL_OTHER             /* says nothing about the rate */
+} ngx_ivschat_call_e;
 
 
 typedef uint64_t  ngx_ivschat_bucket_ticket_t;
@@ -150,7 +150,7 @@ void ngx_ivschat_bucket_leave(ngx_ivschat_bucket_t *rate,
  */
 
 void ngx_ivschat_bucket_feedback(ngx_ivschat_bucket_t *rate, uint64_t now,
-    uint64_t granted, ngx_ivschat_bucket_outcome_e outcome);
+    uint64_t granted, ngx_ivschat_call_e outcome);
 
 /* A call that was granted was not made after all. */
 

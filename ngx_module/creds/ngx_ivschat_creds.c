@@ -6,8 +6,10 @@
 
 
 #include "ngx_ivschat_creds.h"
+#include "ngx_ivschat_nginx.h"
 #include "ngx_ivschat_refresh.h"
 #include "ngx_ivschat_sources.h"
+#include "../aws/ngx_ivschat_sigv4.h"
 #include "../aws/ngx_ivschat_sts.h"
 
 
@@ -38,7 +40,7 @@ static char *ngx_ivschat_check_static(ngx_conf_t *cf,
 static char *ngx_ivschat_check_role(ngx_conf_t *cf, ngx_ivschat_line_t *line);
 static char *ngx_ivschat_check_base(ngx_conf_t *cf, ngx_ivschat_line_t *line);
 static ngx_ivschat_slot_t *ngx_ivschat_add_slot(ngx_conf_t *cf,
-    ngx_ivschat_line_t *line);
+    ngx_ivschat_creds_conf_t *ccf, ngx_ivschat_line_t *line);
 static void ngx_ivschat_wipe_slot(void *data);
 static void ngx_ivschat_wipe_line(ngx_ivschat_line_t *line);
 static ngx_uint_t ngx_ivschat_same_line(ngx_ivschat_line_t *a,
@@ -51,9 +53,6 @@ static u_char *ngx_ivschat_print_role(u_char *p, u_char *last,
     ngx_ivschat_role_t *role);
 static u_char *ngx_ivschat_print_field(u_char *p, u_char *last,
     const char *text);
-static ngx_int_t ngx_ivschat_add_zone(ngx_conf_t *cf,
-    ngx_ivschat_main_conf_t *mcf, ngx_uint_t n);
-static ngx_int_t ngx_ivschat_init_zone(ngx_shm_zone_t *zone, void *data);
 static void ngx_ivschat_warn_endpoints(ngx_conf_t *cf);
 
 
@@ -104,20 +103,28 @@ static ngx_ivschat_parameter_t
 };
 
 
-static ngx_str_t  ngx_ivschat_zone_name =
-                                              ngx_string("ivschat_token");
+ngx_int_t
+ngx_ivschat_creds_create(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf)
+{
+    if (ngx_array_init(&ccf->slots, cf->pool, 4, sizeof(ngx_ivschat_slot_t *))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_ivschat_keep_environment(cf);
+}
 
 
 char *
-ngx_ivschat_creds(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_ivschat_creds_line(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf,
+    ngx_ivschat_slot_t **slot)
 {
-    ngx_ivschat_loc_conf_t  *ilcf = conf;
-
     ngx_str_t          *value;
     ngx_uint_t          i, source;
     ngx_ivschat_line_t  line;
 
-    if (ilcf->credentials != NGX_CONF_UNSET_PTR) {
+    if (*slot != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
     }
 
@@ -151,8 +158,8 @@ ngx_ivschat_creds(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    ilcf->credentials = ngx_ivschat_add_slot(cf, &line);
-    if (ilcf->credentials == NULL) {
+    *slot = ngx_ivschat_add_slot(cf, ccf, &line);
+    if (*slot == NULL) {
         return NGX_CONF_ERROR;
     }
 
@@ -419,18 +426,16 @@ ngx_ivschat_check_base(ngx_conf_t *cf, ngx_ivschat_line_t *line)
 /* Equal lines share a slot, wherever they stand. */
 
 static ngx_ivschat_slot_t *
-ngx_ivschat_add_slot(ngx_conf_t *cf, ngx_ivschat_line_t *line)
+ngx_ivschat_add_slot(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf,
+    ngx_ivschat_line_t *line)
 {
-    ngx_uint_t                i;
-    ngx_pool_cleanup_t       *cln;
-    ngx_ivschat_slot_t       *slot, **slots, **p;
-    ngx_ivschat_main_conf_t  *mcf;
+    ngx_uint_t            i;
+    ngx_pool_cleanup_t   *cln;
+    ngx_ivschat_slot_t   *slot, **slots, **p;
 
-    mcf = ngx_http_conf_get_module_main_conf(cf,
-                                             ngx_http_ivschat_token_module);
-    slots = mcf->slots.elts;
+    slots = ccf->slots.elts;
 
-    for (i = 0; i < mcf->slots.nelts; i++) {
+    for (i = 0; i < ccf->slots.nelts; i++) {
         if (ngx_ivschat_same_line(&slots[i]->line, line)) {
             ngx_ivschat_wipe_line(line);
             return slots[i];
@@ -447,13 +452,13 @@ ngx_ivschat_add_slot(ngx_conf_t *cf, ngx_ivschat_line_t *line)
         return NULL;
     }
 
-    p = ngx_array_push(&mcf->slots);
+    p = ngx_array_push(&ccf->slots);
     if (p == NULL) {
         return NULL;
     }
 
     slot->line = *line;
-    slot->index = mcf->slots.nelts;
+    slot->index = ccf->slots.nelts;
 
     cln->handler = ngx_ivschat_wipe_slot;
     cln->data = slot;
@@ -516,92 +521,62 @@ ngx_ivschat_same_line(ngx_ivschat_line_t *a, ngx_ivschat_line_t *b)
 }
 
 
-ngx_int_t
-ngx_ivschat_creds_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+ngx_ivschat_slot_t *
+ngx_ivschat_creds_auto(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf)
 {
-    ngx_uint_t                i;
-    ngx_ivschat_room_t       *room;
-    ngx_ivschat_line_t        line;
-    ngx_ivschat_slot_t       *slot;
-    ngx_ivschat_room_arn_t    arn;
-    ngx_ivschat_main_conf_t  *mcf;
+    ngx_ivschat_line_t  line;
 
-    if (conf->credentials == NULL) {
+    ngx_memzero(&line, sizeof(ngx_ivschat_line_t));
+    ngx_str_set(&line.source, "auto");
 
-        ngx_memzero(&line, sizeof(ngx_ivschat_line_t));
-        ngx_str_set(&line.source, "auto");
+    return ngx_ivschat_add_slot(cf, ccf, &line);
+}
 
-        conf->credentials = ngx_ivschat_add_slot(cf, &line);
-        if (conf->credentials == NULL) {
-            return NGX_ERROR;
-        }
-    }
 
-    mcf = ngx_http_conf_get_module_main_conf(cf,
-                                             ngx_http_ivschat_token_module);
-
-    slot = conf->credentials;
+void
+ngx_ivschat_creds_use(ngx_ivschat_slot_t *slot, ngx_str_t *region)
+{
     slot->used = 1;
 
-    room = conf->rooms->elts;
-
-    for (i = 0; i < conf->rooms->nelts; i++) {
-
-        if (ngx_ivschat_rate_pair(cf, mcf, &room[i].value.value) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        if (slot->region.len == 0
-            && ngx_ivschat_room_arn_parse(
-                        ngx_ivschat_pure(&room[i].value.value), &arn)
-            == 0)
-        {
-            slot->region.data = (u_char *) arn.region.data;
-            slot->region.len = arn.region.len;
-        }
+    if (slot->region.len == 0) {
+        slot->region = *region;
     }
-
-    return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_ivschat_creds_init(ngx_conf_t *cf)
+ngx_ivschat_creds_init(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf,
+    ngx_uint_t *fetched, ngx_uint_t *used)
 {
-    ngx_uint_t                i, n, used;
-    ngx_ivschat_slot_t      **slots;
-    ngx_ivschat_main_conf_t  *mcf;
+    ngx_uint_t            i;
+    ngx_ivschat_slot_t  **slots;
 
-    mcf = ngx_http_conf_get_module_main_conf(cf,
-                                             ngx_http_ivschat_token_module);
-    slots = mcf->slots.elts;
-    n = 0;
-    used = 0;
+    slots = ccf->slots.elts;
+    *fetched = 0;
+    *used = 0;
 
-    for (i = 0; i < mcf->slots.nelts; i++) {
+    for (i = 0; i < ccf->slots.nelts; i++) {
 
         if (!slots[i]->used) {
             continue;
         }
 
-        used = 1;
+        (*used)++;
 
         if (ngx_ivschat_resolve_slot(cf, slots[i]) != NGX_OK) {
             return NGX_ERROR;
         }
 
         if (slots[i]->fetched) {
-            n++;
+            (*fetched)++;
         }
     }
 
-    if (!used) {
-        return NGX_OK;
+    if (*used) {
+        ngx_ivschat_warn_endpoints(cf);
     }
 
-    ngx_ivschat_warn_endpoints(cf);
-
-    return ngx_ivschat_add_zone(cf, mcf, n);
+    return NGX_OK;
 }
 
 
@@ -705,102 +680,29 @@ ngx_ivschat_print_field(u_char *p, u_char *last, const char *text)
 }
 
 
-char *
-ngx_ivschat_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_int_t
+ngx_ivschat_creds_init_zone(ngx_ivschat_creds_conf_t *ccf,
+    ngx_slab_pool_t *shpool, ngx_ivschat_creds_root_t *root,
+    ngx_shm_zone_t *zone)
 {
-    ngx_ivschat_main_conf_t  *mcf = conf;
+    ngx_uint_t            i;
+    ngx_ivschat_slot_t  **slots;
 
-    ngx_str_t  *value;
+    ccf->shpool = shpool;
+    ccf->root = root;
+    slots = ccf->slots.elts;
 
-    if (mcf->zone_size) {
-        return "is duplicate";
-    }
+    ngx_ivschat_zone_sweep(shpool, &root->first);
 
-    value = cf->args->elts;
-
-    mcf->zone_size = ngx_parse_size(&value[1]);
-
-    if (mcf->zone_size == NGX_ERROR) {
-        return ngx_ivschat_invalid(cf, &value[1], "it is no size like \"1m\"");
-    }
-
-    if (mcf->zone_size == 0) {
-        return ngx_ivschat_invalid(cf, &value[1], "a zone needs memory");
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_ivschat_add_zone(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
-    ngx_uint_t n)
-{
-    size_t           least;
-    ngx_shm_zone_t  *zone;
-
-    least = ngx_ivschat_zone_size(n);
-
-    if (mcf->zone_size == 0) {
-        mcf->zone_size = least;
-    }
-
-    if ((size_t) mcf->zone_size < least) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "invalid value \"%z\" in \"ivschat_token_zone\" "
-                      "directive: this configuration needs %uz bytes",
-                      mcf->zone_size, least);
-        return NGX_ERROR;
-    }
-
-    zone = ngx_shared_memory_add(cf, &ngx_ivschat_zone_name, mcf->zone_size,
-                                 &ngx_http_ivschat_token_module);
-    if (zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    zone->init = ngx_ivschat_init_zone;
-    zone->data = mcf;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_ivschat_init_zone(ngx_shm_zone_t *zone, void *data)
-{
-    ngx_uint_t                i;
-    ngx_slab_pool_t          *shpool;
-    ngx_ivschat_slot_t      **slots;
-    ngx_ivschat_main_conf_t  *mcf;
-    ngx_ivschat_shared_t    **first;
-
-    mcf = zone->data;
-    shpool = (ngx_slab_pool_t *) zone->shm.addr;
-    mcf->shpool = shpool;
-
-    if (shpool->data == NULL) {
-        shpool->data = ngx_slab_calloc(shpool, sizeof(ngx_ivschat_root_t));
-        if (shpool->data == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    mcf->root = shpool->data;
-    first = &mcf->root->first;
-    slots = mcf->slots.elts;
-
-    ngx_ivschat_zone_sweep(shpool, first);
-
-    for (i = 0; i < mcf->slots.nelts; i++) {
+    for (i = 0; i < ccf->slots.nelts; i++) {
 
         if (!slots[i]->fetched) {
             continue;
         }
 
         slots[i]->shpool = shpool;
-        slots[i]->skew = &mcf->root->skew;
-        slots[i]->shared = ngx_ivschat_zone_slot(shpool, first,
+        slots[i]->skew = &root->skew;
+        slots[i]->shared = ngx_ivschat_zone_slot(shpool, &root->first,
                                                  slots[i]->fingerprint);
         if (slots[i]->shared == NULL) {
             ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
@@ -841,23 +743,15 @@ ngx_ivschat_warn_endpoints(ngx_conf_t *cf)
 }
 
 
-ngx_int_t
-ngx_ivschat_creds_commit(ngx_cycle_t *cycle)
+void
+ngx_ivschat_creds_commit(ngx_cycle_t *cycle, ngx_ivschat_creds_conf_t *ccf)
 {
-    ngx_uint_t                i;
-    ngx_ivschat_slot_t      **slots, *slot;
-    ngx_ivschat_main_conf_t  *mcf;
+    ngx_uint_t            i;
+    ngx_ivschat_slot_t  **slots, *slot;
 
-    mcf = ngx_http_cycle_get_module_main_conf(cycle,
-                                              ngx_http_ivschat_token_module);
+    slots = ccf->slots.elts;
 
-    if (mcf == NULL || ngx_test_config) {
-        return NGX_OK;
-    }
-
-    slots = mcf->slots.elts;
-
-    for (i = 0; i < mcf->slots.nelts; i++) {
+    for (i = 0; i < ccf->slots.nelts; i++) {
         slot = slots[i];
 
         if (slot->shared) {
@@ -868,24 +762,9 @@ ngx_ivschat_creds_commit(ngx_cycle_t *cycle)
         }
     }
 
-    if (mcf->shpool) {
-        ngx_ivschat_zone_age(mcf->shpool, &mcf->root->first);
-        ngx_ivschat_rate_commit(mcf);
+    if (ccf->shpool) {
+        ngx_ivschat_zone_age(ccf->shpool, &ccf->root->first);
     }
-
-    if (ngx_process == NGX_PROCESS_SINGLE
-        && !ngx_is_init_cycle(cycle->old_cycle))
-    {
-        /* "master_process off": no new process will be initialized */
-
-        if (ngx_ivschat_rate_init(cycle) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        return ngx_ivschat_refresh_init(cycle);
-    }
-
-    return NGX_OK;
 }
 
 

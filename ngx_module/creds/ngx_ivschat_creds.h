@@ -8,7 +8,37 @@
 #define _NGX_IVSCHAT_CREDS_H_INCLUDED_
 
 
-#include "../token/ngx_ivschat_token.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_ivschat_curl.h"
+#include "ngx_ivschat_zone.h"
+
+
+typedef struct ngx_ivschat_slot_s  ngx_ivschat_slot_t;
+
+
+/* Of the main configuration. */
+
+typedef struct {
+    ngx_array_t                  slots;      /* of slot_t *: one for each
+                                                distinct credentials line */
+
+    ngx_slab_pool_t             *shpool;     /* of the zone; NULL: no zone */
+    ngx_ivschat_creds_root_t    *root;       /* in it */
+
+    ngx_ivschat_curl_t          *http;       /* of this worker; NULL: none */
+} ngx_ivschat_creds_conf_t;
+
+
+/* A request that waits for credentials; "waiting" is not its owner's. */
+
+typedef struct {
+    ngx_queue_t                  queue;
+    void                       (*handler)(void *data);
+    void                        *data;
+    unsigned                     waiting:1;
+} ngx_ivschat_waiter_t;
 
 
 /* The strings belong to the slot, and live as long as this event is handled. */
@@ -22,34 +52,65 @@ typedef struct {
 } ngx_ivschat_creds_t;
 
 
-/* ivschat_token_credentials */
+/* create main conf */
 
-char *ngx_ivschat_creds(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-
-/* ivschat_token_zone */
-
-char *ngx_ivschat_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_ivschat_creds_create(ngx_conf_t *cf,
+    ngx_ivschat_creds_conf_t *ccf);
 
 /*
- * Notes that a location mints with its credentials, which are "auto" unless
- * it says otherwise.
+ * ivschat_token_credentials: the slot of this line, into *slot, which is
+ * NGX_CONF_UNSET_PTR before.
  */
 
-ngx_int_t ngx_ivschat_creds_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf);
+char *ngx_ivschat_creds_line(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf,
+    ngx_ivschat_slot_t **slot);
+
+/* The slot of "auto", for a location without a line; NULL without memory. */
+
+ngx_ivschat_slot_t *ngx_ivschat_creds_auto(ngx_conf_t *cf,
+    ngx_ivschat_creds_conf_t *ccf);
 
 /*
- * Once the configuration is read: resolves the lines that are used, and adds
- * the shared zone if any has to be fetched.
+ * Notes that a location mints with a slot, and for rooms of this region (empty:
+ * not known).
  */
 
-ngx_int_t ngx_ivschat_creds_init(ngx_conf_t *cf);
+void ngx_ivschat_creds_use(ngx_ivschat_slot_t *slot, ngx_str_t *region);
+
+/*
+ * Once the configuration is read: resolves the lines that are used.  *fetched
+ * is the number of those that have to be fetched, *used of all.
+ */
+
+ngx_int_t ngx_ivschat_creds_init(ngx_conf_t *cf,
+    ngx_ivschat_creds_conf_t *ccf, ngx_uint_t *fetched, ngx_uint_t *used);
+
+/* While the zone is initialized: gives each slot its place in it. */
+
+ngx_int_t ngx_ivschat_creds_init_zone(ngx_ivschat_creds_conf_t *ccf,
+    ngx_slab_pool_t *shpool, ngx_ivschat_creds_root_t *root,
+    ngx_shm_zone_t *zone);
 
 /*
  * init_module: the configuration counts.  Drops what no configuration uses any
  * longer, and tells which credentials were given by this one.
  */
 
-ngx_int_t ngx_ivschat_creds_commit(ngx_cycle_t *cycle);
+void ngx_ivschat_creds_commit(ngx_cycle_t *cycle,
+    ngx_ivschat_creds_conf_t *ccf);
+
+/* init_process: starts what the worker has to fetch. */
+
+void ngx_ivschat_creds_start(ngx_cycle_t *cycle,
+    ngx_ivschat_creds_conf_t *ccf);
+
+/* exit_process, and before a configuration goes: stops all of it. */
+
+void ngx_ivschat_creds_stop(ngx_ivschat_creds_conf_t *ccf);
+
+/* The time by AWS's clock, as far as it is known. */
+
+time_t ngx_ivschat_creds_time(ngx_ivschat_creds_conf_t *ccf);
 
 /*
  * NGX_OK with what the slot holds now; NGX_AGAIN if a fetch is under way, for

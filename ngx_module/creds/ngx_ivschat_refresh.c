@@ -36,27 +36,20 @@ static ngx_uint_t ngx_ivschat_refresh_usable(ngx_ivschat_slot_t *slot);
 static ngx_uint_t ngx_ivschat_refresh_expired(ngx_ivschat_slot_t *slot);
 
 
-ngx_int_t
-ngx_ivschat_refresh_init(ngx_cycle_t *cycle)
+void
+ngx_ivschat_creds_start(ngx_cycle_t *cycle, ngx_ivschat_creds_conf_t *ccf)
 {
-    ngx_uint_t                i;
-    ngx_ivschat_slot_t      **slots;
-    ngx_ivschat_main_conf_t  *mcf;
+    ngx_uint_t            i;
+    ngx_ivschat_slot_t  **slots;
 
     if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
     {
-        return NGX_OK;
+        return;
     }
 
-    mcf = ngx_http_cycle_get_module_main_conf(cycle,
-                                              ngx_http_ivschat_token_module);
-    if (mcf == NULL) {
-        return NGX_OK;
-    }
+    slots = ccf->slots.elts;
 
-    slots = mcf->slots.elts;
-
-    for (i = 0; i < mcf->slots.nelts; i++) {
+    for (i = 0; i < ccf->slots.nelts; i++) {
 
         ngx_ivschat_watch_start(slots[i], cycle->log);
 
@@ -64,24 +57,22 @@ ngx_ivschat_refresh_init(ngx_cycle_t *cycle)
             continue;
         }
 
-        if (mcf->http == NULL) {
-            mcf->http = ngx_ivschat_curl_create(cycle->log);
+        if (ccf->http == NULL) {
+            ccf->http = ngx_ivschat_curl_create(cycle->log);
 
-            if (mcf->http == NULL) {
+            if (ccf->http == NULL) {
 
                 /*
                  * An error here would leave nginx without workers; so only
                  * the locations with these credentials have none.
                  */
 
-                return NGX_OK;
+                return;
             }
         }
 
-        ngx_ivschat_refresh_start(slots[i], mcf->http, cycle->log);
+        ngx_ivschat_refresh_start(slots[i], ccf->http, cycle->log);
     }
-
-    return NGX_OK;
 }
 
 
@@ -107,27 +98,14 @@ ngx_ivschat_refresh_start(ngx_ivschat_slot_t *slot, ngx_ivschat_curl_t *http,
 
 
 void
-ngx_ivschat_refresh_exit(ngx_cycle_t *cycle)
-{
-    ngx_ivschat_main_conf_t  *mcf;
-
-    mcf = ngx_http_cycle_get_module_main_conf(cycle,
-                                              ngx_http_ivschat_token_module);
-    if (mcf) {
-        ngx_ivschat_refresh_stop(mcf);
-    }
-}
-
-
-void
-ngx_ivschat_refresh_stop(ngx_ivschat_main_conf_t *mcf)
+ngx_ivschat_creds_stop(ngx_ivschat_creds_conf_t *ccf)
 {
     ngx_uint_t            i;
     ngx_ivschat_slot_t  **slots;
 
-    slots = mcf->slots.elts;
+    slots = ccf->slots.elts;
 
-    for (i = 0; i < mcf->slots.nelts; i++) {
+    for (i = 0; i < ccf->slots.nelts; i++) {
 
         if (slots[i]->watch.timer_set) {
             ngx_del_timer(&slots[i]->watch);
@@ -149,10 +127,17 @@ ngx_ivschat_refresh_stop(ngx_ivschat_main_conf_t *mcf)
         slots[i]->running = 0;
     }
 
-    if (mcf->http) {
-        ngx_ivschat_curl_destroy(mcf->http);
-        mcf->http = NULL;
+    if (ccf->http) {
+        ngx_ivschat_curl_destroy(ccf->http);
+        ccf->http = NULL;
     }
+}
+
+
+time_t
+ngx_ivschat_creds_time(ngx_ivschat_creds_conf_t *ccf)
+{
+    return ngx_time() + (time_t) ccf->root->skew;
 }
 
 

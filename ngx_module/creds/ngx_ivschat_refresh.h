@@ -9,8 +9,11 @@
 #define _NGX_IVSCHAT_REFRESH_H_INCLUDED_
 
 
-#include "../token/ngx_ivschat_token.h"
-#include "ngx_ivschat_zone.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_event.h>
+
+#include "ngx_ivschat_creds.h"
 #include "ngx_ivschat_sources.h"
 
 
@@ -51,16 +54,6 @@ struct ngx_ivschat_slot_s {
 
 void ngx_ivschat_creds_notice(ngx_log_t *log, ngx_ivschat_slot_t *slot,
     ngx_ivschat_credentials_t *creds);
-
-
-/* init_process: starts what the worker has to fetch; and exit_process. */
-
-ngx_int_t ngx_ivschat_refresh_init(ngx_cycle_t *cycle);
-void ngx_ivschat_refresh_exit(ngx_cycle_t *cycle);
-
-/* Stops all of it; harmless where nothing runs. */
-
-void ngx_ivschat_refresh_stop(ngx_ivschat_main_conf_t *mcf);
 
 
 /* _watch.c: looks after the shared files, if the slot has keys of theirs. */

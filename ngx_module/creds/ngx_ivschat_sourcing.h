@@ -9,7 +9,7 @@
 #define _NGX_IVSCHAT_SOURCING_H_INCLUDED_
 
 
-#include "ngx_ivschat_pure.h"
+#include "ngx_ivschat_nginx.h"
 #include "ngx_ivschat_sources.h"
 
 

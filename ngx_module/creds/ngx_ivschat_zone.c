@@ -56,24 +56,19 @@ ngx_ivschat_zone_skew(ngx_atomic_t *skew, time_t date, time_t sent,
 }
 
 
-size_t
-ngx_ivschat_zone_size(ngx_uint_t n)
+ngx_uint_t
+ngx_ivschat_zone_pages(ngx_uint_t n)
 {
-    size_t  pages, root;
+    ngx_uint_t  pages;
 
     /*
      * A slot takes whole pages of the slab, and a reload with other lines
-     * needs as many again, twice; the slab's own bookkeeping takes less than
-     * eight pages, which is also the least that nginx accepts.
+     * needs as many again, twice.
      */
 
-    pages = (sizeof(ngx_ivschat_shared_t) + ngx_pagesize - 1)
-            / ngx_pagesize;
+    pages = (sizeof(ngx_ivschat_shared_t) + ngx_pagesize - 1) / ngx_pagesize;
 
-    root = (sizeof(ngx_ivschat_root_t) + ngx_pagesize - 1)
-           / ngx_pagesize;
-
-    return (8 + root + 1 + 3 * n * (pages + 1)) * ngx_pagesize;
+    return 3 * n * (pages + 1);
 }
 
 

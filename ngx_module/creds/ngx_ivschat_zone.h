@@ -13,7 +13,9 @@
 #define _NGX_IVSCHAT_ZONE_H_INCLUDED_
 
 
-#include "../token/ngx_ivschat_rate.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+
 #include "../aws/ngx_ivschat_credentials.h"
 
 
@@ -48,16 +50,14 @@ struct ngx_ivschat_shared_s {
 };
 
 
-/* What the zone begins with. */
+/* The part of the zone that is kept for credentials. */
 
-struct ngx_ivschat_root_s {
+typedef struct {
     ngx_ivschat_shared_t             *first;
 
     /* seconds, signed: how far this host's clock is behind AWS's */
     ngx_atomic_t                      skew;
-
-    ngx_ivschat_account_t             buckets[NGX_IVSCHAT_ACCOUNTS];
-};
+} ngx_ivschat_creds_root_t;
 
 
 typedef enum {
@@ -78,9 +78,9 @@ typedef enum {
 ngx_uint_t ngx_ivschat_zone_skew(ngx_atomic_t *skew, time_t date, time_t sent,
     ngx_log_t *log);
 
-/* The smallest size of a zone with room for n slots, in bytes. */
+/* The pages of the slab that n slots need, as a reload may need them. */
 
-size_t ngx_ivschat_zone_size(ngx_uint_t n);
+ngx_uint_t ngx_ivschat_zone_pages(ngx_uint_t n);
 
 /*
  * While the zone is initialized: the slot with this fingerprint, as a reload

@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 
-#include "../aws/ngx_ivschat_api.h"
 
 
 typedef struct {

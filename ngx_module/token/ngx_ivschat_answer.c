@@ -265,7 +265,7 @@ ngx_ivschat_spread(ngx_http_request_t *r, ngx_uint_t percent,
     /* by AWS's clock, as far as it is known */
 
     left = answer->token_expiration
-           - (((int64_t) tp->sec + (ngx_atomic_int_t) mcf->root->skew) * 1000
+           - ((int64_t) ngx_ivschat_creds_time(&mcf->creds) * 1000
               + tp->msec);
 
     if (left <= NGX_IVSCHAT_SPREAD_LEAST) {

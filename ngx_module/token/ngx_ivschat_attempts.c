@@ -69,7 +69,7 @@ ngx_ivschat_next(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_ivschat_token_module);
 
-    wait = ctx->deadline.timer_set ? ctx->conf->timeout : mcf->rate_wait;
+    wait = ctx->deadline.timer_set ? ctx->conf->timeout : mcf->rate.wait;
 
     switch (ngx_ivschat_rate_take(r, ctx, wait)) {
 
@@ -315,7 +315,7 @@ ngx_ivschat_from_aws(ngx_ivschat_ctx_t *ctx)
 static void
 ngx_ivschat_report(ngx_ivschat_ctx_t *ctx, ngx_ivschat_result_e result)
 {
-    ngx_ivschat_bucket_outcome_e  outcome;
+    ngx_ivschat_call_e  outcome;
 
     if (!ctx->answer.upstream) {
 
@@ -326,13 +326,13 @@ ngx_ivschat_report(ngx_ivschat_ctx_t *ctx, ngx_ivschat_result_e result)
     }
 
     if (!ngx_ivschat_from_aws(ctx)) {
-        outcome = NGX_IVSCHAT_BUCKET_OTHER;
+        outcome = NGX_IVSCHAT_CALL_OTHER;
 
     } else if (result == NGX_IVSCHAT_THROTTLED) {
-        outcome = NGX_IVSCHAT_BUCKET_THROTTLED;
+        outcome = NGX_IVSCHAT_CALL_THROTTLED;
 
     } else {
-        outcome = NGX_IVSCHAT_BUCKET_OK;
+        outcome = NGX_IVSCHAT_CALL_OK;
     }
 
     ngx_ivschat_rate_tell(ctx, outcome);
@@ -358,7 +358,8 @@ ngx_ivschat_note_skew(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 
     mcf = ngx_http_get_module_main_conf(r, ngx_http_ivschat_token_module);
 
-    ctx->skewed = ngx_ivschat_zone_skew(&mcf->root->skew, ctx->answer.date,
+    ctx->skewed = ngx_ivschat_zone_skew(&mcf->creds.root->skew,
+                                        ctx->answer.date,
                                         ctx->sent, r->connection->log);
 }
 

@@ -40,21 +40,6 @@ static ngx_str_t  ngx_ivschat_trues[] = {
 
 
 char *
-ngx_ivschat_invalid(ngx_conf_t *cf, ngx_str_t *value, const char *reason)
-{
-    ngx_str_t  *directive;
-
-    directive = cf->args->elts;
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid value \"%V\" in \"%V\" directive: %s",
-                       value, directive, reason);
-
-    return NGX_CONF_ERROR;
-}
-
-
-char *
 ngx_ivschat_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_ivschat_loc_conf_t  *ilcf = conf;

@@ -6,7 +6,6 @@
 
 
 #include "ngx_ivschat_rate.h"
-#include "../creds/ngx_ivschat_zone.h"
 
 
 #define NGX_IVSCHAT_IDLE   3600000  /* ms until a bucket may go */
@@ -20,7 +19,7 @@ struct ngx_ivschat_line_up_s {
     ngx_connection_t     dummy;                /* for its debug log */
 
     ngx_ivschat_account_t                *bucket;
-    ngx_ivschat_main_conf_t              *mcf;
+    ngx_ivschat_rate_conf_t              *rcf;
 };
 
 
@@ -30,29 +29,32 @@ static void ngx_ivschat_rate_serve(ngx_ivschat_line_up_t *line,
 static void ngx_ivschat_rate_again(ngx_ivschat_line_up_t *line,
     uint64_t delay);
 static ngx_ivschat_account_t *ngx_ivschat_rate_bucket(
-    ngx_ivschat_main_conf_t *mcf, u_char *pair, size_t len);
+    ngx_ivschat_rate_conf_t *rcf, u_char *pair, size_t len);
 static size_t ngx_ivschat_rate_name(ngx_str_t *arn, u_char *pair);
 
 
 static ngx_inline void
-ngx_ivschat_rate_lock(ngx_ivschat_main_conf_t *mcf)
+ngx_ivschat_rate_lock(ngx_ivschat_rate_conf_t *rcf)
 {
-    ngx_shmtx_lock(&mcf->shpool->mutex);
+    ngx_shmtx_lock(&rcf->shpool->mutex);
 }
 
 
 static ngx_inline void
-ngx_ivschat_rate_unlock(ngx_ivschat_main_conf_t *mcf)
+ngx_ivschat_rate_unlock(ngx_ivschat_rate_conf_t *rcf)
 {
-    ngx_shmtx_unlock(&mcf->shpool->mutex);
+    ngx_shmtx_unlock(&rcf->shpool->mutex);
 }
 
 
-static ngx_inline ngx_ivschat_main_conf_t *
+static ngx_inline ngx_ivschat_rate_conf_t *
 ngx_ivschat_rate_conf(ngx_ivschat_ctx_t *ctx)
 {
-    return ngx_http_get_module_main_conf(ctx->request,
-                                         ngx_http_ivschat_token_module);
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = ngx_http_get_module_main_conf(ctx->request,
+                                        ngx_http_ivschat_token_module);
+    return &mcf->rate;
 }
 
 
@@ -63,11 +65,13 @@ ngx_ivschat_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_ivschat_main_conf_t  *mcf = conf;
 
+    ngx_ivschat_rate_conf_t  *rcf = &mcf->rate;
+
     ngx_int_t   n;
     ngx_str_t  *value, s;
     ngx_uint_t  i;
 
-    if (mcf->rate != NGX_CONF_UNSET_UINT) {
+    if (rcf->rate != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
 
@@ -79,7 +83,7 @@ ngx_ivschat_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return ngx_ivschat_invalid(cf, &value[2], "\"off\" stands alone");
         }
 
-        mcf->rate = 0;
+        rcf->rate = 0;
         return NGX_CONF_OK;
     }
 
@@ -90,17 +94,17 @@ ngx_ivschat_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                      "\"off\", or 1 to 100000 attempts a second, is needed");
     }
 
-    mcf->rate = n;
+    rcf->rate = n;
 
     for (i = 2; i < cf->args->nelts; i++) {
 
         if (ngx_strncmp(value[i].data, "burst=", 6) == 0
-            && mcf->rate_burst == NGX_CONF_UNSET_UINT)
+            && rcf->burst == NGX_CONF_UNSET_UINT)
         {
             n = ngx_atoi(value[i].data + 6, value[i].len - 6);
 
             if (n != NGX_ERROR && n >= 1 && n <= 100000) {
-                mcf->rate_burst = n;
+                rcf->burst = n;
                 continue;
             }
 
@@ -109,7 +113,7 @@ ngx_ivschat_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         if (ngx_strncmp(value[i].data, "wait=", 5) == 0
-            && mcf->rate_wait == NGX_CONF_UNSET_MSEC)
+            && rcf->wait == NGX_CONF_UNSET_MSEC)
         {
             s.data = value[i].data + 5;
             s.len = value[i].len - 5;
@@ -117,7 +121,7 @@ ngx_ivschat_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             n = ngx_parse_time(&s, 0);
 
             if (n != NGX_ERROR && n <= 60000) {
-                mcf->rate_wait = n;
+                rcf->wait = n;
                 continue;
             }
 
@@ -134,7 +138,7 @@ ngx_ivschat_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 ngx_int_t
-ngx_ivschat_rate_pair(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
+ngx_ivschat_rate_pair(ngx_conf_t *cf, ngx_ivschat_rate_conf_t *rcf,
     ngx_str_t *arn)
 {
     size_t      len;
@@ -148,9 +152,9 @@ ngx_ivschat_rate_pair(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
         return NGX_OK;                 /* a computed one */
     }
 
-    known = mcf->pairs.elts;
+    known = rcf->pairs.elts;
 
-    for (i = 0; i < mcf->pairs.nelts; i++) {
+    for (i = 0; i < rcf->pairs.nelts; i++) {
         if (known[i].len == len
             && ngx_memcmp(known[i].data, pair, len) == 0)
         {
@@ -158,7 +162,7 @@ ngx_ivschat_rate_pair(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
         }
     }
 
-    if (mcf->pairs.nelts == NGX_IVSCHAT_ACCOUNTS) {
+    if (rcf->pairs.nelts == NGX_IVSCHAT_ACCOUNTS) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                       "invalid value \"%V\" in \"ivschat_token_room\" "
                       "directive: rooms of more than %d pairs of account "
@@ -167,7 +171,7 @@ ngx_ivschat_rate_pair(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
         return NGX_ERROR;
     }
 
-    s = ngx_array_push(&mcf->pairs);
+    s = ngx_array_push(&rcf->pairs);
     if (s == NULL) {
         return NGX_ERROR;
     }
@@ -185,68 +189,68 @@ ngx_ivschat_rate_pair(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
 
 
 void
-ngx_ivschat_rate_commit(ngx_ivschat_main_conf_t *mcf)
+ngx_ivschat_rate_commit(ngx_ivschat_rate_conf_t *rcf)
 {
     ngx_str_t              *pair;
     ngx_uint_t              i;
     ngx_ivschat_account_t  *b;
 
-    b = mcf->root->buckets;
+    b = rcf->accounts;
 
-    ngx_ivschat_rate_lock(mcf);
+    if (b == NULL) {
+        return;
+    }
+
+    ngx_ivschat_rate_lock(rcf);
 
     for (i = 0; i < NGX_IVSCHAT_ACCOUNTS; i++) {
 
         b[i].configured = 0;
 
-        if (b[i].len && mcf->rate) {
-            ngx_ivschat_bucket_configure(&b[i].rate, mcf->rate, mcf->rate_burst,
+        if (b[i].len && rcf->rate) {
+            ngx_ivschat_bucket_configure(&b[i].rate, rcf->rate, rcf->burst,
                                          ngx_current_msec);
         }
     }
 
-    pair = mcf->pairs.elts;
+    pair = rcf->pairs.elts;
 
-    for (i = 0; i < mcf->pairs.nelts; i++) {
-        b = ngx_ivschat_rate_bucket(mcf, pair[i].data, pair[i].len);
+    for (i = 0; i < rcf->pairs.nelts; i++) {
+        b = ngx_ivschat_rate_bucket(rcf, pair[i].data, pair[i].len);
         if (b) {
             b->configured = 1;
         }
     }
 
-    ngx_ivschat_rate_unlock(mcf);
+    ngx_ivschat_rate_unlock(rcf);
 }
 
 
 ngx_int_t
-ngx_ivschat_rate_init(ngx_cycle_t *cycle)
+ngx_ivschat_rate_init(ngx_cycle_t *cycle, ngx_ivschat_rate_conf_t *rcf)
 {
-    ngx_uint_t                i;
-    ngx_ivschat_line_up_t    *line;
-    ngx_ivschat_main_conf_t  *mcf;
+    ngx_uint_t              i;
+    ngx_ivschat_line_up_t  *line;
 
-    mcf = ngx_http_cycle_get_module_main_conf(cycle,
-                                              ngx_http_ivschat_token_module);
-
-    if (mcf == NULL || mcf->root == NULL) {
+    if (rcf->accounts == NULL) {
         return NGX_OK;
     }
 
-    mcf->lines = ngx_pcalloc(cycle->pool,
+    rcf->lines = ngx_pcalloc(cycle->pool,
                              NGX_IVSCHAT_ACCOUNTS
                              * sizeof(ngx_ivschat_line_up_t));
-    if (mcf->lines == NULL) {
+    if (rcf->lines == NULL) {
         return NGX_ERROR;
     }
 
     for (i = 0; i < NGX_IVSCHAT_ACCOUNTS; i++) {
-        line = &mcf->lines[i];
+        line = &rcf->lines[i];
 
         ngx_queue_init(&line->queues[NGX_IVSCHAT_BUCKET_RETRY]);
         ngx_queue_init(&line->queues[NGX_IVSCHAT_BUCKET_FIRST]);
 
-        line->bucket = &mcf->root->buckets[i];
-        line->mcf = mcf;
+        line->bucket = &rcf->accounts[i];
+        line->rcf = rcf;
 
         line->dummy.fd = (ngx_socket_t) -1;
         line->dummy.data = line;
@@ -268,17 +272,17 @@ ngx_ivschat_rate_find(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 {
     size_t                    len;
     u_char                    pair[NGX_IVSCHAT_PAIR_MAX];
-    ngx_ivschat_main_conf_t  *mcf;
+    ngx_ivschat_rate_conf_t  *rcf;
 
-    mcf = ngx_ivschat_rate_conf(ctx);
+    rcf = ngx_ivschat_rate_conf(ctx);
 
     len = ngx_ivschat_rate_name(&ctx->room, pair);
 
-    ngx_ivschat_rate_lock(mcf);
+    ngx_ivschat_rate_lock(rcf);
 
-    ctx->bucket = ngx_ivschat_rate_bucket(mcf, pair, len);
+    ctx->bucket = ngx_ivschat_rate_bucket(rcf, pair, len);
 
-    ngx_ivschat_rate_unlock(mcf);
+    ngx_ivschat_rate_unlock(rcf);
 
     if (ctx->bucket == NULL) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -295,7 +299,7 @@ ngx_ivschat_rate_find(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 /* The pair's own, a free one, or that of a pair nobody asks for any longer. */
 
 static ngx_ivschat_account_t *
-ngx_ivschat_rate_bucket(ngx_ivschat_main_conf_t *mcf, u_char *pair, size_t len)
+ngx_ivschat_rate_bucket(ngx_ivschat_rate_conf_t *rcf, u_char *pair, size_t len)
 {
     ngx_uint_t              i;
     ngx_ivschat_account_t  *b, *free;
@@ -303,7 +307,7 @@ ngx_ivschat_rate_bucket(ngx_ivschat_main_conf_t *mcf, u_char *pair, size_t len)
     free = NULL;
 
     for (i = 0; i < NGX_IVSCHAT_ACCOUNTS; i++) {
-        b = &mcf->root->buckets[i];
+        b = &rcf->accounts[i];
 
         if (b->len == len && ngx_memcmp(b->pair, pair, len) == 0) {
             b->used = ngx_current_msec;
@@ -325,8 +329,8 @@ ngx_ivschat_rate_bucket(ngx_ivschat_main_conf_t *mcf, u_char *pair, size_t len)
         free->used = ngx_current_msec;
         free->configured = 0;
 
-        ngx_ivschat_bucket_init(&free->rate, mcf->rate ? mcf->rate : 1,
-                                mcf->rate_burst, ngx_current_msec);
+        ngx_ivschat_bucket_init(&free->rate, rcf->rate ? rcf->rate : 1,
+                                rcf->burst, ngx_current_msec);
         ngx_ivschat_retry_init(&free->quota);
     }
 
@@ -361,23 +365,23 @@ ngx_ivschat_rate_take(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
     uint64_t                   delay;
     ngx_ivschat_bucket_e       rc;
     ngx_ivschat_line_up_t     *line;
-    ngx_ivschat_main_conf_t   *mcf;
+    ngx_ivschat_rate_conf_t   *rcf;
     ngx_ivschat_turn_e  turn;
 
-    mcf = ngx_ivschat_rate_conf(ctx);
+    rcf = ngx_ivschat_rate_conf(ctx);
 
-    if (mcf->rate == 0) {
+    if (rcf->rate == 0) {
         return NGX_OK;
     }
 
     turn = ctx->attempts ? NGX_IVSCHAT_BUCKET_RETRY : NGX_IVSCHAT_BUCKET_FIRST;
 
-    ngx_ivschat_rate_lock(mcf);
+    ngx_ivschat_rate_lock(rcf);
 
     rc = ngx_ivschat_bucket_join(&ctx->bucket->rate, turn, ngx_current_msec,
                                  wait, &ctx->ticket, &delay);
 
-    ngx_ivschat_rate_unlock(mcf);
+    ngx_ivschat_rate_unlock(rcf);
 
     ctx->granted = ngx_current_msec;
 
@@ -389,7 +393,7 @@ ngx_ivschat_rate_take(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
         return NGX_BUSY;
     }
 
-    line = &mcf->lines[ctx->bucket - mcf->root->buckets];
+    line = &rcf->lines[ctx->bucket - rcf->accounts];
 
     ngx_queue_insert_tail(&line->queues[turn], &ctx->queue);
 
@@ -404,7 +408,7 @@ ngx_ivschat_rate_take(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
 void
 ngx_ivschat_rate_leave(ngx_ivschat_ctx_t *ctx)
 {
-    ngx_ivschat_main_conf_t  *mcf;
+    ngx_ivschat_rate_conf_t  *rcf;
 
     if (!ctx->queued) {
         return;
@@ -415,53 +419,53 @@ ngx_ivschat_rate_leave(ngx_ivschat_ctx_t *ctx)
 
     ngx_queue_remove(&ctx->queue);
 
-    mcf = ngx_ivschat_rate_conf(ctx);
+    rcf = ngx_ivschat_rate_conf(ctx);
 
-    ngx_ivschat_rate_lock(mcf);
+    ngx_ivschat_rate_lock(rcf);
 
     ngx_ivschat_bucket_leave(&ctx->bucket->rate, ctx->ticket, ngx_current_msec);
 
-    ngx_ivschat_rate_unlock(mcf);
+    ngx_ivschat_rate_unlock(rcf);
 }
 
 
 void
 ngx_ivschat_rate_tell(ngx_ivschat_ctx_t *ctx,
-    ngx_ivschat_bucket_outcome_e outcome)
+    ngx_ivschat_call_e outcome)
 {
-    ngx_ivschat_main_conf_t  *mcf;
+    ngx_ivschat_rate_conf_t  *rcf;
 
-    mcf = ngx_ivschat_rate_conf(ctx);
+    rcf = ngx_ivschat_rate_conf(ctx);
 
-    if (mcf->rate == 0) {
+    if (rcf->rate == 0) {
         return;
     }
 
-    ngx_ivschat_rate_lock(mcf);
+    ngx_ivschat_rate_lock(rcf);
 
     ngx_ivschat_bucket_feedback(&ctx->bucket->rate, ngx_current_msec,
                                 ctx->granted, outcome);
 
-    ngx_ivschat_rate_unlock(mcf);
+    ngx_ivschat_rate_unlock(rcf);
 }
 
 
 void
 ngx_ivschat_rate_give_back(ngx_ivschat_ctx_t *ctx)
 {
-    ngx_ivschat_main_conf_t  *mcf;
+    ngx_ivschat_rate_conf_t  *rcf;
 
-    mcf = ngx_ivschat_rate_conf(ctx);
+    rcf = ngx_ivschat_rate_conf(ctx);
 
-    if (mcf->rate == 0) {
+    if (rcf->rate == 0) {
         return;
     }
 
-    ngx_ivschat_rate_lock(mcf);
+    ngx_ivschat_rate_lock(rcf);
 
     ngx_ivschat_bucket_give_back(&ctx->bucket->rate, ngx_current_msec);
 
-    ngx_ivschat_rate_unlock(mcf);
+    ngx_ivschat_rate_unlock(rcf);
 }
 
 
@@ -469,15 +473,15 @@ ngx_uint_t
 ngx_ivschat_rate_retry_after(ngx_ivschat_ctx_t *ctx)
 {
     ngx_uint_t                seconds;
-    ngx_ivschat_main_conf_t  *mcf;
+    ngx_ivschat_rate_conf_t  *rcf;
 
-    mcf = ngx_ivschat_rate_conf(ctx);
+    rcf = ngx_ivschat_rate_conf(ctx);
 
-    if (mcf->rate == 0 || ctx->bucket == NULL) {
+    if (rcf->rate == 0 || ctx->bucket == NULL) {
         return 1 + ngx_random() % 3;
     }
 
-    ngx_ivschat_rate_lock(mcf);
+    ngx_ivschat_rate_lock(rcf);
 
     /* nginx's random numbers have 31 bits */
 
@@ -485,7 +489,7 @@ ngx_ivschat_rate_retry_after(ngx_ivschat_ctx_t *ctx)
                                              ngx_current_msec,
                                              (uint32_t) ngx_random() << 1);
 
-    ngx_ivschat_rate_unlock(mcf);
+    ngx_ivschat_rate_unlock(rcf);
 
     return seconds;
 }
@@ -495,15 +499,15 @@ ngx_uint_t
 ngx_ivschat_rate_retry(ngx_ivschat_ctx_t *ctx, ngx_ivschat_retry_e cls)
 {
     ngx_uint_t                cost;
-    ngx_ivschat_main_conf_t  *mcf;
+    ngx_ivschat_rate_conf_t  *rcf;
 
-    mcf = ngx_ivschat_rate_conf(ctx);
+    rcf = ngx_ivschat_rate_conf(ctx);
 
-    ngx_ivschat_rate_lock(mcf);
+    ngx_ivschat_rate_lock(rcf);
 
     cost = ngx_ivschat_retry_take(&ctx->bucket->quota, cls);
 
-    ngx_ivschat_rate_unlock(mcf);
+    ngx_ivschat_rate_unlock(rcf);
 
     return cost;
 }
@@ -512,15 +516,15 @@ ngx_ivschat_rate_retry(ngx_ivschat_ctx_t *ctx, ngx_ivschat_retry_e cls)
 void
 ngx_ivschat_rate_success(ngx_ivschat_ctx_t *ctx)
 {
-    ngx_ivschat_main_conf_t  *mcf;
+    ngx_ivschat_rate_conf_t  *rcf;
 
-    mcf = ngx_ivschat_rate_conf(ctx);
+    rcf = ngx_ivschat_rate_conf(ctx);
 
-    ngx_ivschat_rate_lock(mcf);
+    ngx_ivschat_rate_lock(rcf);
 
     ngx_ivschat_retry_success(&ctx->bucket->quota, ctx->cost);
 
-    ngx_ivschat_rate_unlock(mcf);
+    ngx_ivschat_rate_unlock(rcf);
 }
 
 
@@ -564,12 +568,12 @@ ngx_ivschat_rate_serve(ngx_ivschat_line_up_t *line, ngx_queue_t *queue,
         q = ngx_queue_head(queue);
         ctx = ngx_queue_data(q, ngx_ivschat_ctx_t, queue);
 
-        ngx_ivschat_rate_lock(line->mcf);
+        ngx_ivschat_rate_lock(line->rcf);
 
         rc = ngx_ivschat_bucket_poll(&line->bucket->rate, ctx->ticket,
                                      ngx_current_msec, &ms);
 
-        ngx_ivschat_rate_unlock(line->mcf);
+        ngx_ivschat_rate_unlock(line->rcf);
 
         if (rc == NGX_IVSCHAT_BUCKET_WAIT) {
             *delay = ngx_min(*delay, ms);

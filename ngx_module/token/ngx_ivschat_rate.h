@@ -42,16 +42,17 @@ char *ngx_ivschat_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
  * there are more of them than buckets.
  */
 
-ngx_int_t ngx_ivschat_rate_pair(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
+ngx_int_t ngx_ivschat_rate_pair(ngx_conf_t *cf, ngx_ivschat_rate_conf_t *rcf,
     ngx_str_t *arn);
 
 /* init_module: literal rooms have buckets, and all have these limits. */
 
-void ngx_ivschat_rate_commit(ngx_ivschat_main_conf_t *mcf);
+void ngx_ivschat_rate_commit(ngx_ivschat_rate_conf_t *rcf);
 
 /* init_process */
 
-ngx_int_t ngx_ivschat_rate_init(ngx_cycle_t *cycle);
+ngx_int_t ngx_ivschat_rate_init(ngx_cycle_t *cycle,
+    ngx_ivschat_rate_conf_t *rcf);
 
 /*
  * The bucket of the request's room, into ctx->bucket; NGX_DECLINED if there
@@ -76,7 +77,7 @@ void ngx_ivschat_rate_leave(ngx_ivschat_ctx_t *ctx);
 /* What AWS made of the attempt that was granted. */
 
 void ngx_ivschat_rate_tell(ngx_ivschat_ctx_t *ctx,
-    ngx_ivschat_bucket_outcome_e outcome);
+    ngx_ivschat_call_e outcome);
 
 /* AWS was not asked after all: the place may be another's. */
 

@@ -169,7 +169,7 @@ ngx_ivschat_scope(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
 
     /* by AWS's clock, as far as it is known */
 
-    if (ngx_ivschat_sigv4_time(ngx_time() + (time_t) mcf->root->skew,
+    if (ngx_ivschat_sigv4_time(ngx_ivschat_creds_time(&mcf->creds),
                                scope->time)
         != 0
         || ngx_ivschat_sigv4_cached_key(&mcf->keys, creds->id,

@@ -15,10 +15,10 @@
 
 #include "../aws/ngx_ivschat_api.h"
 #include "../aws/ngx_ivschat_body.h"
-#include "../creds/ngx_ivschat_curl.h"
-#include "../creds/ngx_ivschat_pure.h"
 #include "../aws/ngx_ivschat_result.h"
 #include "../aws/ngx_ivschat_sigv4.h"
+#include "../creds/ngx_ivschat_creds.h"
+#include "../creds/ngx_ivschat_nginx.h"
 
 
 #if !(NGX_HTTP_SSL)
@@ -30,45 +30,36 @@
 #define NGX_IVSCHAT_PATH      "/CreateChatToken"
 
 
-typedef struct ngx_ivschat_slot_s  ngx_ivschat_slot_t;
-typedef struct ngx_ivschat_ctx_s   ngx_ivschat_ctx_t;
-typedef struct ngx_ivschat_root_s  ngx_ivschat_root_t;
-typedef struct ngx_ivschat_account_s
-                                              ngx_ivschat_account_t;
-typedef struct ngx_ivschat_line_up_s
-                                              ngx_ivschat_line_up_t;
+typedef struct ngx_ivschat_ctx_s      ngx_ivschat_ctx_t;
+typedef struct ngx_ivschat_account_s  ngx_ivschat_account_t;
+typedef struct ngx_ivschat_line_up_s  ngx_ivschat_line_up_t;
 
 
-/* Someone who waits for credentials; its owner's, "waiting" is not. */
+/* ivschat_token_rate */
 
 typedef struct {
-    ngx_queue_t                  queue;
-    void                       (*handler)(void *data);
-    void                        *data;
-    unsigned                     waiting:1;
-} ngx_ivschat_waiter_t;
+    ngx_uint_t                   rate;       /* a second; 0: off */
+    ngx_uint_t                   burst;
+    ngx_msec_t                   wait;
+    ngx_array_t                  pairs;      /* of literal rooms: account and
+                                                region, ngx_str_t */
+
+    ngx_slab_pool_t             *shpool;     /* of the zone; NULL: no zone */
+    ngx_ivschat_account_t       *accounts;   /* in it */
+
+    ngx_ivschat_line_up_t       *lines;      /* of this worker */
+} ngx_ivschat_rate_conf_t;
 
 
 typedef struct {
-    ngx_array_t                  slots;      /* of slot_t *: one for each
-                                                distinct credentials line */
+    ngx_ivschat_creds_conf_t     creds;
+    ngx_ivschat_rate_conf_t      rate;
+    ssize_t                      zone_size;  /* 0: as needed */
 
     ngx_http_handler_pt          auth_basic; /* the access handler that ours
                                                 stands before, or NULL */
 
-    ssize_t                      zone_size;  /* 0: as needed */
-    ngx_slab_pool_t             *shpool;     /* of the zone; NULL: no zone */
-    ngx_ivschat_root_t                 *root;    /* in it */
-
-    ngx_uint_t                   rate;       /* a second; 0: off */
-    ngx_uint_t                   rate_burst;
-    ngx_msec_t                   rate_wait;
-    ngx_array_t                  pairs;      /* of literal rooms: account and
-                                                region, ngx_str_t */
-    ngx_ivschat_line_up_t              *lines;   /* of this worker */
-
     ngx_ivschat_sigv4_cache_t    keys;       /* of this worker */
-    ngx_ivschat_curl_t          *http;       /* of this worker; NULL: none */
 } ngx_ivschat_main_conf_t;
 
 
@@ -255,12 +246,6 @@ char *ngx_ivschat_refresh_spread(ngx_conf_t *cf, ngx_command_t *cmd,
  * inherits is known; called at the end of its merge.
  */
 char *ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf);
-
-/*
- * Logs 'invalid value "…" in "directive": reason' and returns NGX_CONF_ERROR.
- */
-char *ngx_ivschat_invalid(ngx_conf_t *cf, ngx_str_t *value,
-    const char *reason);
 
 /*
  * Appends to a list of this level, or empties it if item is NULL: "none",

@@ -10,10 +10,14 @@
 #define NGX_IVSCHAT_RESOLV_CONF       "/etc/resolv.conf"
 #define NGX_IVSCHAT_RESOLV_CONF_SIZE  16384
 #define NGX_IVSCHAT_NAME_SERVERS      3      /* libc's MAXNS */
-#define NGX_IVSCHAT_RESOLVE_RETRY_MAX         30     /* seconds */
+#define NGX_IVSCHAT_RESOLVE_RETRY_MAX 30     /* seconds */
 #define NGX_IVSCHAT_TTL_MAX           86400
 
 
+static void *ngx_ivschat_resolve_create_conf(ngx_conf_t *cf);
+static char *ngx_ivschat_resolve(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_ivschat_resolve_check(ngx_conf_t *cf);
 static ngx_int_t ngx_ivschat_resolve_init_upstream(ngx_conf_t *cf,
     ngx_http_upstream_srv_conf_t *us);
 static ngx_int_t ngx_ivschat_resolve_refuse(ngx_conf_t *cf,
@@ -33,6 +37,8 @@ static ngx_int_t ngx_ivschat_resolve_name_server(ngx_conf_t *cf,
     ngx_str_t *line, ngx_str_t *server);
 static void ngx_ivschat_resolve_cleanup(void *data);
 
+static ngx_int_t ngx_ivschat_resolve_init(ngx_cycle_t *cycle);
+static void ngx_ivschat_resolve_exit(ngx_cycle_t *cycle);
 static void ngx_ivschat_resolve_start(ngx_ivschat_resolve_conf_t *rcf);
 static void ngx_ivschat_resolve_stop(ngx_ivschat_resolve_conf_t *rcf);
 static ngx_ivschat_resolve_conf_t *
@@ -49,10 +55,54 @@ static ngx_uint_t ngx_ivschat_resolve_same(ngx_http_upstream_server_t *server,
 static void ngx_ivschat_resolve_log(ngx_ivschat_resolve_name_t *name);
 
 
+static ngx_command_t  ngx_ivschat_resolve_commands[] = {
+
+    { ngx_string("ivschat_token_resolve"),
+      NGX_HTTP_UPS_CONF|NGX_CONF_NOARGS,
+      ngx_ivschat_resolve,
+      NGX_HTTP_SRV_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_ivschat_resolve_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_ivschat_resolve_check,             /* postconfiguration */
+
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    ngx_ivschat_resolve_create_conf,       /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_ivschat_token_resolve_module = {
+    NGX_MODULE_V1,
+    &ngx_ivschat_resolve_module_ctx,       /* module context */
+    ngx_ivschat_resolve_commands,          /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_ivschat_resolve_init,              /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_ivschat_resolve_exit,              /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
 /* The configuration */
 
 
-void *
+static void *
 ngx_ivschat_resolve_create_conf(ngx_conf_t *cf)
 {
     /* all of it is set by ngx_pcalloc(), or by the directive */
@@ -61,7 +111,7 @@ ngx_ivschat_resolve_create_conf(ngx_conf_t *cf)
 }
 
 
-char *
+static char *
 ngx_ivschat_resolve(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_ivschat_resolve_conf_t  *rcf = conf;
@@ -93,7 +143,12 @@ ngx_ivschat_resolve(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-ngx_int_t
+/*
+ * Refuses the upstreams whose balancing another method has taken over, which
+ * is known only when all of them are set up.
+ */
+
+static ngx_int_t
 ngx_ivschat_resolve_check(ngx_conf_t *cf)
 {
     ngx_uint_t                      i;
@@ -131,7 +186,8 @@ ngx_ivschat_resolve_conf(ngx_http_upstream_srv_conf_t *us)
         return NULL;                   /* made by proxy_pass and the like */
     }
 
-    rcf = ngx_http_conf_upstream_srv_conf(us, ngx_http_ivschat_token_module);
+    rcf = ngx_http_conf_upstream_srv_conf(us,
+                                   ngx_http_ivschat_token_resolve_module);
 
     return rcf->upstream ? rcf : NULL;
 }
@@ -144,7 +200,8 @@ ngx_ivschat_resolve_init_upstream(ngx_conf_t *cf,
     ngx_pool_cleanup_t          *cln;
     ngx_ivschat_resolve_conf_t  *rcf;
 
-    rcf = ngx_http_conf_upstream_srv_conf(us, ngx_http_ivschat_token_module);
+    rcf = ngx_http_conf_upstream_srv_conf(us,
+                                   ngx_http_ivschat_token_resolve_module);
 
     rcf->log = &cf->cycle->new_log;
 
@@ -523,7 +580,7 @@ ngx_ivschat_resolve_cleanup(void *data)
 /* The lookups */
 
 
-ngx_int_t
+static ngx_int_t
 ngx_ivschat_resolve_init(ngx_cycle_t *cycle)
 {
     ngx_uint_t                      i;
@@ -557,7 +614,7 @@ ngx_ivschat_resolve_init(ngx_cycle_t *cycle)
 }
 
 
-void
+static void
 ngx_ivschat_resolve_exit(ngx_cycle_t *cycle)
 {
     ngx_uint_t                      i;

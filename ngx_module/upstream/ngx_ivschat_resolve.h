@@ -8,7 +8,9 @@
 #define _NGX_IVSCHAT_RESOLVE_H_INCLUDED_
 
 
-#include "../token/ngx_ivschat_token.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 
 
 #if (NGX_HTTP_UPSTREAM_ZONE && nginx_version >= 1027003)
@@ -68,25 +70,7 @@ struct ngx_ivschat_resolve_conf_s {
 };
 
 
-/* _resolve.c */
-
-void *ngx_ivschat_resolve_create_conf(ngx_conf_t *cf);
-
-/* The setter of the directive. */
-char *ngx_ivschat_resolve(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-
-/*
- * Refuses the upstreams whose balancing another method has taken over, which
- * is known only when all of them are set up: in postconfiguration.
- */
-ngx_int_t ngx_ivschat_resolve_check(ngx_conf_t *cf);
-
-/*
- * Start and stop the lookups of this process; nothing is done in processes
- * that serve no requests.
- */
-ngx_int_t ngx_ivschat_resolve_init(ngx_cycle_t *cycle);
-void ngx_ivschat_resolve_exit(ngx_cycle_t *cycle);
+extern ngx_module_t  ngx_http_ivschat_token_resolve_module;
 
 
 /* _resolve_peers.c */

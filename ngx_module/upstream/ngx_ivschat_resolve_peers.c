@@ -377,7 +377,8 @@ ngx_ivschat_resolve_init_peer(ngx_http_request_t *r,
     ngx_ivschat_resolve_conf_t  *rcf;
     ngx_ivschat_resolve_peer_t  *rp;
 
-    rcf = ngx_http_conf_upstream_srv_conf(us, ngx_http_ivschat_token_module);
+    rcf = ngx_http_conf_upstream_srv_conf(us,
+                                   ngx_http_ivschat_token_resolve_module);
 
     rp = ngx_pcalloc(r->pool, sizeof(ngx_ivschat_resolve_peer_t));
     if (rp == NULL) {

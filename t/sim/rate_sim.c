@@ -225,7 +225,7 @@ static void join(int c, ngx_ivschat_turn_e queue, uint64_t wait);
 static void call(int c);
 static void failed(int c);
 static void feed(int e, const client_t *client,
-    ngx_ivschat_bucket_outcome_e outcome);
+    ngx_ivschat_call_e outcome);
 static void follow(int e);
 static int poll_first(int w, int queue, uint64_t *delay);
 static void arm(int w, double delay);
@@ -741,8 +741,8 @@ on_answer(int c)
     client = &sim.clients[c];
     e = client->worker / WORKERS;
 
-    feed(e, client, client->accepted ? NGX_IVSCHAT_BUCKET_OK
-                                     : NGX_IVSCHAT_BUCKET_THROTTLED);
+    feed(e, client, client->accepted ? NGX_IVSCHAT_CALL_OK
+                                     : NGX_IVSCHAT_CALL_THROTTLED);
 
     if (client->accepted) {
         client_free(c);
@@ -904,7 +904,7 @@ failed(int c)
 
 
 static void
-feed(int e, const client_t *client, ngx_ivschat_bucket_outcome_e outcome)
+feed(int e, const client_t *client, ngx_ivschat_call_e outcome)
 {
     if (sim.law == LAW_MODULE) {
         ngx_ivschat_bucket_feedback(&sim.edges[e].rate, (uint64_t) sim.now,
@@ -914,7 +914,7 @@ feed(int e, const client_t *client, ngx_ivschat_bucket_outcome_e outcome)
 
     follow(e);
     law_answer(&sim.edges[e].law, sim.now / 1000, client->granted / 1000.0,
-               outcome == NGX_IVSCHAT_BUCKET_THROTTLED);
+               outcome == NGX_IVSCHAT_CALL_THROTTLED);
     follow(e);
 }
 

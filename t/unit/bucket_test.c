@@ -339,7 +339,7 @@ test_configure(void)
     ngx_ivschat_bucket_configure(&rate, 150, 50, 1000);
     ok(rate.rate == 150, "a rate that was never cut follows the limit up");
 
-    ngx_ivschat_bucket_feedback(&rate, 1100, 1050, NGX_IVSCHAT_BUCKET_THROTTLED);
+    ngx_ivschat_bucket_feedback(&rate, 1100, 1050, NGX_IVSCHAT_CALL_THROTTLED);
     ok(rate.rate < 150, "what AWS has taught");
     ngx_ivschat_bucket_configure(&rate, 200, 200, 1100);
     ok(rate.rate < 150, "is kept over a reload");
@@ -353,29 +353,29 @@ test_cut(void)
 
     start(200, 200);
 
-    ngx_ivschat_bucket_feedback(&rate, 1050, 1000, NGX_IVSCHAT_BUCKET_OTHER);
-    ngx_ivschat_bucket_feedback(&rate, 1050, 1000, NGX_IVSCHAT_BUCKET_OK);
+    ngx_ivschat_bucket_feedback(&rate, 1050, 1000, NGX_IVSCHAT_CALL_OTHER);
+    ngx_ivschat_bucket_feedback(&rate, 1050, 1000, NGX_IVSCHAT_CALL_OK);
     ok(rate.rate == 200, "other failures do not slow it down");
 
-    ngx_ivschat_bucket_feedback(&rate, 1060, 1000, NGX_IVSCHAT_BUCKET_THROTTLED);
+    ngx_ivschat_bucket_feedback(&rate, 1060, 1000, NGX_IVSCHAT_CALL_THROTTLED);
     ok(rate.rate < 200, "a refusal does");
     ok(rate.tokens <= rate.rate, "the burst shrinks with it");
 
     before = rate.rate;
-    ngx_ivschat_bucket_feedback(&rate, 1061, 1000, NGX_IVSCHAT_BUCKET_THROTTLED);
-    ngx_ivschat_bucket_feedback(&rate, 1062, 1060, NGX_IVSCHAT_BUCKET_THROTTLED);
+    ngx_ivschat_bucket_feedback(&rate, 1061, 1000, NGX_IVSCHAT_CALL_THROTTLED);
+    ngx_ivschat_bucket_feedback(&rate, 1062, 1060, NGX_IVSCHAT_CALL_THROTTLED);
     ok(rate.rate == before, "refusals of calls made before that do not");
 
-    ngx_ivschat_bucket_feedback(&rate, 1120, 1070, NGX_IVSCHAT_BUCKET_THROTTLED);
+    ngx_ivschat_bucket_feedback(&rate, 1120, 1070, NGX_IVSCHAT_CALL_THROTTLED);
     ok(rate.rate <= before / 2, "refused at once again: halved");
 
     before = rate.rate;
 
     while (rate.accepted < 1000) {
-        ngx_ivschat_bucket_feedback(&rate, 2000, 1500, NGX_IVSCHAT_BUCKET_OK);
+        ngx_ivschat_bucket_feedback(&rate, 2000, 1500, NGX_IVSCHAT_CALL_OK);
     }
 
-    ngx_ivschat_bucket_feedback(&rate, 2000, 1500, NGX_IVSCHAT_BUCKET_THROTTLED);
+    ngx_ivschat_bucket_feedback(&rate, 2000, 1500, NGX_IVSCHAT_CALL_THROTTLED);
     ok(rate.rate > before / 2 && rate.rate < before,
        "after many calls that AWS took: less than that");
 }
@@ -387,8 +387,8 @@ test_climb(void)
     double  before;
 
     start(200, 200);
-    ngx_ivschat_bucket_feedback(&rate, 1060, 1050, NGX_IVSCHAT_BUCKET_THROTTLED);
-    ngx_ivschat_bucket_feedback(&rate, 1120, 1110, NGX_IVSCHAT_BUCKET_THROTTLED);
+    ngx_ivschat_bucket_feedback(&rate, 1060, 1050, NGX_IVSCHAT_CALL_THROTTLED);
+    ngx_ivschat_bucket_feedback(&rate, 1120, 1110, NGX_IVSCHAT_CALL_THROTTLED);
 
     before = rate.rate;
     (void) join(FIRST, 60000);
@@ -416,7 +416,7 @@ test_recovers(void)
     while (rate.rate > 200 / 64.0) {
         now += 60;
         ngx_ivschat_bucket_feedback(&rate, now, now - 50,
-                                  NGX_IVSCHAT_BUCKET_THROTTLED);
+                                  NGX_IVSCHAT_CALL_THROTTLED);
     }
 
     ok(now < 2000, "within a second down to a 64th");
