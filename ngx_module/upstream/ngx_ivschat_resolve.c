@@ -38,9 +38,7 @@ static ngx_int_t ngx_ivschat_resolve_name_server(ngx_conf_t *cf,
 static void ngx_ivschat_resolve_cleanup(void *data);
 
 static ngx_int_t ngx_ivschat_resolve_init(ngx_cycle_t *cycle);
-static void ngx_ivschat_resolve_exit(ngx_cycle_t *cycle);
 static void ngx_ivschat_resolve_start(ngx_ivschat_resolve_conf_t *rcf);
-static void ngx_ivschat_resolve_stop(ngx_ivschat_resolve_conf_t *rcf);
 static ngx_ivschat_resolve_conf_t *
     ngx_ivschat_resolve_conf(ngx_http_upstream_srv_conf_t *us);
 static void ngx_ivschat_resolve_timer(ngx_event_t *ev);
@@ -93,7 +91,7 @@ ngx_module_t  ngx_http_ivschat_token_resolve_module = {
     ngx_ivschat_resolve_init,              /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    ngx_ivschat_resolve_exit,              /* exit process */
+    NULL,                                  /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -563,16 +561,31 @@ ngx_ivschat_resolve_name_server(ngx_conf_t *cf, ngx_str_t *line,
 }
 
 
+/* Called when a configuration goes, and when a worker exits. */
+
 static void
 ngx_ivschat_resolve_cleanup(void *data)
 {
     ngx_ivschat_resolve_conf_t  *rcf = data;
 
-    ngx_ivschat_resolve_stop(rcf);
+    ngx_uint_t                   i;
+    ngx_ivschat_resolve_name_t  *name;
+
+    name = rcf->names.elts;
+
+    for (i = 0; i < rcf->names.nelts; i++) {
+
+        if (name[i].event.timer_set) {
+            ngx_del_timer(&name[i].event);
+        }
+
+        if (name[i].ctx) {
+            ngx_resolve_name_done(name[i].ctx);
+        }
+    }
 
     if (rcf->current) {
         ngx_ivschat_resolve_release(rcf->current);
-        rcf->current = NULL;
     }
 }
 
@@ -615,32 +628,6 @@ ngx_ivschat_resolve_init(ngx_cycle_t *cycle)
 
 
 static void
-ngx_ivschat_resolve_exit(ngx_cycle_t *cycle)
-{
-    ngx_uint_t                      i;
-    ngx_ivschat_resolve_conf_t     *rcf;
-    ngx_http_upstream_srv_conf_t  **us;
-    ngx_http_upstream_main_conf_t  *umcf;
-
-    umcf = ngx_http_cycle_get_module_main_conf(cycle,
-                                               ngx_http_upstream_module);
-    if (umcf == NULL) {
-        return;
-    }
-
-    us = umcf->upstreams.elts;
-
-    for (i = 0; i < umcf->upstreams.nelts; i++) {
-        rcf = ngx_ivschat_resolve_conf(us[i]);
-
-        if (rcf) {
-            ngx_ivschat_resolve_stop(rcf);
-        }
-    }
-}
-
-
-static void
 ngx_ivschat_resolve_start(ngx_ivschat_resolve_conf_t *rcf)
 {
     ngx_uint_t                   i;
@@ -650,28 +637,6 @@ ngx_ivschat_resolve_start(ngx_ivschat_resolve_conf_t *rcf)
 
     for (i = 0; i < rcf->names.nelts; i++) {
         ngx_add_timer(&name[i].event, 1);
-    }
-}
-
-
-static void
-ngx_ivschat_resolve_stop(ngx_ivschat_resolve_conf_t *rcf)
-{
-    ngx_uint_t                   i;
-    ngx_ivschat_resolve_name_t  *name;
-
-    name = rcf->names.elts;
-
-    for (i = 0; i < rcf->names.nelts; i++) {
-
-        if (name[i].event.timer_set) {
-            ngx_del_timer(&name[i].event);
-        }
-
-        if (name[i].ctx) {
-            ngx_resolve_name_done(name[i].ctx);
-            name[i].ctx = NULL;
-        }
     }
 }
 
