@@ -49,8 +49,8 @@ only_in() {
     done
 }
 
-# Layers: a file includes what is in its own folder or below it.  lib/ and
-# aws/ are pure: they are linked into the unit tests, which have no nginx.
+# lib/ and aws/ are pure: they are linked into the unit tests, which have no
+# nginx.  Who may include whom: t/unit/test_layers.py.
 
 includes() {
     local pure=(ngx_module/lib/*.[ch] ngx_module/aws/*.[ch])
@@ -58,25 +58,12 @@ includes() {
     grep -HnE '#[[:blank:]]*include +<(ngx_|curl/)' "${pure[@]}" \
         | complain "nginx or libcurl included in a pure layer"
 
-    above lib 'aws|creds|token|upstream'
-    above aws 'creds|token|upstream'
-    above creds 'token|upstream'
-    above token upstream
-    above upstream 'lib|aws|creds|token'
-
     only_in '[<"]curl/' ngx_ivschat_curl.c \
         | complain "libcurl belongs into ngx_ivschat_curl.c"
     only_in '[<"]cjson/' ngx_ivschat_json.h \
         | complain "cJSON belongs into the pure layers' parsers"
     only_in '[<"]openssl/' ngx_ivschat_sigv4.c \
         | complain "OpenSSL belongs into ngx_ivschat_sigv4.c"
-}
-
-# above FOLDER PATTERN: the folders that FOLDER must not know.
-
-above() {
-    grep -HnE "#[[:blank:]]*include +\"\.\./($2)/" ngx_module/"$1"/*.[ch] \
-        | complain "an include that goes up"
 }
 
 layout() {
