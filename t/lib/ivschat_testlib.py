@@ -66,6 +66,18 @@ class Tap:
         sys.exit(1 if self.failed else 0)
 
 
+def cases(table, *arguments):
+    """What pytest.mark.parametrize takes: a table's cases, by their names.
+
+    A case is called for its values.  The table is made anew each time, as
+    requests are signed with their dates, and with the arguments given then.
+    """
+    names = [name for name, *_ in table(*arguments)]
+    return {'argnames': 'case', 'ids': names, 'argvalues': [
+        lambda *values, number=number: table(*values)[number][1:]
+        for number in range(len(names))]}
+
+
 class Service:
     """The local IVS Chat service as a context manager.
 
