@@ -979,12 +979,14 @@ def test_options():
     waiting.close()
 
 
+@pytest.mark.timeout(30)
 def test_parent(tmp_path):
     """--parent: the service goes with the process that wanted it."""
     parent = subprocess.Popen(['sleep', '60'])
     process = subprocess.Popen(
-        ['/usr/bin/python3', str(lib.SERVICE), '--dir', str(tmp_path),
-         '--parent', str(parent.pid)], stdout=subprocess.PIPE, text=True)
+        ['/usr/bin/python3', str(lib.PROGRAMS / 'ivschat_service.py'),
+         '--dir', str(tmp_path), '--parent', str(parent.pid)],
+        stdout=subprocess.PIPE, text=True)
 
     with parent, process:
         line = process.stdout.readline()
