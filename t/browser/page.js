@@ -1,4 +1,4 @@
-// What t/075-sdk.t drives in a browser: clients, as window.join() makes them,
+// What test_sdk.py drives in a browser: clients, as window.join() makes them,
 // whose rooms are the SDK's and whose tokens come from nginx.
 
 import {ChatRoom, DeleteMessageRequest, DisconnectUserRequest,
