@@ -1,26 +1,20 @@
-#!/usr/bin/python3
 """2000 clients wait in one worker while AWS is silent: what that costs.
 
 The same worker goes on answering others; the memory of those who wait is
 that of a plain proxy_pass and little more; and all of it is given back.
 """
 
-import pathlib
-import re
-import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent / 'lib'))
-
+import pytest
 from crowd import Prober, allow_files, percentile
-from ivschat_testlib import Service, Tap, room, sign, token_body
-from nginx_testlib import (Client, Nginx, attempt, bounded, code, fds,
-                           is_token, request, sanitized, slow, wait_for)
-
-tap = Tap()
+from ivschat_testlib import Service, room, sign, token_body
+from nginx_testlib import (Client, Nginx, code, fds, is_token, memory,
+                           request, sanitized, slow, wait_for)
 
 COUNT = 200 if sanitized() else 2000
 DEADLINE = 25                          # seconds; all have to begin before
+PATIENCE = DEADLINE * slow()           # the deadline is what ends requests
 WATCH = 3
 AWS = 'ivschat.us-west-2.amazonaws.com'
 BOUND = 24 * 1024                      # bytes for each that waits
@@ -37,13 +31,6 @@ PLAIN = '''
         proxy_set_body   '%s';
     }
 '''
-
-
-def memory(pid):
-    """Bytes that are the process's own, as the kernel counts them."""
-    text = pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text('ascii')
-    return 1024 * sum(int(size) for size in re.findall(
-        r'^Private_(?:Clean|Dirty): +(\d+)', text, re.M))
 
 
 def plain():
@@ -90,7 +77,7 @@ class Waiting:
     def report(self, nginx, name):
         """What the C library keeps, for the next ones."""
         left = memory(nginx.worker()) - self.memory
-        print(f'# {name}: {left / 1024:.0f} KB of '
+        print(f'{name}: {left / 1024:.0f} KB of '
               f'{self.cost * len(self.clients) / 1024:.0f} KB are still the '
               'worker\'s when all are gone', flush=True)
 
@@ -107,24 +94,33 @@ def first_bytes(nginx, service, target):
     wait_for(lambda: fds(nginx.worker()) <= few.files + 1)
 
 
-def baseline(service):
+@pytest.fixture(scope='module')
+def service():
+    allow_files(12000)
+    with Service(args=['--rate', 'off']) as service:
+        yield service
+
+
+@pytest.fixture(scope='module')
+def plain_cost(service):
     """Bytes of each waiting request of a plain proxy_pass."""
     with Nginx(service, server=plain(), **OPTIONS) as nginx:
         first_bytes(nginx, service, '/plain')
         waiting = Waiting(nginx, service, '/plain')
-        seen = service.requests(limit=1)[0]
-        tap.ok(waiting.begun and seen['verdict']['fault'] == 'silence',
-               f'plain proxy_pass: {COUNT} requests wait, and AWS has found '
-               'them good', waiting.begun, seen)
+        # They wait, and AWS has found them good.
+        assert waiting.begun
+        assert (service.requests(limit=1)[0]['verdict']['fault']
+                == 'silence')
         waiting.leave()
         wait_for(lambda: fds(nginx.worker()) <= waiting.files + 1)
         waiting.report(nginx, 'plain proxy_pass')
-        nginx.check(tap, 'plain proxy_pass')
+        nginx.check()
     return waiting.cost
 
 
-def silent(service, plain_cost):
-    """The module, with others who ask for something else meanwhile."""
+@pytest.mark.timeout(150)
+def test_requests_wait_for_a_silent_aws(service, plain_cost):
+    """Others ask for something else meanwhile."""
     with Nginx(service, http=HTTP, **OPTIONS) as nginx:
         worker = nginx.worker()
         first_bytes(nginx, service, SILENT)
@@ -146,23 +142,19 @@ def silent(service, plain_cost):
             'their time is over': (end, over)})
         check_memory(waiting.cost, plain_cost)
 
-        tap.ok(wait_for(lambda: fds(worker) <= waiting.files + 1),
-               'all files are closed again', waiting.files, fds(worker))
+        assert wait_for(lambda: fds(worker) <= waiting.files + 1)
         waiting.report(nginx, 'the module')
-        again(nginx, service, waiting)
-        nginx.check(tap)
+        check_more_requests(nginx, service, waiting)
+        nginx.check()
 
 
 def check_answers(waiting, answers, end):
-    """504 for all."""
-    tap.ok(waiting.begun and end < waiting.start + DEADLINE,
-           f'{COUNT} requests wait for AWS at the same time',
-           waiting.begun, end - waiting.start)
-    tap.ok(waiting.more_files >= 2 * COUNT,
-           'each with two connections', waiting.more_files)
-    wrong = [answer for answer in answers if answer != (504, 'timeout')]
-    tap.ok(not wrong and len(answers) == COUNT, 'all of them are told 504',
-           len(wrong), wrong[:5])
+    """All of them waited at the same time, with two connections each."""
+    assert waiting.begun
+    assert end < waiting.start + DEADLINE
+    assert waiting.more_files >= 2 * COUNT
+    assert [one for one in answers if one != (504, 'timeout')] == []
+    assert len(answers) == COUNT
 
 
 def check_latency(prober, phases):
@@ -172,33 +164,25 @@ def check_latency(prober, phases):
         times = [1000 * took for took in prober.between(start, end)]
         found[name] = (len(times), percentile(times, 50),
                        percentile(times, 99))
-        print('# another location, %s: %d answers, p50 %.2f ms, p99 %.2f ms'
-              % (name, *found[name]) if times else f'# {name}: no answers',
-              flush=True)
+        print('another location, %s: %d answers, p50 %.2f ms, p99 %.2f ms'
+              % (name, *found[name]) if times else f'{name}: no answers')
 
     (_, half, most), _, (count, half_then, most_then), _ = found.values()
-    tap.ok(count > 100 / slow(), 'another location answers meanwhile', found)
-    tap.ok(half_then < 3 * half + 1 * slow(),
-           'half of its answers are as quick', found)
-    tap.ok(most_then < most + 25 * slow(), 'and 99 of 100 nearly so', found)
+    assert count > 100 / slow()
+    assert half_then < 3 * half + 1 * slow()
+    assert most_then < most + 25 * slow()
 
 
 def check_memory(cost, plain_cost):
-    """What a request that waits costs."""
-    print(f'# each waiting request: {cost / 1024:.1f} KB, of a plain '
-          f'proxy_pass {plain_cost / 1024:.1f} KB', flush=True)
-    if sanitized():
-        print('# AddressSanitizer: memory is not looked at', flush=True)
-        return
-    tap.ok(plain_cost > 4096, 'plain proxy_pass: its memory was seen',
-           plain_cost)
-    tap.ok(cost - plain_cost < BOUND,
-           f'a waiting request costs {(cost - plain_cost) / 1024:.1f} KB '
-           'more than one of a plain proxy_pass: less than 24', cost,
-           plain_cost)
+    """A waiting request costs little more than one of a plain proxy_pass."""
+    print(f'each waiting request: {cost / 1024:.1f} KB, of a plain '
+          f'proxy_pass {plain_cost / 1024:.1f} KB')
+    if not sanitized():
+        assert plain_cost > 4096
+        assert cost - plain_cost < BOUND
 
 
-def again(nginx, service, first):
+def check_more_requests(nginx, service, first):
     """As many once more use the memory of the first ones.
 
     Not quite: the heap gets holes, with a plain proxy_pass as well, where a
@@ -207,33 +191,12 @@ def again(nginx, service, first):
     waiting = Waiting(nginx, service, SILENT)
     peak = first.memory + first.cost * COUNT
     now = waiting.memory + waiting.cost * COUNT
-    tap.ok(waiting.begun, f'{COUNT} more come, and wait')
+    assert waiting.begun
     if not sanitized():
-        tap.ok(now < peak + 0.3 * first.cost * COUNT,
-               'they use the memory of the first ones', peak, now)
+        assert now < peak + 0.3 * first.cost * COUNT
+
+    # They leave, and all files are closed.
     waiting.leave()
-    tap.ok(wait_for(lambda: fds(nginx.worker()) <= first.files + 1),
-           'they leave, and all files are closed', first.files,
-           fds(nginx.worker()))
+    assert wait_for(lambda: fds(nginx.worker()) <= first.files + 1)
     with Client(nginx.port) as client:
-        tap.ok(is_token(client.ask(request())), 'and then a token')
-
-
-def main():
-    """One worker in all of it."""
-    bounded(150)
-    Nginx.patience = DEADLINE * slow()     # the deadline is what ends it
-    allow_files(12000)
-    with Service(args=['--rate', 'off']) as service:
-        plain_cost = None
-
-        def first(service):
-            nonlocal plain_cost
-            plain_cost = baseline(service)
-
-        attempt(tap, first, service)
-        attempt(tap, silent, service, plain_cost or 0)
-    tap.done()
-
-
-main()
+        assert is_token(client.ask(request()))

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Four nginx, one account: what the simulation of t/sim/ says, done.
 
 All of them are in want of tokens all the time; AWS takes 200 calls a second.
@@ -10,20 +9,16 @@ host sees one or two refusals, and cannot know what its share is.
 """
 
 import os
-import pathlib
 import signal
-import sys
 import time
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent / 'lib'))
-
 from contextlib import ExitStack
 
+import pytest
 from crowd import Crowd
-from ivschat_testlib import Service, Tap
-from nginx_testlib import Nginx, attempt, bounded, sanitized, slow
+from ivschat_testlib import Service
+from nginx_testlib import Nginx, sanitized, slow
 
-tap = Tap()
+PATIENCE = 3 * slow()                  # of handshakes on a busy machine
 
 EDGES = 4
 CLIENTS = 80 // slow()                 # of each edge
@@ -56,9 +51,13 @@ class Clock:
 
     def __init__(self, service):
         self._service = service
+        self._next = self._last = None
+        self.seconds = []              # (tokens, refused)
+
+    def start(self):
+        """The first second begins."""
         self._next = time.monotonic()
         self._last = self._now()
-        self.seconds = []              # (tokens, refused)
 
     def _now(self):
         codes = self._service.health()['by_code']
@@ -132,7 +131,31 @@ class Edges:
                 if not one.good and one.code != 'throttled'][:10]
 
 
-def storm(service, edges):
+@pytest.fixture(scope='module')
+def service():
+    """It has the quota of AWS."""
+    with Service(args=['--rate', QUOTA, '--latency', '40']) as service:
+        yield service
+
+
+@pytest.fixture(scope='module')
+def edges(service):
+    with ExitStack() as stack:
+        yield Edges(stack, service)
+
+
+@pytest.mark.timeout(150 + LONG)
+def test_edges_share_the_quota(service, edges):
+    clock = Clock(service)
+    check_storm(clock, edges)
+    check_vanishing(clock, edges)
+    for stream in edges.streams:
+        stream.stop()
+    for nginx in edges.nginxes[:EDGES // 2]:
+        nginx.check()
+
+
+def check_storm(clock, edges):
     """A storm, and what it comes to."""
     calm = edges.calm()
     time.sleep(CALM)
@@ -140,7 +163,7 @@ def storm(service, edges):
         stream.stop()
     edges.storm()
 
-    clock = Clock(service)
+    clock.start()
     clock.watch(FIRST)
     before = edges.tokens()
     clock.watch(STEADY)
@@ -150,19 +173,15 @@ def storm(service, edges):
     back, fair = clock.back(0), jain(counts)
     report(f'after a storm, {STEADY} seconds from second {FIRST} on',
            used, refused, fair, back, counts)
-    tap.ok(back is not None and back <= BACK,
-           f'a storm: within the bounds after {back} seconds', clock.seconds)
-    tap.ok(used >= LEAST_USED, f'{100 * used:.1f} % of the quota are used',
-           clock.seconds)
-    tap.ok(refused <= REFUSED, f'{100 * refused:.2f} % of the calls are '
-                               'refused', clock.seconds)
-    tap.ok(fair >= LEAST_FAIR, f'Jain\'s index is {fair:.3f}', counts)
-    tap.ok(not edges.others(), 'clients get tokens or 429, nothing else',
-           *edges.others())
-    return clock
+    assert back is not None and back <= BACK, clock.seconds
+    assert used >= LEAST_USED, clock.seconds
+    assert refused <= REFUSED, clock.seconds
+    assert fair >= LEAST_FAIR, counts
+    # Clients get tokens or 429.
+    assert not edges.others()
 
 
-def vanish(clock, edges):
+def check_vanishing(clock, edges):
     """Two of them stop; the others take over."""
     start = len(clock.seconds)
     for nginx in edges.nginxes[EDGES // 2:]:
@@ -176,38 +195,12 @@ def vanish(clock, edges):
     used, refused = clock.part(after, after + WINDOW)
     report('after two have vanished, the last 5 seconds', used, refused,
            None, back, edges.tokens())
-    tap.ok(back is not None and back <= LATEST,
-           f'half of the edges vanish: within the bounds after {back} '
-           'seconds', clock.seconds[start:])
-    tap.ok(len(edges.streams[0].asked) > seen, 'the others go on')
+    assert back is not None and back <= LATEST, clock.seconds[start:]
+    assert len(edges.streams[0].asked) > seen
 
 
 def report(name, used, refused, fair, back, counts):
     """For docs/scaling.md."""
-    print(f'# {name}: used {100 * used:.1f} %, refused {100 * refused:.2f} %'
+    print(f'{name}: used {100 * used:.1f} %, refused {100 * refused:.2f} %'
           + (f', fair {fair:.3f}' if fair else '')
-          + f', back after {back} s; tokens by edge {counts}', flush=True)
-
-
-def together(service):
-    """All of it."""
-    with ExitStack() as stack:
-        edges = Edges(stack, service)
-        clock = storm(service, edges)
-        vanish(clock, edges)
-        for stream in edges.streams:
-            stream.stop()
-        for number, nginx in enumerate(edges.nginxes[:EDGES // 2]):
-            nginx.check(tap, f'edge {number}')
-
-
-def main():
-    """One service with the quota of AWS."""
-    Nginx.patience = 3 * slow()        # of handshakes on a busy machine
-    bounded(150 + LONG)
-    with Service(args=['--rate', QUOTA, '--latency', '40']) as service:
-        attempt(tap, together, service)
-    tap.done()
-
-
-main()
+          + f', back after {back} s; tokens by edge {counts}')

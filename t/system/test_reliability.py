@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """What a client gets for everything that can go wrong on the way to AWS.
 
 Each row of the tables below is one fault, met with the settings that are the
@@ -9,37 +8,30 @@ docs/reliability.md says; IVSCHAT_WRITE_DOCS=1 writes that table anew.
 import collections
 import concurrent.futures
 import contextlib
-import itertools
+import functools
 import os
-import pathlib
 import re
 import socket
 import ssl
 import struct
-import sys
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent / 'lib'))
-
-from aws_fakes import Fakes
+import pytest
 from dns_server import DnsServer
 from ivschat import faults
-from ivschat_testlib import Service, Tap
-from nginx_testlib import (TOP, BlackHole, Client, Nginx, ask, attempt,
-                           bounded, code, container_env, imds_env, is_token,
-                           no_keepalive, request, sanitized, slow, sts_env,
-                           wait_for)
-
-tap = Tap()
+from ivschat_testlib import Fakes, Service
+from nginx_testlib import (TOP, BlackHole, Client, Nginx, ask, code,
+                           container_env, imds_env, is_token, no_keepalive,
+                           request, sanitized, slow, sts_env, wait_for)
 
 DOCS = TOP / 'docs' / 'reliability.md'
-BEGIN = '<!-- the table: written by t/052-reliability.t -->'
+BEGIN = '<!-- the table: written by t/system/test_reliability.py -->'
 END = '<!-- the end of the table -->'
 
 # Under a sanitizer everything takes longer, and so the times that limit a
 # mint are longer, and the faults that last a time.
-SCALE = 3 if sanitized() else 1
+SCALE = PATIENCE = 3 if sanitized() else 1
 SLACK = 1.5 * slow()                    # seconds, on a busy machine
 
 # The retries of a region come from one quota: the rows are spread over these.
@@ -428,37 +420,43 @@ class Bench:
         self.service.faults({'fault': name, 'user': user})
         return self.ask(good, good, user)
 
-    def check(self, name, allow=None):
+    def check(self, allow=None):
         """It is still the same worker, and it ends as it should."""
-        tap.equal(self.nginx.workers(), [self.worker],
-                  f'{name}: the worker is the same as before')
-        self.nginx.check(tap, name, allow=allow)
+        assert self.nginx.workers() == [self.worker]
+        self.nginx.check(allow=allow)
 
 
-def report(name, expected, seen):
-    """One test."""
+def wrong(name, expected, seen):
+    """What was not as expected, a list."""
     least = expected.least - 0.1
     most = expected.most * SCALE + SLACK
-    tap.ok(not seen.bad and seen.outcome == expected[:3]
-           and least <= seen.took <= most,
-           f'{name}: {expected[0]} {expected[1] or "ok"}, attempts: '
-           f'{expected[2]}', f'{seen.outcome}, expected {expected}',
-           f'{seen.took:.2f} s, expected {least:.1f} to {most:.1f}',
-           *seen.bad)
+    found = [f'{name}: {text}' for text in seen.bad]
+    if seen.outcome != expected[:3]:
+        found.append(f'{name}: {seen.outcome}, expected {expected}')
+    if not least <= seen.took <= most:
+        found.append(f'{name}: {seen.took:.2f} s, expected {least:.1f} to '
+                     f'{most:.1f}')
+    return found
 
 
 class Table:
-    """All that was seen, by sections in the order of the page."""
+    """What was seen, by sections in the order of the page."""
 
     def __init__(self):
         self._sections = collections.OrderedDict()
+        self.wrong = []
 
     def add(self, section, item, each, once=None):
-        """Test a row, and keep it."""
-        report(item.what, item.each, each)
+        """Keep a row, and what is wrong with it."""
+        self.wrong += wrong(item.what, item.each, each)
         if item.once:
-            report(item.what + ', once', item.once, once)
+            self.wrong += wrong(item.what + ', once', item.once, once)
         self._sections.setdefault(section, []).append((item, each, once))
+
+    def extend(self, other):
+        """Keep the rows of another table."""
+        for section, rows in other._sections.items():
+            self._sections.setdefault(section, []).extend(rows)
 
     def lines(self, times=True):
         """The table, with or without the times."""
@@ -511,7 +509,7 @@ def in_turn(jobs):
 
 
 def run_rows(table, items):
-    """items: (section, row, function(once)); all of them, tested in order."""
+    """items: (section, row, function(once)); all of them, in order."""
     jobs = []
     for _, item, run in items:
         jobs.append((item.each.least,
@@ -554,7 +552,7 @@ def aws(table, service):
                           lambda once, target=target:
                           bench.ask(target, '/token', first=target)))
         run_rows(table, items)
-        bench.check('what AWS does')
+        bench.check()
 
 
 def throttled(table, service):
@@ -574,7 +572,7 @@ def throttled(table, service):
                       for number in range(len(regions))], len(regions))
         for item in THROTTLED:
             table.add('AWS throttles', item, *found[item])
-        bench.check('AWS throttles')
+        bench.check()
 
 
 def network(table, service):
@@ -604,7 +602,7 @@ def network(table, service):
                           lambda once, number=number: elsewhere(
                               bench, number, once))
                          for item, number in items])
-        bench.check('no connection', allow=r'crit.*SSL_do_handshake\(\)')
+        bench.check(allow=r'crit.*SSL_do_handshake\(\)')
 
 
 def elsewhere(bench, number, once):
@@ -663,7 +661,7 @@ def addresses(table, service):
                      f'{target}?region={region_of(number)}',
                      f'/token?region={region_of(number)}'))
                 for number, (what, target, each) in enumerate(ADDRESSES)])
-            bench.check('addresses and names')
+            bench.check()
 
 
 ADDRESSES = [
@@ -748,7 +746,7 @@ def mistakes(table, service):
                  target, '/token',
                  first='/limited' if target == '/limited' else None))
             for what, target, each in MISTAKES])
-        bench.check('mistakes')
+        bench.check()
 
 
 def credentials(table, service):
@@ -790,7 +788,7 @@ def credentials(table, service):
                      failed),
                     ('those of a role have expired: they are fetched anew',
                      '502 rejected 2', '200 2', expired))])
-            bench.check('credentials')
+            bench.check()
 
 
 def clock(table, service):
@@ -807,7 +805,7 @@ def clock(table, service):
             table.add('The clock of this host',
                       row(what, each, fault=f'skew-{offset}'),
                       bench.ask(target, target))
-        bench.check('the clock')
+        bench.check()
 
 
 def rate(table, service):
@@ -844,7 +842,7 @@ def rate(table, service):
                                  first='/token?region=eu-west-1')),
             ('The rate', row('none comes within `wait`',
                              '429 throttled 0 4.0'), full)])
-        bench.check('the rate')
+        bench.check()
 
 
 def quota(table, service):
@@ -863,50 +861,19 @@ def quota(table, service):
             'as before, and has done so for many requests: the quota of '
             'retries is spent', '502 unavailable 1', fault='internal'),
             spent)])
-        bench.check('the quota')
+        bench.check()
 
 
-# The page
+# The tests
+
+PARTS = (aws, quota, throttled, network, addresses, credentials, rate, clock,
+         mistakes)
+
+pytestmark = pytest.mark.timeout(240)
 
 
-def page(table):
-    """The table in docs/reliability.md is what was seen."""
-    text = DOCS.read_text('utf-8')
-    before, rest = text.split(BEGIN + '\n')
-    old, after = rest.split(END)
-
-    if os.environ.get('IVSCHAT_WRITE_DOCS'):
-        DOCS.write_text(before + BEGIN + '\n'
-                        + '\n'.join(['', *table.lines(), '', '']) + END
-                        + after, 'utf-8')
-        return
-
-    old = [untimed(line) for line in old.strip().splitlines()]
-    new = [untimed(line) for line in table.lines()]
-    tap.ok(old == new, 'the table in docs/reliability.md is what was seen: '
-           'IVSCHAT_WRITE_DOCS=1 writes it anew',
-           *[f'page: {one}\nseen: {two}' for one, two in
-             itertools.zip_longest(old, new) if one != two][:10])
-
-
-def untimed(line):
-    """A line of the table without its times."""
-    parts = line.split(' | ')
-    return ' | '.join(part for number, part in enumerate(parts)
-                      if number not in (3, 6))
-
-
-def complete(table):
-    """No fault of the service is left out."""
-    tap.equal(sorted(set(faults.FAULTS) - table.covered()), [],
-              'every fault of the local service is in the table')
-
-
-def main():
-    """All of it."""
-    bounded(240)
-    Nginx.patience = SCALE
-    table = Table()
+@pytest.fixture(scope='module')
+def service():
     sans = [f'{name}.test' for name in (
         'one-hole', 'two-holes', 'only-holes', 'one-dead', 'kept', 'two')]
     sans += [f'{name}-{number}.test' for name in ('each', 'once')
@@ -914,12 +881,56 @@ def main():
 
     with Service(args=['--rate', 'off', '--bad-tls', *[
             word for name in sans for word in ('--san', name)]]) as service:
-        for part in (aws, quota, throttled, network, addresses, credentials,
-                     rate, clock, mistakes):
-            attempt(tap, part, table, service)
-    complete(table)
-    attempt(tap, page, table)
-    tap.done()
+        yield service
 
 
-main()
+@pytest.fixture(scope='module')
+def seen(service):
+    """The table of a part, which runs once."""
+    @functools.cache
+    def run(part):
+        table = Table()
+        part(table, service)
+        return table
+    return run
+
+
+@pytest.fixture(scope='module')
+def whole(seen):
+    """The table of all parts."""
+    table = Table()
+    for part in PARTS:
+        table.extend(seen(part))
+    return table
+
+
+@pytest.mark.parametrize('part', PARTS, ids=lambda part: part.__name__)
+def test_outcomes(seen, part):
+    assert not seen(part).wrong
+
+
+def test_every_fault_of_the_service_is_in_the_table(whole):
+    assert sorted(set(faults.FAULTS) - whole.covered()) == []
+
+
+def test_page_has_the_table(whole):
+    """IVSCHAT_WRITE_DOCS=1 writes it anew."""
+    text = DOCS.read_text('utf-8')
+    before, rest = text.split(BEGIN + '\n')
+    old, after = rest.split(END)
+
+    if os.environ.get('IVSCHAT_WRITE_DOCS'):
+        DOCS.write_text(before + BEGIN + '\n'
+                        + '\n'.join(['', *whole.lines(), '', '']) + END
+                        + after, 'utf-8')
+        return
+
+    assert ([untimed(line) for line in old.strip().splitlines()]
+            == [untimed(line) for line in whole.lines()])
+
+
+def untimed(line):
+    """A line of the table without its times."""
+    parts = line.split(' | ')
+    return ' | '.join(part for number, part in enumerate(parts)
+                      if number not in (3, 6))
