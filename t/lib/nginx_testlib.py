@@ -150,6 +150,12 @@ def slow():
     return 5 if sanitized() else 1
 
 
+def upstream(region, port='@SERVICE@', more=''):
+    """The upstream of a region's endpoint."""
+    return (f'upstream ivschat.{region}.amazonaws.com '
+            f'{{ server 127.0.0.1:{port}; {more} }}\n')
+
+
 def no_keepalive():
     """A line for an upstream that keeps no connections.
 
@@ -396,6 +402,18 @@ class Nginx:
         conf.write_text(text, 'utf-8')
         conf.chmod(0o600)               # it holds secrets
 
+    def try_configuration(self):
+        """nginx -t, and no more: (exit status, what it says)."""
+        try:
+            self.configure(port=1025, h2port=1026)
+            done = subprocess.run(
+                [*self._wrap, binary(), '-t', '-p', f'{self.dir}/', '-c',
+                 str(self.dir / 'nginx.conf')], text=True,
+                stderr=subprocess.PIPE, check=False)
+            return done.returncode, done.stderr
+        finally:
+            self.__exit__()
+
     def _start(self):
         """Start; False when another process took the port."""
         self.port, self.h2port = free_ports(2)
@@ -574,6 +592,15 @@ class Nginx:
         """Wait until the access log has so many lines; these."""
         wait_for(lambda: len(self.access_log()) >= count, seconds)
         return self.access_log()
+
+    def lines_of(self, user, count=1):
+        """Wait until the access log has so many lines of a user; these."""
+        def found():
+            return [line for line in self.access_log()
+                    if line['user'] == user]
+
+        wait_for(lambda: len(found()) >= count)
+        return found()
 
     def lines_so_far(self):
         """How many lines the access log has when nothing is added to it."""
@@ -771,10 +798,16 @@ def code(answer):
 
 def is_token(answer):
     """Whether it is a token, as the contract has it."""
-    return (answer is not None and answer.status == 200
+    return (isinstance(answer, Answer) and answer.status == 200
             and answer.get('Content-Type') == 'application/json'
             and list(answer.json()) == ['token', 'sessionExpirationTime',
                                         'tokenExpirationTime'])
+
+
+def show(answers):
+    """Answers, for a note."""
+    return [repr(one) if isinstance(one, Exception)
+            else is_token(one) or code(one) for one in answers]
 
 
 # HTTP/2
@@ -914,6 +947,26 @@ def in_parallel(count, function):
     for thread in threads:
         thread.join()
     return results
+
+
+class Flight:
+    """Requests that are on their way; begun when AWS has all of them."""
+
+    def __init__(self, nginx, service, count, target, name='user'):
+        before = service.health()['requests']
+        self.clients = [Client(nginx.port, 60) for _ in range(count)]
+        for number, client in enumerate(self.clients):
+            client.send(request(target, f'{name} {number}'))
+        self.begun = wait_for(lambda: service.health()['requests']
+                              >= before + count)
+
+    def answers(self):
+        """The answers; an exception for a connection that broke."""
+        def read(number):
+            with self.clients[number] as client:
+                return client.answer()
+
+        return in_parallel(len(self.clients), read)
 
 
 class BlackHole:
