@@ -156,6 +156,16 @@ def upstream(region, port='@SERVICE@', more=''):
             f'{{ server 127.0.0.1:{port}; {more} }}\n')
 
 
+# One room for each account.
+ACCOUNT = '''
+    location = /account {
+        ivschat_token /ivschat;
+        ivschat_token_room
+            arn:aws:ivschat:$room_region:$arg_account:room/@ROOM@;
+    }
+'''
+
+
 def no_keepalive():
     """A line for an upstream that keeps no connections.
 
@@ -690,6 +700,7 @@ class Client:
         self.sock = socket.create_connection(('127.0.0.1', port),
                                              timeout * slow())
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.port = self.sock.getsockname()[1]
         self.buffer = b''
 
     def __enter__(self):
@@ -1028,8 +1039,8 @@ class Minting:
     """Clients who mint all the time, each request on its own connection.
 
     targets are taken in turn; every request is another user's.  failures are
-    (seconds since the start, user, what came); broken are those whose
-    connection broke, where breaks is true.
+    (seconds since the start, user, target, what came, the client's port);
+    broken are those whose connection broke, where breaks is true.
     """
 
     def __init__(self, nginx, targets=('/token',), clients=4, pause=0.02,
@@ -1070,23 +1081,25 @@ class Minting:
             target = self._targets[(turn + number) % len(self._targets)]
             user = f'{self._name}{number}.{turn}'
             turn += 1
+            port = None
             try:
                 with Client(self._nginx.port) as client:
+                    port = client.port
                     found = client.ask(request(target, user))
             except (OSError, EOFError, ValueError) as error:
                 found = error
-            self._note(user, target, found)
+            self._note(user, target, found, port)
             self._end.wait(self._pause)
 
-    def _note(self, user, target, found):
+    def _note(self, user, target, found, port):
         when = round(time.monotonic() - self.start, 2)
         with self._lock:
             self.count += 1
             if isinstance(found, Exception):
                 (self.broken if self._breaks else self.failures).append(
-                    (when, user, target, repr(found)))
+                    (when, user, target, repr(found), port))
             elif not is_token(found):
-                self.failures.append((when, user, target, code(found)))
+                self.failures.append((when, user, target, code(found), port))
 
 
 class Probing:
