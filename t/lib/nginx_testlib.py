@@ -258,6 +258,13 @@ def rss(pid):
     return status(pid, 'VmRSS')
 
 
+def memory(pid):
+    """Bytes that are the process's own, as the kernel counts them."""
+    text = pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text('ascii')
+    return 1024 * sum(int(size) for size in re.findall(
+        r'^Private_(?:Clean|Dirty): +(\d+)', text, re.M))
+
+
 def fds(pid):
     """The number of open files of a process."""
     return len(os.listdir(f'/proc/{pid}/fd'))
@@ -317,7 +324,7 @@ class Nginx:
     patience multiplies the times that limit a mint, those of ivschat_params
     and the default of ivschat_token_timeout.  Without a number it is slow():
     a TLS handshake or an answer that takes longer than a second on a busy
-    machine is not what most tests are about.  Those that are set it to 1.
+    machine is not what most tests are about.  Those that are have PATIENCE = 1.
     """
 
     patience = None
