@@ -78,9 +78,7 @@ http {
     map $arg_region $room_region { "" @REGION@; default $arg_region; }
 
     upstream ivschat.@REGION@.amazonaws.com {
-        server             127.0.0.1:@SERVICE@;
-        keepalive          @KEEPALIVE@;
-        keepalive_requests 1000000;
+        @UPSTREAM@
     }
 
     @TRIES@
@@ -121,6 +119,12 @@ http {
 # What http may override, as a level may have each but once.
 DEFAULTS = {'TRIES': 'ivschat_token_tries 1;',
             'RATE': 'ivschat_token_rate 100000 burst=100000;'}
+
+UPSTREAM = '''
+        server             127.0.0.1:@SERVICE@;
+        keepalive          @KEEPALIVE@;
+        keepalive_requests 1000000;
+'''
 
 BAD_LINE = re.compile(r'\[(alert|emerg|crit)\]|open socket #|exited on signal'
                       r'|exited with (fatal )?code [1-9]|AddressSanitizer'
@@ -166,14 +170,37 @@ ACCOUNT = '''
 '''
 
 
+def at_least(*number):
+    """Whether nginx is of this version, or of a later one."""
+    found = re.search(r'nginx/(\d+)\.(\d+)\.(\d+)', version())
+    return tuple(map(int, found.groups())) >= number
+
+
 def no_keepalive():
     """A line for an upstream that keeps no connections.
 
     Since 1.29.7 they do without being told; before, 0 was no number.
     """
-    number = re.search(r'nginx/(\d+)\.(\d+)\.(\d+)', version())
-    return ('keepalive 0;' if [*map(int, number.groups())] >= [1, 29, 7]
-            else '')
+    return 'keepalive 0;' if at_least(1, 29, 7) else ''
+
+
+def own_etc(path):
+    """What a wrap needs so that the hosts and the resolv.conf of a directory
+    are those of /etc: a mount namespace, and for a user who is not root a
+    user namespace, too.
+
+    In a chroot "/" may be no mount point; it is enough that nothing is
+    shared.
+    """
+    uid = os.geteuid()
+    again = f'unshare -U --map-user={uid} --map-group={os.getegid()}'
+    return ['unshare', '-m' if uid == 0 else '-rm', '--propagation',
+            'unchanged', 'sh', '-c', f'''
+                mount --make-rprivate / 2>/dev/null
+                ! grep -q ' shared:' /proc/self/mountinfo &&
+                mount --bind "$0"/resolv.conf /etc/resolv.conf &&
+                mount --bind "$0"/hosts /etc/hosts &&
+                exec {'' if uid == 0 else again} "$@"''', str(path)]
 
 
 def modules():
@@ -317,9 +344,10 @@ class Nginx:
     """An nginx as a context manager.
 
     main, events, http, server and location are lines for these blocks of the
-    configuration above; location is /token, listen the options of the port.  One attempt is made, at a rate
-    that no test meets, unless http says otherwise.  env is added to the
-    environment.  wrap is a command that runs another one, which it is given.
+    configuration above; location is /token, upstream that of the region,
+    listen the options of the port.  One attempt is made, at a rate that no
+    test meets, unless http says otherwise.  env is added to the environment.
+    wrap is a command that runs another one, which it is given.
 
     patience multiplies the times that limit a mint, those of ivschat_params
     and the default of ivschat_token_timeout.  Without a number it is slow():
@@ -349,6 +377,7 @@ class Nginx:
             'LEVEL': level, 'ROOM': ROOM_ID, 'REGION': REGION, 'KEY': KEY,
             'SECRET': SECRET, 'KEEPALIVE': keepalive,
             'SERVICE': service.port if service else 1,
+            'UPSTREAM': blocks.pop('upstream', UPSTREAM),
         }
         for name in ('main', 'events', 'http', 'server', 'location',
                      'listen'):
@@ -1215,10 +1244,7 @@ class DeadResolver:
         (self._dir / 'resolv.conf').write_text(
             f'nameserver {host}\n{self.OPTIONS}', 'ascii')
         (self._dir / 'hosts').write_text(hosts, 'ascii')
-        self.wrap = ['unshare', '-m', 'sh', '-c',
-                     'mount --bind "$0"/resolv.conf /etc/resolv.conf'
-                     ' && mount --bind "$0"/hosts /etc/hosts && exec "$@"',
-                     str(self._dir)]
+        self.wrap = own_etc(self._dir)
 
     def __enter__(self):
         return self
