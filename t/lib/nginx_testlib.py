@@ -777,6 +777,13 @@ def is_token(answer):
                                         'tokenExpirationTime'])
 
 
+def told(answer):
+    """'token', (status, code), or the text of what came instead."""
+    if answer is None or isinstance(answer, Exception):
+        return repr(answer)
+    return 'token' if is_token(answer) else code(answer)
+
+
 # HTTP/2
 
 
