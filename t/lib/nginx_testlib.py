@@ -656,6 +656,24 @@ def chunked(target='/token', body=b'', user='alice', headers=(), **options):
                    ) + chunks(body, **options)
 
 
+# A body that nginx must never take for a request, and one that is a request.
+EVIL = b'GET /evil HTTP/1.1\r\nHost: localhost\r\n\r\n'
+AFTER = request('/after', None, None, method='GET')
+
+
+def js(**members):
+    """A compact JSON object, as JSON.stringify() makes it."""
+    return json.dumps(members, separators=(',', ':'),
+                      ensure_ascii=False).encode()
+
+
+def sent(service):
+    """What AWS was asked for since the last look, one object a request."""
+    bodies = [json.loads(record['body']) for record in service.requests()]
+    service.forget()
+    return bodies
+
+
 class Client:
     """A connection that shows all that the server sends."""
 
@@ -782,6 +800,20 @@ def told(answer):
     if answer is None or isinstance(answer, Exception):
         return repr(answer)
     return 'token' if is_token(answer) else code(answer)
+
+
+def then_after(client):
+    """Whether the next answer is the one to AFTER."""
+    answer = client.answer()
+    return answer.status == 200 and answer.body == b'after'
+
+
+def check_bodies(nginx):
+    """No body was ever taken for a request, and none is left on the disk."""
+    assert [line for line in nginx.access_log()
+            if '/evil' in line['request']] == []
+    assert wait_for(lambda: not [path for path in (nginx.dir / 'body')
+                                 .rglob('*') if path.is_file()])
 
 
 # HTTP/2
