@@ -15,7 +15,7 @@ from nginx_testlib import Nginx, attempt, bounded, slow, wait_for
 tap = Tap()
 
 PAGES = f'''
-    root {TOP}/t/sdk;
+    root {TOP}/t/browser;
 
     location /npm/    {{ alias {TOP}/objs/npm/node_modules/; }}
     location /client/ {{ alias {TOP}/docs/client/; }}

@@ -32,9 +32,9 @@ DEFAULTS = '# without "ivschat_token_rate 200" and "ivschat_token_tries 3"\n'
 
 
 def crowd(which, nginx, edge, seconds):
-    """What became of the clients of t/sdk/crowd.mjs."""
+    """What became of the clients of t/browser/crowd.mjs."""
     done = subprocess.run(
-        ['node', str(TOP / 't' / 'sdk' / 'crowd.mjs'), which, str(NPM),
+        ['node', str(TOP / 't' / 'browser' / 'crowd.mjs'), which, str(NPM),
          f'http://127.0.0.1:{nginx.port}/token', edge.url, str(COUNT),
          str(seconds)],
         stdout=subprocess.PIPE, text=True, check=True, timeout=seconds + 60)

@@ -117,7 +117,7 @@ start_python() {
     shift 3
 
     rm -f "$file"
-    setsid "$python" "$top/t/lib/${program[$name]}.py" \
+    setsid "$python" "$top/t/service/${program[$name]}.py" \
         --dir "$dir/service" "$@" </dev/null >"$dir/$name.log" 2>&1 &
     pid=$!
     echo $pid >"$dir/$name.pid"

@@ -5,8 +5,8 @@
 #     use IvsChat;                     # or: use IvsChat '--bad-tls', …
 #     use Test::Nginx::Socket 'no_plan';
 #
-# What follows "use IvsChat" goes to t/lib/ivschat_service.py; but "--fakes"
-# starts t/lib/aws_fakes.py as well, with what follows it.
+# What follows "use IvsChat" goes to t/service/ivschat_service.py; but "--fakes"
+# starts t/service/aws_fakes.py as well, with what follows it.
 #
 # Each block gets, unless it has them: the upstream of us-west-2, the static
 # credentials that the service knows, the internal location /ivschat, one
@@ -197,7 +197,7 @@ sub start_process {
 
     open STDOUT, '>', "$dir/$name.log";
     open STDERR, '>&', \*STDOUT;
-    exec '/usr/bin/python3', "$LIB/$name.py", '--dir', "$dir/service",
+    exec '/usr/bin/python3', "$LIB/../service/$name.py", '--dir', "$dir/service",
          '--parent', $owner, @args
         or POSIX::_exit(1);
 }

@@ -11,14 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-SERVICE = pathlib.Path(__file__).with_name('ivschat_service.py')
-EDGE = pathlib.Path(__file__).with_name('messaging_edge.py')
+PROGRAMS = pathlib.Path(__file__).resolve().parents[1] / 'service'
 KEY = 'AKIDEXAMPLE'
 SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY'
 REGION = 'us-west-2'
@@ -66,54 +65,51 @@ class Tap:
         sys.exit(1 if self.failed else 0)
 
 
-class Service:
-    """The local IVS Chat service as a context manager.
+class Program:
+    """A program of t/service as a context manager.
 
+    It is ready when it has written FILE, which says where it listens.
     Without dir, a temporary directory is made and removed again.
     """
+
+    NAME = FILE = None
 
     def __init__(self, dir=None, args=()):
         self._temporary = dir is None
         self.dir = pathlib.Path(dir or tempfile.mkdtemp(prefix='ivschat.'))
         self._args = [str(arg) for arg in args]
-        self._process = None
-        self.port = self.control_port = self.ca = None
-        self.bad_tls = {}
+        self._process = self.exit_status = None
+        self.port = self.control_port = None
 
     def __enter__(self):
+        path = self.dir / self.FILE
+        path.unlink(missing_ok=True)
         self._process = subprocess.Popen(
-            ['/usr/bin/python3', str(SERVICE), '--dir', str(self.dir),
-             '--parent', str(os.getpid()), *self._args],
-            stdout=subprocess.DEVNULL)
+            ['/usr/bin/python3', str(PROGRAMS / self.NAME),
+             '--dir', str(self.dir), '--parent', str(os.getpid()),
+             *self._args], stdout=subprocess.DEVNULL)
 
         try:
-            self._wait_until_ready()
+            self._wait_for(path)
+            self._ready(json.loads(path.read_text('utf-8')))
         except BaseException:
             self.__exit__()
             raise
 
         return self
 
-    def _wait_until_ready(self):
+    def _wait_for(self, path):
         deadline = time.monotonic() + START_TIMEOUT
-        path = self.dir / 'ports.json'
 
-        while True:
-            if path.exists():
-                ports = json.loads(path.read_text('utf-8'))
-                if ports['pid'] == self._process.pid:
-                    break
-
+        while not path.exists():
             if self._process.poll() is not None:
-                raise RuntimeError('the local service did not start')
-
+                raise RuntimeError(f'{self.NAME} did not start')
             if time.monotonic() > deadline:
-                raise RuntimeError('the local service is not ready')
-
+                raise RuntimeError(f'{self.NAME} is not ready')
             time.sleep(0.02)
 
+    def _ready(self, ports):
         self.port, self.control_port = ports['port'], ports['control_port']
-        self.ca, self.bad_tls = ports['ca'], ports['bad_tls']
 
     def __exit__(self, *_exception):
         self._process.terminate()
@@ -124,13 +120,13 @@ class Service:
 
     @property
     def pid(self):
-        """The process of the service."""
+        """Its process."""
         return self._process.pid
 
     def control(self, method, path, value=None):
         """(status, value) from the control port."""
         connection = http.client.HTTPConnection('127.0.0.1',
-                                                self.control_port, timeout=10)
+                                                self.control_port, timeout=20)
         body = None if value is None else json.dumps(value)
         connection.request(method, path, body)
         answer = connection.getresponse()
@@ -145,6 +141,21 @@ class Service:
             raise RuntimeError(f'{method} {path}: {status} {answer}')
 
         return answer
+
+
+class Service(Program):
+    """The local IVS Chat service."""
+
+    NAME, FILE = 'ivschat_service.py', 'ports.json'
+
+    def __init__(self, dir=None, args=()):
+        super().__init__(dir, args)
+        self.ca = None
+        self.bad_tls = {}
+
+    def _ready(self, ports):
+        super()._ready(ports)
+        self.ca, self.bad_tls = ports['ca'], ports['bad_tls']
 
     def requests(self, **filters):
         """The requests that the service saw (user=, room=, code=, …)."""
@@ -196,97 +207,91 @@ class Service:
                                    suppress_ragged_eofs=False)
 
 
-class MessagingEdge:
-    """The messaging edge for a service's tokens, as a context manager."""
+class Fakes(Service):
+    """The fakes of AWS's sources of credentials.
+
+    What they issue is made known to the service, whose directory, and so its
+    CA, they share.  Without one, dir is the directory, or a temporary one is
+    made and removed again.
+    """
+
+    NAME, FILE = 'aws_fakes.py', 'fakes.json'
+
+    def __init__(self, service=None, dir=None, args=()):
+        if service is not None:
+            dir = dir or service.dir
+            args = ['--service-control',
+                    f'http://127.0.0.1:{service.control_port}', *args]
+
+        super().__init__(dir, args)
+        self.imds = self.container = self.sts = self.sts_ca = None
+        self.urls = {}
+
+    def _ready(self, urls):
+        self.urls = urls
+        self.imds, self.container = urls['imds'], urls['container']
+        self.sts, self.bad_tls = urls['sts'], urls['bad_tls']
+        self.ca = self.sts_ca = urls['sts_ca']
+        self.port = urlsplit(self.sts).port
+        self.control_port = urlsplit(urls['control']).port
+
+    def faults(self, source, *names, **order):
+        """Queue faults of a source; count=, step=, role=, after=, every=."""
+        self._must('POST', '/faults', [
+            {'source': source, 'fault': name, **order} for name in names])
+
+    def clear_faults(self, source=None):
+        """Forget the queued faults, of one source or all."""
+        self._must('DELETE', '/faults' + (f'?source={source}' if source
+                                          else ''))
+
+    def counters(self):
+        """How often what was asked for, by source."""
+        return self._must('GET', '/counters')
+
+    def issued(self):
+        """The credentials handed out since the last forget()."""
+        return self._must('GET', '/issued')
+
+
+class MessagingEdge(Program):
+    """The messaging edge for a service's tokens."""
+
+    NAME, FILE = 'messaging_edge.py', 'messaging.json'
 
     def __init__(self, service, args=()):
-        self._service = service
-        self._args = [str(arg) for arg in args]
-        self._process = None
-        self.port = self.control_port = None
-
-    def __enter__(self):
-        path = self._service.dir / 'messaging.json'
-        path.unlink(missing_ok=True)
-        self._process = subprocess.Popen(
-            ['/usr/bin/python3', str(EDGE), '--dir', str(path.parent),
-             '--service-control',
-             f'http://127.0.0.1:{self._service.control_port}',
-             '--parent', str(os.getpid()), *self._args],
-            stdout=subprocess.DEVNULL)
-
-        try:
-            self._wait_until_ready(path)
-        except BaseException:
-            self.__exit__()
-            raise
-
-        return self
-
-    def _wait_until_ready(self, path):
-        deadline = time.monotonic() + START_TIMEOUT
-
-        while not path.exists():
-            if self._process.poll() is not None:
-                raise RuntimeError('the messaging edge did not start')
-            if time.monotonic() > deadline:
-                raise RuntimeError('the messaging edge is not ready')
-            time.sleep(0.02)
-
-        ports = json.loads(path.read_text('utf-8'))
-        self.port, self.control_port = ports['port'], ports['control_port']
-
-    def __exit__(self, *_exception):
-        self._process.terminate()
-        self.exit_status = self._process.wait(10)
+        super().__init__(service.dir, [
+            '--service-control',
+            f'http://127.0.0.1:{service.control_port}', *args])
 
     @property
     def url(self):
         """Where a ChatRoom connects to."""
         return f'ws://127.0.0.1:{self.port}'
 
-    def control(self, method, path, value=None):
-        """A value from the control port."""
-        return ask_json(self.control_port, method, path, value)
-
     def connections(self, **filters):
         """The connections that it saw, the open ones last."""
-        return self.control('GET', '/connections?' + urlencode(filters))
+        return self._must('GET', '/connections?' + urlencode(filters))
 
     def health(self):
         """Counters."""
-        return self.control('GET', '/health')
+        return self._must('GET', '/health')
 
     def messages(self):
         """The messages that were sent."""
-        return self.control('GET', '/messages')
+        return self._must('GET', '/messages')
 
     def drop(self, **filters):
         """Reset connections; how many there were."""
-        return self.control('POST', '/drop', filters)['count']
+        return self._must('POST', '/drop', filters)['count']
 
     def expire(self, **filters):
         """Let sessions end now; how many there were."""
-        return self.control('POST', '/expire', filters)['count']
+        return self._must('POST', '/expire', filters)['count']
 
     def config(self, **changes):
         """Change settings."""
-        return self.control('PUT', '/config', changes)
-
-
-def ask_json(port, method, path, value=None):
-    """What a control port answers; RuntimeError when it refuses."""
-    connection = http.client.HTTPConnection('127.0.0.1', port, timeout=20)
-    connection.request(method, path,
-                       None if value is None else json.dumps(value))
-    answer = connection.getresponse()
-    data = answer.read()
-    connection.close()
-
-    if answer.status >= 300:
-        raise RuntimeError(f'{method} {path}: {answer.status} {data!r}')
-
-    return json.loads(data) if data else None
+        return self._must('PUT', '/config', changes)
 
 
 def room(room_id='g1H2I3j4k5L6', region=REGION, account='123456789012'):

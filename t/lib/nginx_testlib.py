@@ -4,7 +4,7 @@
         with Client(nginx.port) as client:
             client.send(request('/token', user='alice'))
             answer = client.answer()
-        nginx.check(tap)
+        nginx.check()
 
 The nginx is the one that TEST_NGINX_BINARY and TEST_NGINX_LOAD_MODULES name.
 It listens on 127.0.0.1 only, lives in a directory of its own, and is ended
@@ -595,10 +595,18 @@ class Nginx:
         return [line for line in text.splitlines() if BAD_LINE.search(line)
                 and not (allow and re.search(allow, line))]
 
-    def check(self, tap, name='nginx', allow=None):
-        """One test: it ends when told to, and nothing was wrong with it."""
+    def check(self, tap=None, name='nginx', allow=None):
+        """It ends when told to, and nothing was wrong with it.
+
+        allow: a pattern of lines in the log that may be there.
+        """
         ended = self.quit() if self.running() else self.wait()
         bad = self.bad_lines(allow)
+        if tap is None:
+            assert ended, f'nginx has not ended: {self.leftovers()}'
+            assert self.exit_status == 0
+            assert not bad
+            return None
         return tap.ok(
             ended and self.exit_status == 0 and not bad,
             name + ': ends, and no alert, no crash, no process or socket left',

@@ -2,7 +2,7 @@
 #
 # Usage: t/tools/npm.sh
 #
-# Puts the packages of t/npm/package-lock.json, AWS's chat SDK among them,
+# Puts the packages of t/browser/package-lock.json, AWS's chat SDK among them,
 # into objs/npm/node_modules, and before that Debian's npm where there is
 # none.  Done at once when they are there.
 
@@ -11,7 +11,7 @@ set -euo pipefail
 top=$(cd "$(dirname "$0")/../.." && pwd)
 dir=$top/objs/npm
 
-if cmp -s "$top/t/npm/package-lock.json" "$dir/installed"; then
+if cmp -s "$top/t/browser/package-lock.json" "$dir/installed"; then
     exit 0
 fi
 
@@ -19,7 +19,7 @@ fi
 
 rm -rf "$dir"
 mkdir -p "$dir"
-cp "$top/t/npm/package.json" "$top/t/npm/package-lock.json" "$dir"
+cp "$top/t/browser/package.json" "$top/t/browser/package-lock.json" "$dir"
 echo "installing, with npm: AWS's chat SDK"
 
 # Node has a list of authorities of its own, and not those that this machine

@@ -43,6 +43,7 @@ objs/ngx_http_ivschat_token_module.so}") || true
     # Ports and directories of its own for each file, so that they can run
     # side by side.
     export TEST_NGINX_RANDOMIZE=1
+    export PYTHONPATH=$top/t/lib:$top/t/service
 
     state=$(mktemp)
     trap 'rm -f "$state"' EXIT

@@ -4,12 +4,8 @@
 The instance metadata service (IMDSv2), the container endpoint (ECS, EKS Pod
 Identity) and STS, each as strict as the real one; docs/local-service.md
 describes them.  What they hand out is made known to the local IVS Chat
-service, which takes it until it expires.
-
-    with Service() as service, Fakes(service) as fakes:
-        fakes.config(lifetime=20)
-        fakes.faults('imds', 'slow-500', count=2)
-        ... fakes.imds, fakes.container, fakes.sts ...
+service, which takes it until it expires.  In tests, ivschat_testlib.Fakes
+starts them.
 """
 
 import argparse
@@ -25,7 +21,6 @@ import re
 import secrets
 import socket
 import string
-import subprocess
 import sys
 import time
 import uuid
@@ -35,7 +30,6 @@ from xml.sax.saxutils import escape
 
 import botocore.session
 
-import ivschat_testlib
 from ivschat import sigv4, tls
 from ivschat.control import ControlConnection
 from ivschat.errors import ServiceError
@@ -45,7 +39,8 @@ from ivschat.reply import CLOSE, DOOM, HANG, RESET, Reply, send, sleep
 from ivschat.server import Connection
 from ivschat.service import LOCAL_NAMES, REGIONS, http_date
 from ivschat.state import Credential, Journal
-from ivschat_service import (allow_many_connections, wait_for_end,
+from ivschat_service import (DEFAULT_KEY, DEFAULT_SECRET,
+                             allow_many_connections, wait_for_end,
                              write_atomically)
 
 ACCOUNT = '123456789012'
@@ -60,7 +55,6 @@ UTC = '%Y-%m-%dT%H:%M:%SZ'
 NUMBER = (int, float)
 TEXT_OR_NONE = (str, type(None))
 NUMBER_OR_NONE = (*NUMBER, type(None))
-READY_TIMEOUT = 30
 REGISTER_TIMEOUT = 10
 
 DECIMAL = re.compile(r'[0-9]{1,9}')
@@ -1485,8 +1479,8 @@ class World:
         self.sources = {source.name: source for source in
                         (Imds(self), Container(self), Sts(self, names))}
         self.listeners = []
-        self.vault.known[ivschat_testlib.KEY] = Known(
-            ivschat_testlib.KEY, ivschat_testlib.SECRET, ACCOUNT)
+        self.vault.known[DEFAULT_KEY] = Known(DEFAULT_KEY, DEFAULT_SECRET,
+                                              ACCOUNT)
 
     def now(self):
         """The fakes' own clock."""
@@ -1624,81 +1618,6 @@ class Control:
         return self.config(query, None)
 
 
-# For tests
-
-
-class Fakes(ivschat_testlib.Service):
-    """The fakes as a context manager.
-
-    What they issue is made known to the service (an ivschat_testlib.Service),
-    whose directory, and so its CA, they share.  Without one, dir is the
-    directory, or a temporary one is made and removed again.
-    """
-
-    def __init__(self, service=None, dir=None, args=()):
-        super().__init__(dir or (service and service.dir), args)
-        self._service = service
-        self.imds = self.container = self.sts = self.sts_ca = None
-        self.urls = {}
-
-    def __enter__(self):
-        control = ([] if self._service is None else
-                   ['--service-control',
-                    f'http://127.0.0.1:{self._service.control_port}'])
-        self._process = subprocess.Popen(
-            ['/usr/bin/python3', __file__, '--dir', str(self.dir),
-             '--parent', str(os.getpid()), *control, *self._args],
-            stdout=subprocess.DEVNULL)
-
-        try:
-            self._wait_until_ready()
-        except BaseException:
-            self.__exit__()
-            raise
-
-        return self
-
-    def _wait_until_ready(self):
-        path = self.dir / 'fakes.json'
-        deadline = time.monotonic() + READY_TIMEOUT
-
-        while True:
-            if path.exists():
-                self.urls = json.loads(path.read_text('utf-8'))
-                if self.urls['pid'] == self._process.pid:
-                    break
-
-            if (self._process.poll() is not None
-                    or time.monotonic() > deadline):
-                raise RuntimeError('the fakes did not start')
-
-            time.sleep(0.02)
-
-        self.imds, self.container = self.urls['imds'], self.urls['container']
-        self.sts, self.bad_tls = self.urls['sts'], self.urls['bad_tls']
-        self.ca = self.sts_ca = self.urls['sts_ca']
-        self.port = urlsplit(self.sts).port
-        self.control_port = urlsplit(self.urls['control']).port
-
-    def faults(self, source, *names, **order):
-        """Queue faults of a source; count=, step=, role=, after=, every=."""
-        self._must('POST', '/faults', [
-            {'source': source, 'fault': name, **order} for name in names])
-
-    def clear_faults(self, source=None):
-        """Forget the queued faults, of one source or all."""
-        self._must('DELETE', '/faults' + (f'?source={source}' if source
-                                          else ''))
-
-    def counters(self):
-        """How often what was asked for, by source."""
-        return self._must('GET', '/counters')
-
-    def issued(self):
-        """The credentials handed out since the last forget()."""
-        return self._must('GET', '/issued')
-
-
 # The process
 
 
@@ -1784,6 +1703,14 @@ async def main():
 
     for listener in world.listeners:
         listener.close()
+
+
+def __getattr__(name):
+    # Where the tests that are not converted yet look for it.
+    if name == 'Fakes':
+        import ivschat_testlib
+        return ivschat_testlib.Fakes
+    raise AttributeError(name)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,16 @@
+"""What all the Python tests share: t/README.md."""
+
+import pytest
+
+pytest.register_assert_rewrite('nginx_testlib', 'ivschat_testlib')
+
+import nginx_testlib
+
+
+def pytest_collection_modifyitems(config, items):
+    """Timeouts are for a build without sanitizers."""
+    for item in items:
+        mark = item.get_closest_marker('timeout')
+        seconds = mark.args[0] if mark else float(config.getini('timeout'))
+        item.add_marker(
+            pytest.mark.timeout(seconds * nginx_testlib.slow()), append=False)
