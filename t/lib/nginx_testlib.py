@@ -1204,6 +1204,9 @@ class DeadResolver:
 
 # Sources of credentials
 
+CONTAINER = 'ivschat_token_credentials container;'
+NO_CREDENTIALS = (503, 'no_credentials')
+
 
 def imds_env(fakes):
     """The environment in which "imds" finds the fakes."""
@@ -1222,6 +1225,12 @@ def sts_env(fakes):
     return {'AWS_ENDPOINT_URL_STS': fakes.sts, 'AWS_CA_BUNDLE': fakes.sts_ca,
             'AWS_REGION': REGION, 'AWS_ACCESS_KEY_ID': KEY,
             'AWS_SECRET_ACCESS_KEY': SECRET}
+
+
+def failed_fetches(nginx):
+    """The lines of failed fetches."""
+    return [line for line in nginx.error_log().splitlines()
+            if 'no AWS credentials could be fetched' in line]
 
 
 def fetches(fakes, source='container', step='credentials'):
