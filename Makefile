@@ -69,7 +69,7 @@ sanitize:
 	@t/tools/sanitize.sh $(TESTS)
 
 unit: unit-binaries
-	@prove t/000-unit.t
+	@/usr/bin/python3 -m pytest -q t/unit
 
 unit-binaries: $(UNIT)
 
@@ -108,8 +108,8 @@ help:
 	@echo "                   DEMO_ONCE=1  print one and stop"
 	@echo "make demo-stop     end it"
 	@echo "make test          install what is missing, build, run every test;"
-	@echo "                   TESTS='t/010-x.t ...'  only these, JOBS=n"
-	@echo "                   SOAK=3600 TESTS=t/063-soak.t  for an hour"
+	@echo "                   TESTS='t/010-token.t ...'  only these, JOBS=n"
+	@echo "                   SOAK=3600 TESTS=t/system/test_soak.py  for an hour"
 	@echo "make sanitize      the tests under ASan and UBSan, and valgrind"
 	@echo "make fuzz          every fuzz target for a minute; SECONDS=n"
 	@echo "make unit          the unit tests alone"

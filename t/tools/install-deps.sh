@@ -14,7 +14,8 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 build=(gcc make libc6-dev dpkg-dev nginx nginx-dev
        libcurl4-openssl-dev libcjson-dev libssl-dev)
 demo=(curl openssl procps python3 python3-botocore python3-wsproto)
-test=("${demo[@]}" perl libtest-nginx-perl python3-h2 faketime chromium
+test=("${demo[@]}" perl libtest-nginx-perl python3-pytest
+      python3-pytest-timeout python3-h2 faketime chromium
       libnginx-mod-http-js)
 npm=(nodejs npm)
 sanitize=(valgrind libpcre2-dev zlib1g-dev)

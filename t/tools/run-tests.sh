@@ -1,31 +1,40 @@
 #!/bin/bash
 #
-# Usage: t/tools/run-tests.sh [FILE.t ...]
+# Usage: t/tools/run-tests.sh [FILE ...]
 #
-# Runs the tests named, or all of t/*.t, on the nginx and the module that the
-# environment names, by default the installed one and objs/*.so:
+# Runs the test files named, or all of t/*.t and t/*/test_*.py, each as a
+# process of its own, on the nginx and the module that the environment names,
+# by default the installed one and objs/*.so:
 #
 #   TEST_NGINX_BINARY        nginx
 #   TEST_NGINX_LOAD_MODULES  the module; set but empty when it is built in
 #   JOBS                     files at a time
-#   PROVE                    prove, with options
 #   RERUN                    not empty: files that fail are run once more,
 #                            alone, and count as they do then
 #
 # Some tests measure times.  RERUN is for machines that others use as well; a
 # fault that is there fails twice.
 #
-# A test is Perl (Test::Nginx), or an executable in another language that
-# prints TAP.  Both find the two TEST_NGINX_ variables in their environment;
-# the second one is unset when there is nothing to load.
+# A file prints one line when it ends.  What it has said is in objs/tests/, and
+# is shown when it has failed.  A file that breaks off, or runs no test, counts
+# as one that failed.
 
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$top"
 
+logs=$top/objs/tests
+
+# They take the longest, so they start first.
+long=(t/system/test_profile.py t/system/test_guide.py
+      t/system/test_resolve.py t/system/test_reliability.py
+      t/system/test_rotation.py t/system/test_metadata_faults.py
+      t/browser/test_sdk.py t/browser/test_thousand_clients.py
+      t/system/test_four_edges.py t/system/test_soak.py)
+
 main() {
-    local rc=0
+    local files failed
 
     export TEST_NGINX_BINARY TEST_NGINX_LOAD_MODULES
 
@@ -35,7 +44,8 @@ main() {
 objs/ngx_http_ivschat_token_module.so}") || true
     [ -n "$TEST_NGINX_LOAD_MODULES" ] || unset TEST_NGINX_LOAD_MODULES
 
-    [ $# -gt 0 ] || set -- t/*.t
+    files=("$@")
+    [ $# -gt 0 ] || all_files
 
     make -s --no-print-directory unit-binaries
     load_once
@@ -45,24 +55,111 @@ objs/ngx_http_ivschat_token_module.so}") || true
     export TEST_NGINX_RANDOMIZE=1
     export PYTHONPATH=$top/t/lib:$top/t/service
 
-    state=$(mktemp)
-    trap 'rm -f "$state"' EXIT
+    export results
+    results=$(mktemp -d)
+    trap 'rm -rf "$results"' EXIT
+    mkdir -p "$logs"
 
-    run --state=save -j"${JOBS:-$(nproc)}" "$@" || rc=$?
+    run "${JOBS:-$(nproc)}" "${files[@]}"
 
-    # What broke off as a whole (255) has left files out.
-    if [ $rc -eq 1 ] && [ -n "${RERUN:-}" ]; then
+    mapfile -t failed < <(failed_files)
+    if [ ${#failed[@]} -gt 0 ] && [ -n "${RERUN:-}" ]; then
         echo "--- what failed, once more and alone:"
-        rc=0
-        run --state=failed -j1 || rc=$?
+        run 1 "${failed[@]}"
     fi
 
-    return $rc
+    summary
 }
 
+all_files() {
+    local file known
+
+    mapfile -t known < <(printf '%s\n' t/*.t t/*/test_*.py)
+    for file in "${long[@]}"; do
+        [ ! -f "$file" ] || files+=("$file")
+    done
+    for file in "${known[@]}"; do
+        [[ " ${long[*]} " = *" $file "* ]] || files+=("$file")
+    done
+}
+
+# run JOBS FILE...: by this script itself, with --one.
+
 run() {
-    # shellcheck disable=SC2086
-    ${PROVE:-prove} --statefile="$state" "$@" </dev/null
+    local jobs=$1
+    shift
+
+    printf '%s\0' "$@" | xargs -0 -n 1 -P "$jobs" t/tools/run-tests.sh --one
+}
+
+# Runs a file, and leaves "FILE PASSED FAILED SKIPPED" in $results.
+
+run_one() {
+    local file=$1 name=${1//\//-} rc=0 word=ok start=$SECONDS
+    local log=$logs/$name.log passed=0 failed=0 skipped=0
+
+    case $file in
+        *.py) /usr/bin/python3 -m pytest -q --no-header -rfEs "$file" ;;
+        *)    prove "$file" ;;
+    esac </dev/null >"$log" 2>&1 || rc=$?
+
+    "count_${file##*.}"
+    if [ $rc -ne 0 ] || [ "$passed" -eq 0 ]; then
+        [ "$failed" -gt 0 ] || failed=1
+        word=FAILED
+    fi
+    echo "$file $passed $failed $skipped" >"$results/$name"
+
+    {
+        flock 9
+        [ $word = ok ] || { cat "$log"; echo "$file: status $rc"; }
+        printf '%-6s %-42s %5d tests %4d s\n' $word "$file" \
+            $((passed + failed + skipped)) $((SECONDS - start))
+        grep '^SKIPPED' "$log" || true
+    } 9>"$results/.lock"
+}
+
+# What prove and pytest say at their end.
+
+count_t() {
+    local tests
+
+    tests=$(sed -n 's/^Files=1, Tests=\([0-9]*\),.*/\1/p' "$log")
+    failed=$(sed -n 's/.* Tests: [0-9]* Failed: \([0-9]*\))$/\1/p' "$log")
+    failed=${failed:-0}
+    passed=$((${tests:-0} - failed))
+}
+
+count_py() {
+    local last number what
+
+    last=$(grep -E '^[0-9]+ [a-z]+.* in [0-9.]+s' "$log" | tail -n 1) || true
+    while read -r number what; do
+        case $what in
+            passed)        passed=$number ;;
+            failed|error*) failed=$((failed + number)) ;;
+            skipped)       skipped=$number ;;
+        esac
+    done < <(grep -oE '[0-9]+ [a-z]+' <<<"$last")
+}
+
+failed_files() {
+    awk '$3 > 0 { print $1 }' "$results"/*
+}
+
+summary() {
+    local failed
+
+    mapfile -t failed < <(failed_files)
+    [ ${#failed[@]} -eq 0 ] || printf 'failed: %s\n' "${failed[@]}"
+    echo "files: $(find "$results" -name '*-*' | wc -l), seconds: $SECONDS"
+
+    awk '{ passed += $2; failed += $3; skipped += $4 }
+        END {
+            printf "%d passed, %d failed", passed, failed
+            print skipped ? ", " skipped " skipped" : ""
+            exit failed > 0
+        }' "$results"/*
 }
 
 # Test::Nginx tries for 30 seconds, block after block, to start an nginx that
@@ -90,4 +187,8 @@ load_once() {
     return $rc
 }
 
-main "$@"
+if [ "${1:-}" = --one ]; then
+    run_one "$2"
+else
+    main "$@"
+fi

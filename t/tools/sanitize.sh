@@ -1,6 +1,6 @@
 #!/bin/bash
 #
-# Usage: t/tools/sanitize.sh [FILE.t ...]
+# Usage: t/tools/sanitize.sh [FILE ...]
 #
 # Runs the tests on the nginx of build-asan.sh.  Fails when a test fails, and
 # also when all pass but the sanitizers had something to say: a leak, or an
