@@ -196,7 +196,7 @@ def attempt(tap, part, *arguments):
                traceback.format_exc())
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=10, pause=0.01):
     """Wait until condition() is true; its last value."""
     deadline = time.monotonic() + seconds * slow()
 
@@ -204,7 +204,7 @@ def wait_for(condition, seconds=10):
         value = condition()
         if value or time.monotonic() > deadline:
             return value
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 def is_free(port):
@@ -612,6 +612,14 @@ class Nginx:
             name + ': ends, and no alert, no crash, no process or socket left',
             f'ended: {ended}, status: {self.exit_status}, '
             f'left: {self.leftovers()}', *bad[:20])
+
+
+@contextlib.contextmanager
+def checked(nginx, allow=None):
+    """An nginx that runs in the block, and is checked at its end."""
+    with nginx:
+        yield nginx
+        nginx.check(allow=allow)
 
 
 # HTTP/1.1
