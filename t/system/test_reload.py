@@ -8,8 +8,11 @@ import pytest
 
 from ivschat_testlib import Service
 from nginx_testlib import (Client, Flight, Minting, Nginx, alive, ask, code,
-                           is_token, request, sanitized, show, slow, sockets,
+                           is_token, request, sanitized, slow, sockets, told,
                            wait_for)
+
+# AWS is slow here, and the machine may be; proxy_pass waits for both.
+PATIENCE = 3 * slow()
 
 SLOW = '/token?room=fault-slow-1000'
 SILENCE = '/token?room=fault-silence'
@@ -19,14 +22,6 @@ QUICK = '''
         ivschat_token_timeout %dms;
     }
 '''
-
-
-@pytest.fixture(scope='module', autouse=True)
-def patience():
-    """AWS is slow here, and the machine may be; proxy_pass waits for both."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Nginx, 'patience', 3 * slow())
-        yield
 
 
 @pytest.fixture(scope='module')
@@ -39,7 +34,7 @@ def all_tokens(answers):
     """All of them are tokens, and different."""
     tokens = {answer.json()['token'] for answer in answers
               if is_token(answer)}
-    assert len(tokens) == len(answers), show(answers)
+    assert len(tokens) == len(answers), list(map(told, answers))
 
 
 def ended(pids):
@@ -104,7 +99,7 @@ def test_worker_is_killed(service):
         # the other one answers all that are its own
         answers = [answer for answer in flight.answers()
                    if not isinstance(answer, Exception)]
-        assert all(map(is_token, answers)), show(answers)
+        assert all(map(is_token, answers)), list(map(told, answers))
         assert len(answers) == has[other]
         assert [line['worker'] for line in nginx.logged(has[other])] == [
             other] * has[other]
@@ -122,7 +117,7 @@ def test_worker_shutdown_timeout(service):
             assert ended(old)
             assert time.monotonic() - start < 1.9 * slow()
             answers = flight.answers()
-            assert not any(map(is_token, answers)), show(answers)
+            assert not any(map(is_token, answers)), list(map(told, answers))
             assert is_token(ask(nginx.port, request())), 'the new one mints'
 
         flight = Flight(nginx, service, 10, SILENCE)

@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from aws_fakes import Fakes
-from ivschat_testlib import Service
+from ivschat_testlib import Fakes, Service
 from nginx_testlib import (Client, Mute, Nginx, ask, code, in_parallel,
                            is_token, no_keepalive, request, slow, sts_env,
                            upstream, wait_for)

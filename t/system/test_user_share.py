@@ -12,6 +12,8 @@ from crowd import Crowd, percentile
 from ivschat_testlib import Service
 from nginx_testlib import Nginx, ask, is_token, request, slow
 
+PATIENCE = 3 * slow()                  # of handshakes on a busy machine
+
 RATE = 60 // slow()                    # requests a second
 OTHERS = 50 // slow()
 LOUD = 87 / slow()
@@ -82,10 +84,7 @@ class Trial:
 
 @pytest.fixture(scope='module')
 def service():
-    # of handshakes on a busy machine
-    with pytest.MonkeyPatch.context() as patch, \
-            Service(args=['--rate', 'off', '--latency', '20']) as service:
-        patch.setattr(Nginx, 'patience', 3 * slow())
+    with Service(args=['--rate', 'off', '--latency', '20']) as service:
         yield service
 
 
