@@ -78,9 +78,7 @@ http {
     map $arg_region $room_region { "" @REGION@; default $arg_region; }
 
     upstream ivschat.@REGION@.amazonaws.com {
-        server             127.0.0.1:@SERVICE@;
-        keepalive          @KEEPALIVE@;
-        keepalive_requests 1000000;
+        @UPSTREAM@
     }
 
     @TRIES@
@@ -122,6 +120,12 @@ http {
 DEFAULTS = {'TRIES': 'ivschat_token_tries 1;',
             'RATE': 'ivschat_token_rate 100000 burst=100000;'}
 
+UPSTREAM = '''
+        server             127.0.0.1:@SERVICE@;
+        keepalive          @KEEPALIVE@;
+        keepalive_requests 1000000;
+'''
+
 BAD_LINE = re.compile(r'\[(alert|emerg|crit)\]|open socket #|exited on signal'
                       r'|exited with (fatal )?code [1-9]|AddressSanitizer'
                       r'|runtime error:')
@@ -150,14 +154,53 @@ def slow():
     return 5 if sanitized() else 1
 
 
+def upstream(region, port='@SERVICE@', more=''):
+    """The upstream of a region's endpoint."""
+    return (f'upstream ivschat.{region}.amazonaws.com '
+            f'{{ server 127.0.0.1:{port}; {more} }}\n')
+
+
+# One room for each account.
+ACCOUNT = '''
+    location = /account {
+        ivschat_token /ivschat;
+        ivschat_token_room
+            arn:aws:ivschat:$room_region:$arg_account:room/@ROOM@;
+    }
+'''
+
+
+def at_least(*number):
+    """Whether nginx is of this version, or of a later one."""
+    found = re.search(r'nginx/(\d+)\.(\d+)\.(\d+)', version())
+    return tuple(map(int, found.groups())) >= number
+
+
 def no_keepalive():
     """A line for an upstream that keeps no connections.
 
     Since 1.29.7 they do without being told; before, 0 was no number.
     """
-    number = re.search(r'nginx/(\d+)\.(\d+)\.(\d+)', version())
-    return ('keepalive 0;' if [*map(int, number.groups())] >= [1, 29, 7]
-            else '')
+    return 'keepalive 0;' if at_least(1, 29, 7) else ''
+
+
+def own_etc(path):
+    """What a wrap needs so that the hosts and the resolv.conf of a directory
+    are those of /etc: a mount namespace, and for a user who is not root a
+    user namespace, too.
+
+    In a chroot "/" may be no mount point; it is enough that nothing is
+    shared.
+    """
+    uid = os.geteuid()
+    again = f'unshare -U --map-user={uid} --map-group={os.getegid()}'
+    return ['unshare', '-m' if uid == 0 else '-rm', '--propagation',
+            'unchanged', 'sh', '-c', f'''
+                mount --make-rprivate / 2>/dev/null
+                ! grep -q ' shared:' /proc/self/mountinfo &&
+                mount --bind "$0"/resolv.conf /etc/resolv.conf &&
+                mount --bind "$0"/hosts /etc/hosts &&
+                exec {'' if uid == 0 else again} "$@"''', str(path)]
 
 
 def modules():
@@ -196,7 +239,7 @@ def attempt(tap, part, *arguments):
                traceback.format_exc())
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=10, pause=0.01):
     """Wait until condition() is true; its last value."""
     deadline = time.monotonic() + seconds * slow()
 
@@ -204,7 +247,7 @@ def wait_for(condition, seconds=10):
         value = condition()
         if value or time.monotonic() > deadline:
             return value
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 def is_free(port):
@@ -301,9 +344,10 @@ class Nginx:
     """An nginx as a context manager.
 
     main, events, http, server and location are lines for these blocks of the
-    configuration above; location is /token, listen the options of the port.  One attempt is made, at a rate
-    that no test meets, unless http says otherwise.  env is added to the
-    environment.  wrap is a command that runs another one, which it is given.
+    configuration above; location is /token, upstream that of the region,
+    listen the options of the port.  One attempt is made, at a rate that no
+    test meets, unless http says otherwise.  env is added to the environment.
+    wrap is a command that runs another one, which it is given.
 
     patience multiplies the times that limit a mint, those of ivschat_params
     and the default of ivschat_token_timeout.  Without a number it is slow():
@@ -333,6 +377,7 @@ class Nginx:
             'LEVEL': level, 'ROOM': ROOM_ID, 'REGION': REGION, 'KEY': KEY,
             'SECRET': SECRET, 'KEEPALIVE': keepalive,
             'SERVICE': service.port if service else 1,
+            'UPSTREAM': blocks.pop('upstream', UPSTREAM),
         }
         for name in ('main', 'events', 'http', 'server', 'location',
                      'listen'):
@@ -402,6 +447,18 @@ class Nginx:
         conf = self.dir / 'nginx.conf'
         conf.write_text(text, 'utf-8')
         conf.chmod(0o600)               # it holds secrets
+
+    def try_configuration(self):
+        """nginx -t, and no more: (exit status, what it says)."""
+        try:
+            self.configure(port=1025, h2port=1026)
+            done = subprocess.run(
+                [*self._wrap, binary(), '-t', '-p', f'{self.dir}/', '-c',
+                 str(self.dir / 'nginx.conf')], text=True,
+                stderr=subprocess.PIPE, check=False)
+            return done.returncode, done.stderr
+        finally:
+            self.__exit__()
 
     def _start(self):
         """Start; False when another process took the port."""
@@ -582,6 +639,15 @@ class Nginx:
         wait_for(lambda: len(self.access_log()) >= count, seconds)
         return self.access_log()
 
+    def lines_of(self, user, count=1):
+        """Wait until the access log has so many lines of a user; these."""
+        def found():
+            return [line for line in self.access_log()
+                    if line['user'] == user]
+
+        wait_for(lambda: len(found()) >= count)
+        return found()
+
     def lines_so_far(self):
         """How many lines the access log has when nothing is added to it."""
         count = -1
@@ -619,6 +685,14 @@ class Nginx:
             name + ': ends, and no alert, no crash, no process or socket left',
             f'ended: {ended}, status: {self.exit_status}, '
             f'left: {self.leftovers()}', *bad[:20])
+
+
+@contextlib.contextmanager
+def checked(nginx, allow=None):
+    """An nginx that runs in the block, and is checked at its end."""
+    with nginx:
+        yield nginx
+        nginx.check(allow=allow)
 
 
 # HTTP/1.1
@@ -671,6 +745,24 @@ def chunked(target='/token', body=b'', user='alice', headers=(), **options):
                    ) + chunks(body, **options)
 
 
+# A body that nginx must never take for a request, and one that is a request.
+EVIL = b'GET /evil HTTP/1.1\r\nHost: localhost\r\n\r\n'
+AFTER = request('/after', None, None, method='GET')
+
+
+def js(**members):
+    """A compact JSON object, as JSON.stringify() makes it."""
+    return json.dumps(members, separators=(',', ':'),
+                      ensure_ascii=False).encode()
+
+
+def sent(service):
+    """What AWS was asked for since the last look, one object a request."""
+    bodies = [json.loads(record['body']) for record in service.requests()]
+    service.forget()
+    return bodies
+
+
 class Client:
     """A connection that shows all that the server sends."""
 
@@ -678,6 +770,7 @@ class Client:
         self.sock = socket.create_connection(('127.0.0.1', port),
                                              timeout * slow())
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.port = self.sock.getsockname()[1]
         self.buffer = b''
 
     def __enter__(self):
@@ -786,10 +879,31 @@ def code(answer):
 
 def is_token(answer):
     """Whether it is a token, as the contract has it."""
-    return (answer is not None and answer.status == 200
+    return (isinstance(answer, Answer) and answer.status == 200
             and answer.get('Content-Type') == 'application/json'
             and list(answer.json()) == ['token', 'sessionExpirationTime',
                                         'tokenExpirationTime'])
+
+
+def told(answer):
+    """'token', (status, code), or the text of what came instead."""
+    if answer is None or isinstance(answer, Exception):
+        return repr(answer)
+    return 'token' if is_token(answer) else code(answer)
+
+
+def then_after(client):
+    """Whether the next answer is the one to AFTER."""
+    answer = client.answer()
+    return answer.status == 200 and answer.body == b'after'
+
+
+def check_bodies(nginx):
+    """No body was ever taken for a request, and none is left on the disk."""
+    assert [line for line in nginx.access_log()
+            if '/evil' in line['request']] == []
+    assert wait_for(lambda: not [path for path in (nginx.dir / 'body')
+                                 .rglob('*') if path.is_file()])
 
 
 # HTTP/2
@@ -931,6 +1045,26 @@ def in_parallel(count, function):
     return results
 
 
+class Flight:
+    """Requests that are on their way; begun when AWS has all of them."""
+
+    def __init__(self, nginx, service, count, target, name='user'):
+        before = service.health()['requests']
+        self.clients = [Client(nginx.port, 60) for _ in range(count)]
+        for number, client in enumerate(self.clients):
+            client.send(request(target, f'{name} {number}'))
+        self.begun = wait_for(lambda: service.health()['requests']
+                              >= before + count)
+
+    def answers(self):
+        """The answers; an exception for a connection that broke."""
+        def read(number):
+            with self.clients[number] as client:
+                return client.answer()
+
+        return in_parallel(len(self.clients), read)
+
+
 class BlackHole:
     """A port of this machine that answers no SYN: its backlog is full."""
 
@@ -990,8 +1124,8 @@ class Minting:
     """Clients who mint all the time, each request on its own connection.
 
     targets are taken in turn; every request is another user's.  failures are
-    (seconds since the start, user, what came); broken are those whose
-    connection broke, where breaks is true.
+    (seconds since the start, user, target, what came, the client's port);
+    broken are those whose connection broke, where breaks is true.
     """
 
     def __init__(self, nginx, targets=('/token',), clients=4, pause=0.02,
@@ -1032,23 +1166,25 @@ class Minting:
             target = self._targets[(turn + number) % len(self._targets)]
             user = f'{self._name}{number}.{turn}'
             turn += 1
+            port = None
             try:
                 with Client(self._nginx.port) as client:
+                    port = client.port
                     found = client.ask(request(target, user))
             except (OSError, EOFError, ValueError) as error:
                 found = error
-            self._note(user, target, found)
+            self._note(user, target, found, port)
             self._end.wait(self._pause)
 
-    def _note(self, user, target, found):
+    def _note(self, user, target, found, port):
         when = round(time.monotonic() - self.start, 2)
         with self._lock:
             self.count += 1
             if isinstance(found, Exception):
                 (self.broken if self._breaks else self.failures).append(
-                    (when, user, target, repr(found)))
+                    (when, user, target, repr(found), port))
             elif not is_token(found):
-                self.failures.append((when, user, target, code(found)))
+                self.failures.append((when, user, target, code(found), port))
 
 
 class Probing:
@@ -1149,10 +1285,7 @@ class DeadResolver:
         (self._dir / 'resolv.conf').write_text(
             f'nameserver {host}\n{self.OPTIONS}', 'ascii')
         (self._dir / 'hosts').write_text(hosts, 'ascii')
-        self.wrap = ['unshare', '-m', 'sh', '-c',
-                     'mount --bind "$0"/resolv.conf /etc/resolv.conf'
-                     ' && mount --bind "$0"/hosts /etc/hosts && exec "$@"',
-                     str(self._dir)]
+        self.wrap = own_etc(self._dir)
 
     def __enter__(self):
         return self
@@ -1172,6 +1305,9 @@ class DeadResolver:
 
 # Sources of credentials
 
+CONTAINER = 'ivschat_token_credentials container;'
+NO_CREDENTIALS = (503, 'no_credentials')
+
 
 def imds_env(fakes):
     """The environment in which "imds" finds the fakes."""
@@ -1190,6 +1326,12 @@ def sts_env(fakes):
     return {'AWS_ENDPOINT_URL_STS': fakes.sts, 'AWS_CA_BUNDLE': fakes.sts_ca,
             'AWS_REGION': REGION, 'AWS_ACCESS_KEY_ID': KEY,
             'AWS_SECRET_ACCESS_KEY': SECRET}
+
+
+def failed_fetches(nginx):
+    """The lines of failed fetches."""
+    return [line for line in nginx.error_log().splitlines()
+            if 'no AWS credentials could be fetched' in line]
 
 
 def fetches(fakes, source='container', step='credentials'):

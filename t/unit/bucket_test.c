@@ -1,7 +1,7 @@
 
 /*
  * The bucket, the queues, and the way the rate goes up and down.  What comes
- * of it among many hosts is t/065-rate-sim.t.
+ * of it among many hosts is t/sim/test_sim.py.
  */
 
 
