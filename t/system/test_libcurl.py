@@ -35,7 +35,8 @@ LOCATIONS = f'''
         {ASSUME}
     }}
 '''
-SIGNALS = pytest.mark.parametrize('how', (signal.SIGHUP, signal.SIGQUIT))
+SIGNALS = pytest.mark.parametrize('how', (signal.SIGHUP, signal.SIGQUIT),
+                                  ids=['HUP', 'QUIT'])
 # Where a fetch can hang: after the request, or it is never connected.
 PLACES = pytest.mark.parametrize('place', ('silent', 'no SYN'))
 needs_root = pytest.mark.skipif(os.geteuid() != 0,
@@ -238,7 +239,7 @@ def test_many_fetches_leave_no_files_and_no_memory(service, fakes):
 
 @needs_root
 @pytest.mark.parametrize('how', (signal.SIGHUP, signal.SIGQUIT,
-                                 signal.SIGTERM))
+                                 signal.SIGTERM), ids=['HUP', 'QUIT', 'TERM'])
 def test_c7_c8_c20_lookup_hangs_while_the_worker_is_to_end(service, fakes,
                                                            how):
     env = {**sts_env(fakes), 'AWS_ENDPOINT_URL_STS':
