@@ -352,7 +352,8 @@ class Nginx:
     patience multiplies the times that limit a mint, those of ivschat_params
     and the default of ivschat_token_timeout.  Without a number it is slow():
     a TLS handshake or an answer that takes longer than a second on a busy
-    machine is not what most tests are about.  Those that are have PATIENCE = 1.
+    machine is not what most tests are about.  A module with PATIENCE has
+    another number: t/conftest.py.
     """
 
     patience = None

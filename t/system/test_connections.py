@@ -193,7 +193,8 @@ def test_60_requests_on_one_connection(nginx, service, cuts, pause):
 
     numbers = [int(line['user'].split()[2])
                for line in lines_with(nginx, name)]
-    assert numbers and numbers == sorted(numbers), 'the access log is in order as well'
+    # The access log is in order as well.
+    assert numbers and numbers == sorted(numbers)
 
 
 def check_behind(nginx, service, target, user):
