@@ -18,10 +18,11 @@ UNIT_CFLAGS =	-std=gnu11 -Wall -Wextra -Werror -O1 -g			\
 		-fno-sanitize-recover=undefined -fno-omit-frame-pointer
 UNIT_LIBS =	-lcjson -lcrypto
 
-# The pure layer: what includes no header of nginx can be linked without it.
+# The pure layers are linked without nginx.
 
-PURE =		$(shell grep -sL '^\#include <ngx_' ngx_module/ngx_ivschat_*.c)
+PURE =		$(wildcard ngx_module/lib/*.c ngx_module/aws/*.c)
 PURE_OBJS =	$(PURE:ngx_module/%.c=objs/unit/obj/%.o)
+PURE_INCS =	-Ingx_module
 UNIT =		$(patsubst t/unit/%.c,objs/unit/%,$(wildcard t/unit/*_test.c))
 
 
@@ -119,20 +120,20 @@ help:
 
 objs/unit/%_test: t/unit/%_test.c $(PURE_OBJS)
 	@mkdir -p objs/unit
-	$(CC) $(UNIT_CFLAGS) -MMD -MP -MF $@.d -Ingx_module -It/unit \
+	$(CC) $(UNIT_CFLAGS) -MMD -MP -MF $@.d $(PURE_INCS) -It/unit \
 		-o $@ $< $(PURE_OBJS) $(UNIT_LIBS)
 
 objs/unit/obj/%.o: ngx_module/%.c
-	@mkdir -p objs/unit/obj
-	$(CC) $(UNIT_CFLAGS) -MMD -MP -Ingx_module -c -o $@ $<
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
 
 objs/fuzz/%_fuzz: t/fuzz/%_fuzz.c $(PURE)
 	@mkdir -p objs/fuzz
-	$(CLANG) $(FUZZ_CFLAGS) -MMD -MP -MF $@.d -Ingx_module \
+	$(CLANG) $(FUZZ_CFLAGS) -MMD -MP -MF $@.d $(PURE_INCS) \
 		-o $@ $< $(PURE) $(UNIT_LIBS)
 
 $(UNIT) $(PURE_OBJS) $(FUZZ): Makefile
 
 .SECONDARY: $(PURE_OBJS)
 
--include $(wildcard objs/unit/*.d objs/unit/obj/*.d objs/fuzz/*.d)
+-include $(wildcard objs/unit/*.d objs/unit/obj/*/*.d objs/fuzz/*.d)

@@ -4,31 +4,42 @@
  */
 
 
-#include "ngx_http_ivschat_token_module.h"
-#include "ngx_http_ivschat_token_credentials.h"
-#include "ngx_http_ivschat_token_rate.h"
-#include "ngx_http_ivschat_token_refresh.h"
-#include "ngx_http_ivschat_token_resolve.h"
+#include "token/ngx_ivschat_rate.h"
+#include "token/ngx_ivschat_token.h"
 
 
-static void *ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf);
-static char *ngx_http_ivschat_token_init_main_conf(ngx_conf_t *cf,
+/* What the shared zone begins with. */
+
+typedef struct {
+    ngx_ivschat_creds_root_t     creds;
+    ngx_ivschat_account_t        accounts[NGX_IVSCHAT_ACCOUNTS];
+} ngx_ivschat_root_t;
+
+
+static void *ngx_ivschat_create_main_conf(ngx_conf_t *cf);
+static char *ngx_ivschat_init_main_conf(ngx_conf_t *cf, void *conf);
+static void *ngx_ivschat_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_ivschat_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_ivschat_merge_pass(ngx_conf_t *cf,
+    ngx_ivschat_loc_conf_t *prev, ngx_ivschat_loc_conf_t *conf);
+static char *ngx_ivschat_credentials(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static void *ngx_http_ivschat_token_create_loc_conf(ngx_conf_t *cf);
-static char *ngx_http_ivschat_token_merge_loc_conf(ngx_conf_t *cf,
-    void *parent, void *child);
-static char *ngx_http_ivschat_token_merge_pass(ngx_conf_t *cf,
-    ngx_http_ivschat_token_loc_conf_t *prev,
-    ngx_http_ivschat_token_loc_conf_t *conf);
-static ngx_int_t ngx_http_ivschat_token_init(ngx_conf_t *cf);
-static ngx_int_t ngx_http_ivschat_token_init_process(ngx_cycle_t *cycle);
-static void ngx_http_ivschat_token_exit_process(ngx_cycle_t *cycle);
-static void ngx_http_ivschat_token_cleanup(void *data);
-static void ngx_http_ivschat_token_mark(void *data);
-static void ngx_http_ivschat_token_abort(void *data);
+static char *ngx_ivschat_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf);
+static ngx_int_t ngx_ivschat_init(ngx_conf_t *cf);
+static ngx_int_t ngx_ivschat_add_zone(ngx_conf_t *cf,
+    ngx_ivschat_main_conf_t *mcf, ngx_uint_t fetched);
+static ngx_int_t ngx_ivschat_init_zone(ngx_shm_zone_t *zone, void *data);
+static ngx_int_t ngx_ivschat_init_module(ngx_cycle_t *cycle);
+static ngx_int_t ngx_ivschat_init_process(ngx_cycle_t *cycle);
+static void ngx_ivschat_exit_process(ngx_cycle_t *cycle);
+static void ngx_ivschat_cleanup(void *data);
+static void ngx_ivschat_mark(void *data);
+static void ngx_ivschat_abort(void *data);
 
 
-#define NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE                                       \
+#define NGX_IVSCHAT_ANYWHERE                                       \
     NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF
 
 
@@ -36,149 +47,142 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
     { ngx_string("ivschat_token"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_pass,
+      ngx_ivschat_pass,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_user"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE12,
-      ngx_http_ivschat_token_user,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE12,
+      ngx_ivschat_user,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_room"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE123,
-      ngx_http_ivschat_token_room,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE123,
+      ngx_ivschat_room,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_room_name"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_room_name,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_ivschat_room_name,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_capabilities"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_1MORE,
-      ngx_http_ivschat_token_capabilities,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
+      ngx_ivschat_capabilities,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_attribute"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE123,
-      ngx_http_ivschat_token_attribute,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE123,
+      ngx_ivschat_attribute,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_session_duration"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_session_duration,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_ivschat_session_duration,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ivschat_token_loc_conf_t, session_duration),
+      offsetof(ngx_ivschat_loc_conf_t, session_duration),
       NULL },
 
     { ngx_string("ivschat_token_methods"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_1MORE,
-      ngx_http_ivschat_token_methods,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
+      ngx_ivschat_methods,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_client_body"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_FLAG,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ivschat_token_loc_conf_t, client_body),
+      offsetof(ngx_ivschat_loc_conf_t, client_body),
       NULL },
 
     { ngx_string("ivschat_token_client_attributes"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_1MORE,
-      ngx_http_ivschat_token_client_attributes,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
+      ngx_ivschat_client_attributes,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_endpoint"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_endpoint,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_ivschat_endpoint,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_region"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_region,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_ivschat_region,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ivschat_token_loc_conf_t, region),
+      offsetof(ngx_ivschat_loc_conf_t, region),
       NULL },
 
     { ngx_string("ivschat_token_timeout"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_timeout,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_ivschat_timeout,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ivschat_token_loc_conf_t, timeout),
+      offsetof(ngx_ivschat_loc_conf_t, timeout),
       NULL },
 
     { ngx_string("ivschat_token_tries"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_tries,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_ivschat_tries,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ivschat_token_loc_conf_t, tries),
+      offsetof(ngx_ivschat_loc_conf_t, tries),
       NULL },
 
     { ngx_string("ivschat_token_rate"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
-      ngx_http_ivschat_token_rate,
+      ngx_ivschat_rate,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_refresh_spread"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_refresh_spread,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      ngx_ivschat_refresh_spread,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ivschat_token_loc_conf_t, refresh_spread),
+      offsetof(ngx_ivschat_loc_conf_t, refresh_spread),
       NULL },
 
     { ngx_string("ivschat_token_credentials"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_1MORE,
-      ngx_http_ivschat_token_credentials,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
+      ngx_ivschat_credentials,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_zone"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_http_ivschat_token_zone,
+      ngx_ivschat_zone,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
 
     { ngx_string("ivschat_token_require_tls"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_FLAG,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ivschat_token_loc_conf_t, require_tls),
+      offsetof(ngx_ivschat_loc_conf_t, require_tls),
       NULL },
 
     { ngx_string("ivschat_token_intercept_errors"),
-      NGX_HTTP_IVSCHAT_TOKEN_ANYWHERE|NGX_CONF_FLAG,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(ngx_http_ivschat_token_loc_conf_t, intercept_errors),
-      NULL },
-
-    { ngx_string("ivschat_token_resolve"),
-      NGX_HTTP_UPS_CONF|NGX_CONF_NOARGS,
-      ngx_http_ivschat_token_resolve,
-      NGX_HTTP_SRV_CONF_OFFSET,
-      0,
+      offsetof(ngx_ivschat_loc_conf_t, intercept_errors),
       NULL },
 
       ngx_null_command
@@ -186,17 +190,17 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_ivschat_token_module_ctx = {
-    ngx_http_ivschat_token_add_variables,     /* preconfiguration */
-    ngx_http_ivschat_token_init,              /* postconfiguration */
+    ngx_ivschat_add_variables,     /* preconfiguration */
+    ngx_ivschat_init,              /* postconfiguration */
 
-    ngx_http_ivschat_token_create_main_conf,  /* create main conf */
-    ngx_http_ivschat_token_init_main_conf,    /* init main conf */
+    ngx_ivschat_create_main_conf,  /* create main conf */
+    ngx_ivschat_init_main_conf,    /* init main conf */
 
-    ngx_http_ivschat_token_resolve_create_conf,  /* create server conf */
+    NULL,                                     /* create server conf */
     NULL,                                     /* merge server conf */
 
-    ngx_http_ivschat_token_create_loc_conf,   /* create location conf */
-    ngx_http_ivschat_token_merge_loc_conf     /* merge location conf */
+    ngx_ivschat_create_loc_conf,   /* create location conf */
+    ngx_ivschat_merge_loc_conf     /* merge location conf */
 };
 
 
@@ -206,23 +210,23 @@ ngx_module_t  ngx_http_ivschat_token_module = {
     ngx_http_ivschat_token_commands,          /* module directives */
     NGX_HTTP_MODULE,                          /* module type */
     NULL,                                     /* init master */
-    ngx_http_ivschat_token_credentials_commit,/* init module */
-    ngx_http_ivschat_token_init_process,      /* init process */
+    ngx_ivschat_init_module,                  /* init module */
+    ngx_ivschat_init_process,      /* init process */
     NULL,                                     /* init thread */
     NULL,                                     /* exit thread */
-    ngx_http_ivschat_token_exit_process,      /* exit process */
+    ngx_ivschat_exit_process,      /* exit process */
     NULL,                                     /* exit master */
     NGX_MODULE_V1_PADDING
 };
 
 
 static void *
-ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf)
+ngx_ivschat_create_main_conf(ngx_conf_t *cf)
 {
-    ngx_pool_cleanup_t                  *cln;
-    ngx_http_ivschat_token_main_conf_t  *mcf;
+    ngx_pool_cleanup_t       *cln;
+    ngx_ivschat_main_conf_t  *mcf;
 
-    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_ivschat_token_main_conf_t));
+    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_ivschat_main_conf_t));
     if (mcf == NULL) {
         return NULL;
     }
@@ -234,31 +238,25 @@ ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf)
      *     mcf->keys = { 0 };
      */
 
-    if (ngx_array_init(&mcf->slots, cf->pool, 4,
-                       sizeof(ngx_http_ivschat_token_slot_t *))
+    if (ngx_array_init(&mcf->rate.pairs, cf->pool, 4, sizeof(ngx_str_t))
         != NGX_OK)
     {
         return NULL;
     }
 
-    if (ngx_array_init(&mcf->pairs, cf->pool, 4, sizeof(ngx_str_t)) != NGX_OK)
-    {
-        return NULL;
-    }
-
-    mcf->rate = NGX_CONF_UNSET_UINT;
-    mcf->rate_burst = NGX_CONF_UNSET_UINT;
-    mcf->rate_wait = NGX_CONF_UNSET_MSEC;
+    mcf->rate.rate = NGX_CONF_UNSET_UINT;
+    mcf->rate.burst = NGX_CONF_UNSET_UINT;
+    mcf->rate.wait = NGX_CONF_UNSET_MSEC;
 
     cln = ngx_pool_cleanup_add(cf->pool, 0);
     if (cln == NULL) {
         return NULL;
     }
 
-    cln->handler = ngx_http_ivschat_token_cleanup;
+    cln->handler = ngx_ivschat_cleanup;
     cln->data = mcf;
 
-    if (ngx_http_ivschat_token_keep_environment(cf) != NGX_OK) {
+    if (ngx_ivschat_creds_create(cf, &mcf->creds) != NGX_OK) {
         return NULL;
     }
 
@@ -267,37 +265,37 @@ ngx_http_ivschat_token_create_main_conf(ngx_conf_t *cf)
 
 
 static char *
-ngx_http_ivschat_token_init_main_conf(ngx_conf_t *cf, void *conf)
+ngx_ivschat_init_main_conf(ngx_conf_t *cf, void *conf)
 {
-    ngx_http_ivschat_token_main_conf_t *mcf = conf;
+    ngx_ivschat_main_conf_t  *mcf = conf;
 
-    ngx_conf_init_uint_value(mcf->rate, 200);
-    ngx_conf_init_uint_value(mcf->rate_burst, 200);
-    ngx_conf_init_msec_value(mcf->rate_wait, 4000);
+    ngx_conf_init_uint_value(mcf->rate.rate, 200);
+    ngx_conf_init_uint_value(mcf->rate.burst, 200);
+    ngx_conf_init_msec_value(mcf->rate.wait, 4000);
 
     return NGX_CONF_OK;
 }
 
 
 static void
-ngx_http_ivschat_token_cleanup(void *data)
+ngx_ivschat_cleanup(void *data)
 {
-    ngx_http_ivschat_token_main_conf_t  *mcf = data;
+    ngx_ivschat_main_conf_t  *mcf = data;
 
     /* with "master_process off" a reload ends no process */
 
-    ngx_http_ivschat_token_refresh_stop(mcf);
+    ngx_ivschat_creds_stop(&mcf->creds);
 
     ngx_ivschat_sigv4_cache_wipe(&mcf->keys);
 }
 
 
 static void *
-ngx_http_ivschat_token_create_loc_conf(ngx_conf_t *cf)
+ngx_ivschat_create_loc_conf(ngx_conf_t *cf)
 {
-    ngx_http_ivschat_token_loc_conf_t  *conf;
+    ngx_ivschat_loc_conf_t  *conf;
 
-    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_ivschat_token_loc_conf_t));
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_ivschat_loc_conf_t));
     if (conf == NULL) {
         return NULL;
     }
@@ -333,11 +331,10 @@ ngx_http_ivschat_token_create_loc_conf(ngx_conf_t *cf)
 
 
 static char *
-ngx_http_ivschat_token_merge_loc_conf(ngx_conf_t *cf, void *parent,
-    void *child)
+ngx_ivschat_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
-    ngx_http_ivschat_token_loc_conf_t *prev = parent;
-    ngx_http_ivschat_token_loc_conf_t *conf = child;
+    ngx_ivschat_loc_conf_t  *prev = parent;
+    ngx_ivschat_loc_conf_t  *conf = child;
 
     ngx_conf_merge_ptr_value(conf->user, prev->user, NULL);
     ngx_conf_merge_ptr_value(conf->rooms, prev->rooms, NULL);
@@ -362,14 +359,13 @@ ngx_http_ivschat_token_merge_loc_conf(ngx_conf_t *cf, void *parent,
         conf->methods = prev->methods ? prev->methods : NGX_HTTP_POST;
     }
 
-    return ngx_http_ivschat_token_merge_pass(cf, prev, conf);
+    return ngx_ivschat_merge_pass(cf, prev, conf);
 }
 
 
 static char *
-ngx_http_ivschat_token_merge_pass(ngx_conf_t *cf,
-    ngx_http_ivschat_token_loc_conf_t *prev,
-    ngx_http_ivschat_token_loc_conf_t *conf)
+ngx_ivschat_merge_pass(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *prev,
+    ngx_ivschat_loc_conf_t *conf)
 {
     ngx_http_core_loc_conf_t  *clcf;
 
@@ -389,14 +385,14 @@ ngx_http_ivschat_token_merge_pass(ngx_conf_t *cf,
     }
 
     if (clcf->lmt_excpt && clcf->handler == NULL) {
-        clcf->handler = ngx_http_ivschat_token_handler;
+        clcf->handler = ngx_ivschat_handler;
     }
 
-    if (ngx_http_ivschat_token_check(cf, conf) != NGX_CONF_OK) {
+    if (ngx_ivschat_check(cf, conf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_ivschat_token_credentials_use(cf, conf) != NGX_OK) {
+    if (ngx_ivschat_use(cf, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -404,59 +400,265 @@ ngx_http_ivschat_token_merge_pass(ngx_conf_t *cf,
 }
 
 
-static ngx_int_t
-ngx_http_ivschat_token_init(ngx_conf_t *cf)
+static char *
+ngx_ivschat_credentials(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    if (ngx_http_ivschat_token_auth_init(cf) != NGX_OK
-        || ngx_http_ivschat_token_credentials_init(cf) != NGX_OK)
+    ngx_ivschat_loc_conf_t  *ilcf = conf;
+
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_ivschat_token_module);
+
+    return ngx_ivschat_creds_line(cf, &mcf->creds, &ilcf->credentials);
+}
+
+
+static char *
+ngx_ivschat_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_ivschat_main_conf_t  *mcf = conf;
+
+    ngx_str_t  *value;
+
+    if (mcf->zone_size) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    mcf->zone_size = ngx_parse_size(&value[1]);
+
+    if (mcf->zone_size == NGX_ERROR) {
+        return ngx_ivschat_invalid(cf, &value[1], "it is no size like \"1m\"");
+    }
+
+    if (mcf->zone_size == 0) {
+        return ngx_ivschat_invalid(cf, &value[1], "a zone needs memory");
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* A location that mints needs credentials, and its literal rooms a bucket. */
+
+static ngx_int_t
+ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+{
+    ngx_str_t                 region;
+    ngx_uint_t                i;
+    ngx_ivschat_room_t       *room;
+    ngx_ivschat_room_arn_t    arn;
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_ivschat_token_module);
+
+    if (conf->credentials == NULL) {
+        conf->credentials = ngx_ivschat_creds_auto(cf, &mcf->creds);
+
+        if (conf->credentials == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    ngx_str_null(&region);
+
+    room = conf->rooms->elts;
+
+    for (i = 0; i < conf->rooms->nelts; i++) {
+
+        if (ngx_ivschat_rate_pair(cf, &mcf->rate, &room[i].value.value)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (region.len == 0
+            && ngx_ivschat_room_arn_parse(
+                               ngx_ivschat_pure(&room[i].value.value), &arn)
+               == 0)
+        {
+            region.data = (u_char *) arn.region.data;
+            region.len = arn.region.len;
+        }
+    }
+
+    ngx_ivschat_creds_use(conf->credentials, &region);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_ivschat_init(ngx_conf_t *cf)
+{
+    ngx_uint_t                used, fetched;
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_ivschat_token_module);
+
+    if (ngx_ivschat_auth_init(cf) != NGX_OK
+        || ngx_ivschat_creds_init(cf, &mcf->creds, &fetched, &used) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (ngx_http_ivschat_token_resolve_check(cf) != NGX_OK) {
+    if (used && ngx_ivschat_add_zone(cf, mcf, fetched) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_http_ivschat_token_filter_init(cf);
+    return ngx_ivschat_filter_init(cf);
 }
 
 
 static ngx_int_t
-ngx_http_ivschat_token_init_process(ngx_cycle_t *cycle)
+ngx_ivschat_add_zone(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
+    ngx_uint_t fetched)
 {
-    if (ngx_http_ivschat_token_rate_init(cycle) != NGX_OK) {
+    size_t           least;
+    ngx_shm_zone_t  *zone;
+
+    static ngx_str_t  name = ngx_string("ivschat_token");
+
+    /*
+     * The slab's own bookkeeping takes less than eight pages, which is also
+     * the least that nginx accepts.
+     */
+
+    least = (sizeof(ngx_ivschat_root_t) + ngx_pagesize - 1) / ngx_pagesize;
+    least = (8 + least + 1 + ngx_ivschat_zone_pages(fetched)) * ngx_pagesize;
+
+    if (mcf->zone_size == 0) {
+        mcf->zone_size = least;
+    }
+
+    if ((size_t) mcf->zone_size < least) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "invalid value \"%z\" in \"ivschat_token_zone\" "
+                      "directive: this configuration needs %uz bytes",
+                      mcf->zone_size, least);
         return NGX_ERROR;
     }
 
-    if (ngx_http_ivschat_token_resolve_init(cycle) != NGX_OK) {
+    zone = ngx_shared_memory_add(cf, &name, mcf->zone_size,
+                                 &ngx_http_ivschat_token_module);
+    if (zone == NULL) {
         return NGX_ERROR;
     }
 
-    return ngx_http_ivschat_token_refresh_init(cycle);
+    zone->init = ngx_ivschat_init_zone;
+    zone->data = mcf;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_ivschat_init_zone(ngx_shm_zone_t *zone, void *data)
+{
+    ngx_slab_pool_t          *shpool;
+    ngx_ivschat_root_t       *root;
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = zone->data;
+    shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+    if (shpool->data == NULL) {
+        shpool->data = ngx_slab_calloc(shpool, sizeof(ngx_ivschat_root_t));
+        if (shpool->data == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    root = shpool->data;
+
+    mcf->rate.shpool = shpool;
+    mcf->rate.accounts = root->accounts;
+
+    return ngx_ivschat_creds_init_zone(&mcf->creds, shpool, &root->creds,
+                                       zone);
+}
+
+
+static ngx_int_t
+ngx_ivschat_init_module(ngx_cycle_t *cycle)
+{
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                              ngx_http_ivschat_token_module);
+
+    if (mcf == NULL || ngx_test_config) {
+        return NGX_OK;
+    }
+
+    ngx_ivschat_creds_commit(cycle, &mcf->creds);
+    ngx_ivschat_rate_commit(&mcf->rate);
+
+    if (ngx_process == NGX_PROCESS_SINGLE
+        && !ngx_is_init_cycle(cycle->old_cycle))
+    {
+        /* "master_process off": no new process will be initialized */
+
+        return ngx_ivschat_init_process(cycle);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_ivschat_init_process(ngx_cycle_t *cycle)
+{
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                              ngx_http_ivschat_token_module);
+
+    if (mcf == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_ivschat_rate_init(cycle, &mcf->rate) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_ivschat_creds_start(cycle, &mcf->creds);
+
+    return NGX_OK;
 }
 
 
 static void
-ngx_http_ivschat_token_exit_process(ngx_cycle_t *cycle)
+ngx_ivschat_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_http_ivschat_token_resolve_exit(cycle);
-    ngx_http_ivschat_token_refresh_exit(cycle);
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                              ngx_http_ivschat_token_module);
+
+    if (mcf) {
+        ngx_ivschat_creds_stop(&mcf->creds);
+    }
 }
 
 
-ngx_http_ivschat_token_ctx_t *
-ngx_http_ivschat_token_create_ctx(ngx_http_request_t *r)
+ngx_ivschat_ctx_t *
+ngx_ivschat_create_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t            *cln;
-    ngx_http_cleanup_t            *http_cln;
-    ngx_http_ivschat_token_ctx_t  *ctx;
+    ngx_ivschat_ctx_t   *ctx;
+    ngx_pool_cleanup_t  *cln;
+    ngx_http_cleanup_t  *http_cln;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module);
     if (ctx) {
         return ctx;
     }
 
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_ivschat_token_ctx_t));
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_ivschat_ctx_t));
     if (ctx == NULL) {
         return NULL;
     }
@@ -478,10 +680,10 @@ ngx_http_ivschat_token_create_ctx(ngx_http_request_t *r)
         return NULL;
     }
 
-    cln->handler = ngx_http_ivschat_token_mark;
+    cln->handler = ngx_ivschat_mark;
     cln->data = ctx;
 
-    http_cln->handler = ngx_http_ivschat_token_abort;
+    http_cln->handler = ngx_ivschat_abort;
     http_cln->data = ctx;
 
     ngx_http_set_ctx(r, ctx, ngx_http_ivschat_token_module);
@@ -490,11 +692,11 @@ ngx_http_ivschat_token_create_ctx(ngx_http_request_t *r)
 }
 
 
-ngx_http_ivschat_token_ctx_t *
-ngx_http_ivschat_token_get_ctx(ngx_http_request_t *r)
+ngx_ivschat_ctx_t *
+ngx_ivschat_get_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t            *cln;
-    ngx_http_ivschat_token_ctx_t  *ctx;
+    ngx_ivschat_ctx_t   *ctx;
+    ngx_pool_cleanup_t  *cln;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module);
     if (ctx) {
@@ -502,7 +704,7 @@ ngx_http_ivschat_token_get_ctx(ngx_http_request_t *r)
     }
 
     for (cln = r->pool->cleanup; cln; cln = cln->next) {
-        if (cln->handler == ngx_http_ivschat_token_mark) {
+        if (cln->handler == ngx_ivschat_mark) {
             return cln->data;
         }
     }
@@ -512,18 +714,18 @@ ngx_http_ivschat_token_get_ctx(ngx_http_request_t *r)
 
 
 static void
-ngx_http_ivschat_token_mark(void *data)
+ngx_ivschat_mark(void *data)
 {
     /* the pool frees the context */
 }
 
 
 static void
-ngx_http_ivschat_token_abort(void *data)
+ngx_ivschat_abort(void *data)
 {
-    ngx_http_ivschat_token_ctx_t  *ctx = data;
+    ngx_ivschat_ctx_t  *ctx = data;
 
-    ngx_http_ivschat_token_let_go(ctx);
+    ngx_ivschat_let_go(ctx);
 
     if (ctx->started && ctx->result == NGX_IVSCHAT_UNKNOWN) {
         ctx->result = NGX_IVSCHAT_ABORTED;

@@ -7,6 +7,15 @@ pytest.register_assert_rewrite('nginx_testlib', 'ivschat_testlib')
 import nginx_testlib
 
 
+@pytest.fixture(scope='module', autouse=True)
+def patience(request):
+    """A module's PATIENCE is that of its nginxes."""
+    before = nginx_testlib.Nginx.patience
+    nginx_testlib.Nginx.patience = getattr(request.module, 'PATIENCE', before)
+    yield
+    nginx_testlib.Nginx.patience = before
+
+
 def pytest_collection_modifyitems(config, items):
     """Timeouts are for a build without sanitizers."""
     for item in items:

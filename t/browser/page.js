@@ -1,5 +1,5 @@
-// What t/075-sdk.t drives in a browser: clients, as window.join() makes them,
-// whose rooms are the SDK's and whose tokens come from nginx.
+// What t/browser/test_sdk.py drives in a browser: clients, as window.join()
+// makes them, whose rooms are the SDK's and whose tokens come from nginx.
 
 import {ChatRoom, DeleteMessageRequest, DisconnectUserRequest,
         SendMessageRequest} from 'amazon-ivs-chat-messaging';

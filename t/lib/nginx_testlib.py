@@ -78,9 +78,7 @@ http {
     map $arg_region $room_region { "" @REGION@; default $arg_region; }
 
     upstream ivschat.@REGION@.amazonaws.com {
-        server             127.0.0.1:@SERVICE@;
-        keepalive          @KEEPALIVE@;
-        keepalive_requests 1000000;
+        @UPSTREAM@
     }
 
     @TRIES@
@@ -122,6 +120,12 @@ http {
 DEFAULTS = {'TRIES': 'ivschat_token_tries 1;',
             'RATE': 'ivschat_token_rate 100000 burst=100000;'}
 
+UPSTREAM = '''
+        server             127.0.0.1:@SERVICE@;
+        keepalive          @KEEPALIVE@;
+        keepalive_requests 1000000;
+'''
+
 BAD_LINE = re.compile(r'\[(alert|emerg|crit)\]|open socket #|exited on signal'
                       r'|exited with (fatal )?code [1-9]|AddressSanitizer'
                       r'|runtime error:')
@@ -150,14 +154,53 @@ def slow():
     return 5 if sanitized() else 1
 
 
+def upstream(region, port='@SERVICE@', more=''):
+    """The upstream of a region's endpoint."""
+    return (f'upstream ivschat.{region}.amazonaws.com '
+            f'{{ server 127.0.0.1:{port}; {more} }}\n')
+
+
+# One room for each account.
+ACCOUNT = '''
+    location = /account {
+        ivschat_token /ivschat;
+        ivschat_token_room
+            arn:aws:ivschat:$room_region:$arg_account:room/@ROOM@;
+    }
+'''
+
+
+def at_least(*number):
+    """Whether nginx is of this version, or of a later one."""
+    found = re.search(r'nginx/(\d+)\.(\d+)\.(\d+)', version())
+    return tuple(map(int, found.groups())) >= number
+
+
 def no_keepalive():
     """A line for an upstream that keeps no connections.
 
     Since 1.29.7 they do without being told; before, 0 was no number.
     """
-    number = re.search(r'nginx/(\d+)\.(\d+)\.(\d+)', version())
-    return ('keepalive 0;' if [*map(int, number.groups())] >= [1, 29, 7]
-            else '')
+    return 'keepalive 0;' if at_least(1, 29, 7) else ''
+
+
+def own_etc(path):
+    """What a wrap needs so that the hosts and the resolv.conf of a directory
+    are those of /etc: a mount namespace, and for a user who is not root a
+    user namespace, too.
+
+    In a chroot "/" may be no mount point; it is enough that nothing is
+    shared.
+    """
+    uid = os.geteuid()
+    again = f'unshare -U --map-user={uid} --map-group={os.getegid()}'
+    return ['unshare', '-m' if uid == 0 else '-rm', '--propagation',
+            'unchanged', 'sh', '-c', f'''
+                mount --make-rprivate / 2>/dev/null
+                ! grep -q ' shared:' /proc/self/mountinfo &&
+                mount --bind "$0"/resolv.conf /etc/resolv.conf &&
+                mount --bind "$0"/hosts /etc/hosts &&
+                exec {'' if uid == 0 else again} "$@"''', str(path)]
 
 
 def modules():
@@ -242,6 +285,13 @@ def rss(pid):
     return status(pid, 'VmRSS')
 
 
+def memory(pid):
+    """Bytes that are the process's own, as the kernel counts them."""
+    text = pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text('ascii')
+    return 1024 * sum(int(size) for size in re.findall(
+        r'^Private_(?:Clean|Dirty): +(\d+)', text, re.M))
+
+
 def fds(pid):
     """The number of open files of a process."""
     return len(os.listdir(f'/proc/{pid}/fd'))
@@ -294,14 +344,16 @@ class Nginx:
     """An nginx as a context manager.
 
     main, events, http, server and location are lines for these blocks of the
-    configuration above; location is /token, listen the options of the port.  One attempt is made, at a rate
-    that no test meets, unless http says otherwise.  env is added to the
-    environment.  wrap is a command that runs another one, which it is given.
+    configuration above; location is /token, upstream that of the region,
+    listen the options of the port.  One attempt is made, at a rate that no
+    test meets, unless http says otherwise.  env is added to the environment.
+    wrap is a command that runs another one, which it is given.
 
     patience multiplies the times that limit a mint, those of ivschat_params
     and the default of ivschat_token_timeout.  Without a number it is slow():
     a TLS handshake or an answer that takes longer than a second on a busy
-    machine is not what most tests are about.  Those that are set it to 1.
+    machine is not what most tests are about.  A module with PATIENCE has
+    another number: t/conftest.py.
     """
 
     patience = None
@@ -326,6 +378,7 @@ class Nginx:
             'LEVEL': level, 'ROOM': ROOM_ID, 'REGION': REGION, 'KEY': KEY,
             'SECRET': SECRET, 'KEEPALIVE': keepalive,
             'SERVICE': service.port if service else 1,
+            'UPSTREAM': blocks.pop('upstream', UPSTREAM),
         }
         for name in ('main', 'events', 'http', 'server', 'location',
                      'listen'):
@@ -395,6 +448,18 @@ class Nginx:
         conf = self.dir / 'nginx.conf'
         conf.write_text(text, 'utf-8')
         conf.chmod(0o600)               # it holds secrets
+
+    def try_configuration(self):
+        """nginx -t, and no more: (exit status, what it says)."""
+        try:
+            self.configure(port=1025, h2port=1026)
+            done = subprocess.run(
+                [*self._wrap, binary(), '-t', '-p', f'{self.dir}/', '-c',
+                 str(self.dir / 'nginx.conf')], text=True,
+                stderr=subprocess.PIPE, check=False)
+            return done.returncode, done.stderr
+        finally:
+            self.__exit__()
 
     def _start(self):
         """Start; False when another process took the port."""
@@ -575,6 +640,15 @@ class Nginx:
         wait_for(lambda: len(self.access_log()) >= count, seconds)
         return self.access_log()
 
+    def lines_of(self, user, count=1):
+        """Wait until the access log has so many lines of a user; these."""
+        def found():
+            return [line for line in self.access_log()
+                    if line['user'] == user]
+
+        wait_for(lambda: len(found()) >= count)
+        return found()
+
     def lines_so_far(self):
         """How many lines the access log has when nothing is added to it."""
         count = -1
@@ -697,6 +771,7 @@ class Client:
         self.sock = socket.create_connection(('127.0.0.1', port),
                                              timeout * slow())
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.port = self.sock.getsockname()[1]
         self.buffer = b''
 
     def __enter__(self):
@@ -805,7 +880,7 @@ def code(answer):
 
 def is_token(answer):
     """Whether it is a token, as the contract has it."""
-    return (answer is not None and answer.status == 200
+    return (isinstance(answer, Answer) and answer.status == 200
             and answer.get('Content-Type') == 'application/json'
             and list(answer.json()) == ['token', 'sessionExpirationTime',
                                         'tokenExpirationTime'])
@@ -971,6 +1046,26 @@ def in_parallel(count, function):
     return results
 
 
+class Flight:
+    """Requests that are on their way; begun when AWS has all of them."""
+
+    def __init__(self, nginx, service, count, target, name='user'):
+        before = service.health()['requests']
+        self.clients = [Client(nginx.port, 60) for _ in range(count)]
+        for number, client in enumerate(self.clients):
+            client.send(request(target, f'{name} {number}'))
+        self.begun = wait_for(lambda: service.health()['requests']
+                              >= before + count)
+
+    def answers(self):
+        """The answers; an exception for a connection that broke."""
+        def read(number):
+            with self.clients[number] as client:
+                return client.answer()
+
+        return in_parallel(len(self.clients), read)
+
+
 class BlackHole:
     """A port of this machine that answers no SYN: its backlog is full."""
 
@@ -1030,8 +1125,8 @@ class Minting:
     """Clients who mint all the time, each request on its own connection.
 
     targets are taken in turn; every request is another user's.  failures are
-    (seconds since the start, user, what came); broken are those whose
-    connection broke, where breaks is true.
+    (seconds since the start, user, target, what came, the client's port);
+    broken are those whose connection broke, where breaks is true.
     """
 
     def __init__(self, nginx, targets=('/token',), clients=4, pause=0.02,
@@ -1072,23 +1167,25 @@ class Minting:
             target = self._targets[(turn + number) % len(self._targets)]
             user = f'{self._name}{number}.{turn}'
             turn += 1
+            port = None
             try:
                 with Client(self._nginx.port) as client:
+                    port = client.port
                     found = client.ask(request(target, user))
             except (OSError, EOFError, ValueError) as error:
                 found = error
-            self._note(user, target, found)
+            self._note(user, target, found, port)
             self._end.wait(self._pause)
 
-    def _note(self, user, target, found):
+    def _note(self, user, target, found, port):
         when = round(time.monotonic() - self.start, 2)
         with self._lock:
             self.count += 1
             if isinstance(found, Exception):
                 (self.broken if self._breaks else self.failures).append(
-                    (when, user, target, repr(found)))
+                    (when, user, target, repr(found), port))
             elif not is_token(found):
-                self.failures.append((when, user, target, code(found)))
+                self.failures.append((when, user, target, code(found), port))
 
 
 class Probing:
@@ -1189,10 +1286,7 @@ class DeadResolver:
         (self._dir / 'resolv.conf').write_text(
             f'nameserver {host}\n{self.OPTIONS}', 'ascii')
         (self._dir / 'hosts').write_text(hosts, 'ascii')
-        self.wrap = ['unshare', '-m', 'sh', '-c',
-                     'mount --bind "$0"/resolv.conf /etc/resolv.conf'
-                     ' && mount --bind "$0"/hosts /etc/hosts && exec "$@"',
-                     str(self._dir)]
+        self.wrap = own_etc(self._dir)
 
     def __enter__(self):
         return self

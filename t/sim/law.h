@@ -1,7 +1,7 @@
 
 /*
  * The laws that are compared: how a host changes its rate by what AWS
- * answers.  The module's own is not here, but in ngx_ivschat_rate.c.
+ * answers.  The module's own is not here, but in ngx_ivschat_bucket.c.
  */
 
 
@@ -10,7 +10,7 @@
 
 
 typedef enum {
-    LAW_MODULE = 0,                    /* ngx_ivschat_rate.c */
+    LAW_MODULE = 0,                    /* ngx_ivschat_bucket.c */
     LAW_CUBIC,                         /* AWS SDKs, retry mode "adaptive" */
     LAW_AIMD,                          /* plain additive increase, halving */
     LAW_N

@@ -17,7 +17,7 @@
  *
  * The seeds are fixed: the same options print the same figures.
  *
- * ngx_ivschat_rate.c is linked and run as it is, and its struct is shared by
+ * ngx_ivschat_bucket.c is linked and run as it is, and its struct is shared by
  * the workers of an edge.  The rivals in law.c have the same queue, and differ
  * in how the rate is set.
  *
@@ -35,7 +35,7 @@
 
 #include "law.h"
 
-#include "ngx_ivschat_rate.h"
+#include "aws/ngx_ivschat_bucket.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -101,8 +101,8 @@ typedef struct {
     int                         accepted;
     double                      deadline;
     uint64_t                    granted;
-    ngx_ivschat_rate_turn_e     queue;
-    ngx_ivschat_rate_ticket_t   ticket;
+    ngx_ivschat_turn_e     queue;
+    ngx_ivschat_bucket_ticket_t   ticket;
     int                         next;      /* in the worker's list, or free */
     int                         prev;
 } client_t;
@@ -116,7 +116,7 @@ typedef struct {
 } worker_t;
 
 typedef struct {
-    ngx_ivschat_rate_t   rate;
+    ngx_ivschat_bucket_t   rate;
     law_t                law;
     double               part;         /* of the demand */
     double               from;         /* seconds */
@@ -221,11 +221,11 @@ static void on_end(int c);
 static double demand(const edge_t *edge);
 static int alive(const edge_t *edge);
 static void ask(int c);
-static void join(int c, ngx_ivschat_rate_turn_e queue, uint64_t wait);
+static void join(int c, ngx_ivschat_turn_e queue, uint64_t wait);
 static void call(int c);
 static void failed(int c);
 static void feed(int e, const client_t *client,
-    ngx_ivschat_rate_outcome_e outcome);
+    ngx_ivschat_call_e outcome);
 static void follow(int e);
 static int poll_first(int w, int queue, uint64_t *delay);
 static void arm(int w, double delay);
@@ -591,7 +591,7 @@ simulate(void)
             sim.edges[e].from = sim.scenario->join;
         }
 
-        ngx_ivschat_rate_init(&sim.edges[e].rate, LIMIT, BURST, 1);
+        ngx_ivschat_bucket_init(&sim.edges[e].rate, LIMIT, BURST, 1);
         law_init(&sim.edges[e].law, sim.law, LIMIT, 0);
         post(sim.edges[e].from * 1000 + 1, EVENT_ARRIVAL, e, 0);
     }
@@ -680,7 +680,7 @@ on_wake(int w)
     uint64_t  delay, least;
 
     sim.workers[w].wake = 0;
-    least = NGX_IVSCHAT_RATE_POLL;
+    least = NGX_IVSCHAT_BUCKET_POLL;
 
     if (!alive(&sim.edges[w / WORKERS])) {
         return;
@@ -741,8 +741,8 @@ on_answer(int c)
     client = &sim.clients[c];
     e = client->worker / WORKERS;
 
-    feed(e, client, client->accepted ? NGX_IVSCHAT_RATE_OK
-                                     : NGX_IVSCHAT_RATE_THROTTLED);
+    feed(e, client, client->accepted ? NGX_IVSCHAT_CALL_OK
+                                     : NGX_IVSCHAT_CALL_THROTTLED);
 
     if (client->accepted) {
         client_free(c);
@@ -764,7 +764,7 @@ on_answer(int c)
 static void
 on_retry(int c)
 {
-    join(c, NGX_IVSCHAT_RATE_RETRY,
+    join(c, NGX_IVSCHAT_BUCKET_RETRY,
          (uint64_t) (sim.clients[c].deadline - sim.now));
 }
 
@@ -779,7 +779,7 @@ on_end(int c)
     e = client->worker / WORKERS;
     leaves = client->leaves;
 
-    ngx_ivschat_rate_leave(&sim.edges[e].rate, client->ticket,
+    ngx_ivschat_bucket_leave(&sim.edges[e].rate, client->ticket,
                            (uint64_t) sim.now);
     follow(e);
     list_remove(c);
@@ -829,32 +829,32 @@ ask(int c)
     client->attempts = 0;
     client->deadline = 0;
 
-    join(c, NGX_IVSCHAT_RATE_FIRST, WAIT);
+    join(c, NGX_IVSCHAT_BUCKET_FIRST, WAIT);
 }
 
 
 static void
-join(int c, ngx_ivschat_rate_turn_e queue, uint64_t wait)
+join(int c, ngx_ivschat_turn_e queue, uint64_t wait)
 {
     int                 e;
     double              end;
     uint64_t            delay;
     client_t           *client;
-    ngx_ivschat_rate_e  rc;
+    ngx_ivschat_bucket_e  rc;
 
     client = &sim.clients[c];
     e = client->worker / WORKERS;
 
-    rc = ngx_ivschat_rate_join(&sim.edges[e].rate, queue, (uint64_t) sim.now,
+    rc = ngx_ivschat_bucket_join(&sim.edges[e].rate, queue, (uint64_t) sim.now,
                                wait, &client->ticket, &delay);
     follow(e);
 
-    if (rc == NGX_IVSCHAT_RATE_GRANTED) {
+    if (rc == NGX_IVSCHAT_BUCKET_GRANTED) {
         call(c);
         return;
     }
 
-    if (rc == NGX_IVSCHAT_RATE_FULL) {
+    if (rc == NGX_IVSCHAT_BUCKET_FULL) {
         client_free(c);
         return;
     }
@@ -904,17 +904,17 @@ failed(int c)
 
 
 static void
-feed(int e, const client_t *client, ngx_ivschat_rate_outcome_e outcome)
+feed(int e, const client_t *client, ngx_ivschat_call_e outcome)
 {
     if (sim.law == LAW_MODULE) {
-        ngx_ivschat_rate_feedback(&sim.edges[e].rate, (uint64_t) sim.now,
+        ngx_ivschat_bucket_feedback(&sim.edges[e].rate, (uint64_t) sim.now,
                                   client->granted, outcome);
         return;
     }
 
     follow(e);
     law_answer(&sim.edges[e].law, sim.now / 1000, client->granted / 1000.0,
-               outcome == NGX_IVSCHAT_RATE_THROTTLED);
+               outcome == NGX_IVSCHAT_CALL_THROTTLED);
     follow(e);
 }
 
@@ -933,7 +933,7 @@ follow(int e)
     edge = &sim.edges[e];
 
     law_tick(&edge->law, sim.now / 1000,
-             ngx_ivschat_rate_waiting(&edge->rate) > 0);
+             ngx_ivschat_bucket_waiting(&edge->rate) > 0);
     edge->rate.rate = edge->law.rate;
 }
 
@@ -944,7 +944,7 @@ static int
 poll_first(int w, int queue, uint64_t *delay)
 {
     int                 c;
-    ngx_ivschat_rate_e  rc;
+    ngx_ivschat_bucket_e  rc;
 
     c = sim.workers[w].first[queue];
 
@@ -952,18 +952,18 @@ poll_first(int w, int queue, uint64_t *delay)
         return 0;
     }
 
-    rc = ngx_ivschat_rate_poll(&sim.edges[w / WORKERS].rate,
+    rc = ngx_ivschat_bucket_poll(&sim.edges[w / WORKERS].rate,
                                sim.clients[c].ticket, (uint64_t) sim.now,
                                delay);
     follow(w / WORKERS);
 
-    if (rc == NGX_IVSCHAT_RATE_WAIT) {
+    if (rc == NGX_IVSCHAT_BUCKET_WAIT) {
         return 0;
     }
 
     list_remove(c);
 
-    if (rc == NGX_IVSCHAT_RATE_GRANTED) {
+    if (rc == NGX_IVSCHAT_BUCKET_GRANTED) {
         call(c);
 
     } else {

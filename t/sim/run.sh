@@ -4,7 +4,7 @@
 #        t/sim/run.sh plot FILE.svg   the plot of docs/scaling.md
 #
 # Builds t/sim/rate_sim.c, which says what the options are, with the module's
-# own ngx_ivschat_rate.c, and runs it, one process for each scenario and
+# own ngx_ivschat_bucket.c, and runs it, one process for each scenario and
 # number of edges.  Needs a C compiler; the plot needs perl.
 
 set -euo pipefail
@@ -30,7 +30,7 @@ build() {
     ${CC:-cc} -std=gnu11 -Wall -Wextra -Werror -O2 \
         -ffp-contract=off -Ingx_module -It/sim -o "$sim.$$" \
         t/sim/rate_sim.c t/sim/law.c \
-        ngx_module/ngx_ivschat_rate.c -lm
+        ngx_module/aws/ngx_ivschat_bucket.c -lm
     mv "$sim.$$" "$sim"
 }
 

@@ -1,6 +1,6 @@
 """ivschat_token_rate among many hosts: what docs/scaling.md shows a part of.
 
-The module's own ngx_ivschat_rate.c runs in the simulation of t/sim/.  The
+The module's own ngx_ivschat_bucket.c runs in the simulation of t/sim/.  The
 seeds are fixed, but another libm may lead to other runs, and between runs
 Jain's index of a few hosts spreads by 0.02.  So each case has to be near the
 aim, and their mean has to meet it.
@@ -10,6 +10,7 @@ import statistics
 import subprocess
 
 import pytest
+
 from nginx_testlib import TOP
 
 CASES = [(case, edges) for case in ('steady', 'vanish')

@@ -133,8 +133,8 @@ def rooms():
     yield 'another, then arn', js(roomIdentifier=FOREIGN, arn=LOBBY), 400
     yield 'two arns', raw('{"arn":"ROOM","arn":"FOREIGN"}'), 400
     yield 'two arns, turned', raw('{"arn":"FOREIGN","arn":"ROOM"}'), 400
-    yield ('two arns, one escaped', raw('{"arn":"ROOM","a\\u0072n":"FOREIGN"}'),
-           400)
+    yield ('two arns, one escaped',
+           raw('{"arn":"ROOM","a\\u0072n":"FOREIGN"}'), 400)
     yield 'two arns, the same', raw('{"arn":"ROOM","arn":"ROOM"}'), 400
     yield 'arn, escaped', raw('{"\\u0061\\u0072\\u006E":"FOREIGN"}'), 403
     yield 'arn with NUL behind its name', raw('{"arn\\u0000":"FOREIGN"}'), 400

@@ -74,6 +74,7 @@ fingerprint() {
     printf '%s\n' "${arguments[@]}"
     echo "$module"
     cksum <"$module/config"
+    (cd "$module" && echo ngx_module/*.c ngx_module/*/*.[ch])
 }
 
 # The index may name a version, the one that is installed even, and the mirror

@@ -69,6 +69,7 @@ fingerprint() {
     echo "$source"
     printf '%s\n' "${arguments[@]}"
     cksum <"$top/config"
+    (cd "$top" && echo ngx_module/*.c ngx_module/*/*.[ch])
     cksum <"$source/src/core/nginx.h"
     cksum <"$top/t/tools/nginx-tree.sh"
     gcc -dumpfullversion 2>/dev/null || true

@@ -23,8 +23,7 @@ main() {
 checks() {
     includes
     layout
-    functions ngx_module/*.c | complain "functions"
-    listed | complain "not in step with config"
+    functions ngx_module/*.c ngx_module/*/*.c | complain "functions"
     documentation
 }
 
@@ -41,7 +40,7 @@ only_in() {
     local pattern=$1 file
     shift
 
-    for file in ngx_module/*.[ch]; do
+    for file in ngx_module/*.c ngx_module/*/*.[ch]; do
         case " $* " in
             *" ${file##*/} "*) ;;
             *) grep -HnE "^[[:blank:]]*#[[:blank:]]*include +$pattern" \
@@ -50,34 +49,38 @@ only_in() {
     done
 }
 
-# Layers: what ngx_ivschat_* files know of the world.  The pure ones are
-# linked into the unit tests, which are built without nginx.
+# Layers: a file includes what is in its own folder or below it.  lib/ and
+# aws/ are pure: they are linked into the unit tests, which have no nginx.
 
 includes() {
-    local file pure=()
+    local pure=(ngx_module/lib/*.[ch] ngx_module/aws/*.[ch])
 
-    for file in ngx_module/ngx_ivschat_*.[ch]; do
-        case $file in
-            */ngx_ivschat_http.[ch]|*/ngx_ivschat_fetch.[ch]) ;;
-            *) pure+=("$file") ;;
-        esac
-    done
+    grep -HnE '#[[:blank:]]*include +<(ngx_|curl/)' "${pure[@]}" \
+        | complain "nginx or libcurl included in a pure layer"
 
-    [ ${#pure[@]} -eq 0 ] || grep -HnE '#[[:blank:]]*include' "${pure[@]}" \
-        | grep -vE '<(cjson|openssl)/|"ngx_ivschat_[a-z0-9_]*\.h"' \
-        | grep -E '"|<ngx_|<curl/' \
-        | complain "nginx or libcurl included in the pure layer"
+    above lib 'aws|creds|token|upstream'
+    above aws 'creds|token|upstream'
+    above creds 'token|upstream'
+    above token upstream
+    above upstream 'lib|aws|creds|token'
 
-    only_in '[<"]curl/' ngx_ivschat_http.c \
-        | complain "libcurl belongs into ngx_ivschat_http.c"
+    only_in '[<"]curl/' ngx_ivschat_curl.c \
+        | complain "libcurl belongs into ngx_ivschat_curl.c"
     only_in '[<"]cjson/' ngx_ivschat_json.h \
-        | complain "cJSON belongs into the pure layer's parsers"
+        | complain "cJSON belongs into the pure layers' parsers"
     only_in '[<"]openssl/' ngx_ivschat_sigv4.c \
         | complain "OpenSSL belongs into ngx_ivschat_sigv4.c"
 }
 
+# above FOLDER PATTERN: the folders that FOLDER must not know.
+
+above() {
+    grep -HnE "#[[:blank:]]*include +\"\.\./($2)/" ngx_module/"$1"/*.[ch] \
+        | complain "an include that goes up"
+}
+
 layout() {
-    local c=(ngx_module/*.[ch] t/unit/*.[ch] t/fuzz/*.[ch])
+    local c=(ngx_module/*.c ngx_module/*/*.[ch] t/unit/*.[ch] t/fuzz/*.[ch])
     local other=(config .ci/run t/tools/*.sh t/demo/*.sh
                  ngx_module/ivschat_params)
 
@@ -151,19 +154,6 @@ functions() {
         { type = $0 }' "$@"
 }
 
-# A file that config does not name is not compiled, or, a header, does not
-# make nginx compile again what includes it.
-
-listed() {
-    local there named
-
-    there=$(printf '%s\n' ngx_module/*.[ch] | sort)
-    named=$(grep -oE 'ngx_module/[a-z0-9_]+\.[ch]' config | sort)
-
-    comm -23 <(echo "$there") <(echo "$named") | sed 's/$/: not named/'
-    comm -13 <(echo "$there") <(echo "$named") | sed 's/$/: not there/'
-}
-
 # Directives are told from variables of the same name by the line after, with
 # the contexts.
 
@@ -174,7 +164,7 @@ directives() {
         /ngx_string\("ivschat_token[a-z_]*"\)/ {
             name = $0
             sub(/.*ngx_string\("/, "", name); sub(/".*/, "", name)
-        }' ngx_module/*.c | sort -u
+        }' ngx_module/*.c ngx_module/*/*.c | sort -u
 }
 
 documented() {

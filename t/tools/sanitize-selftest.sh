@@ -76,9 +76,9 @@ verdict() {
 
 plant() {
     local file fault=$1
-    local handler='^ngx_http_ivschat_token_handler\(ngx_http_request_t \*r\)$'
+    local handler='^ngx_ivschat_handler\(ngx_http_request_t \*r\)$'
 
-    file=$(cd "$dir/module/ngx_module" && grep -lE "$handler" ./*.c) || {
+    file=$(cd "$dir/module/ngx_module" && grep -rlE "$handler" .) || {
         echo "no content handler to plant a fault in" >&2
         exit 1
     }

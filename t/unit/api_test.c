@@ -4,7 +4,7 @@
  */
 
 
-#include "ngx_ivschat_api.h"
+#include "aws/ngx_ivschat_api.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -905,11 +905,11 @@ test_good_answers(void)
     char                  *body, *json;
     size_t                 i, len;
     const char            *reason;
-    ngx_ivschat_answer_t   answer;
+    ngx_ivschat_token_t   answer;
 
     for (i = 0; i < size(good_answers); i++) {
         body = tight(str(good_answers[i].body));
-        rc = ngx_ivschat_answer_parse(body, strlen(good_answers[i].body),
+        rc = ngx_ivschat_token_parse(body, strlen(good_answers[i].body),
                                       &answer, &reason);
         free(body);
 
@@ -920,32 +920,32 @@ test_good_answers(void)
 
         ok(reason == NULL, "no reason");
 
-        rc = ngx_ivschat_answer_json(&answer, &json, &len);
+        rc = ngx_ivschat_token_json(&answer, &json, &len);
         is_str(rc == 0 ? json : NULL, good_answers[i].json,
                "what clients get of it");
         is_int((long long) len, (long long) strlen(good_answers[i].json),
                "its length");
 
         free(json);
-        ngx_ivschat_answer_free(&answer);
+        ngx_ivschat_token_free(&answer);
         ok(answer.token == NULL, "freed");
-        ngx_ivschat_answer_free(&answer);
+        ngx_ivschat_token_free(&answer);
     }
 
     memset(&answer, 0, sizeof(answer));
-    ngx_ivschat_answer_free(&answer);
+    ngx_ivschat_token_free(&answer);
     ok(1, "a zeroed answer can be freed");
 
-    is_int(ngx_ivschat_answer_json(&answer, &json, &len), -1,
+    is_int(ngx_ivschat_token_json(&answer, &json, &len), -1,
            "no answer without a token");
 
     answer.token = (char *) "t";
     answer.token_expiration = -1;
-    is_int(ngx_ivschat_answer_json(&answer, &json, &len), -1,
+    is_int(ngx_ivschat_token_json(&answer, &json, &len), -1,
            "no answer before 1970");
     answer.token_expiration = 0;
     answer.session_expiration = 253402300800000;
-    is_int(ngx_ivschat_answer_json(&answer, &json, &len), -1,
+    is_int(ngx_ivschat_token_json(&answer, &json, &len), -1,
            "no answer after 9999");
 }
 
@@ -957,12 +957,12 @@ test_bad_answers(void)
     char                  *body;
     size_t                 i;
     const char            *reason;
-    ngx_ivschat_answer_t   answer;
+    ngx_ivschat_token_t   answer;
 
     for (i = 0; i < size(bad_answers); i++) {
         body = tight(bad_answers[i].body);
         reason = NULL;
-        rc = ngx_ivschat_answer_parse(body, bad_answers[i].body.len, &answer,
+        rc = ngx_ivschat_token_parse(body, bad_answers[i].body.len, &answer,
                                       &reason);
         free(body);
 
@@ -988,7 +988,7 @@ test_cut_answers(void)
     size_t                 i;
     const char            *reason;
     ngx_ivschat_str_t      s;
-    ngx_ivschat_answer_t   answer;
+    ngx_ivschat_token_t   answer;
 
     s = str(good_answers[4].body);
     rc = -1;
@@ -996,11 +996,11 @@ test_cut_answers(void)
     for (i = 0; i < strlen(good_answers[4].body); i++) {
         s.len = i;
         body = tight(s);
-        rc = ngx_ivschat_answer_parse(body, i, &answer, &reason);
+        rc = ngx_ivschat_token_parse(body, i, &answer, &reason);
         free(body);
 
         if (rc == 0) {
-            ngx_ivschat_answer_free(&answer);
+            ngx_ivschat_token_free(&answer);
             break;
         }
     }
@@ -1015,7 +1015,7 @@ test_deep_answers(void)
     char                  *body;
     size_t                 i, n;
     const char            *reason;
-    ngx_ivschat_answer_t   answer;
+    ngx_ivschat_token_t   answer;
     ngx_ivschat_error_t    error;
     ngx_ivschat_str_t      none = { NULL, 0 };
     static const size_t    depths[] = { 10, 900, 1100, 100000 };
@@ -1030,16 +1030,16 @@ test_deep_answers(void)
         memset(body + sizeof(head) - 1 + n, ']', n);
         body[sizeof(head) - 1 + 2 * n] = '}';
 
-        is_int(ngx_ivschat_answer_parse(body, sizeof(head) + 2 * n, &answer,
+        is_int(ngx_ivschat_token_parse(body, sizeof(head) + 2 * n, &answer,
                                         &reason),
                n < 1000 ? 0 : -1, "%zu arrays in each other", n);
-        ngx_ivschat_answer_free(&answer);
+        ngx_ivschat_token_free(&answer);
 
         ngx_ivschat_error_parse(none, body, sizeof(head) + 2 * n, &error);
         is_str(error.code, "", "as an error");
 
         memset(body, '{', sizeof(head) + 2 * n);
-        is_int(ngx_ivschat_answer_parse(body, sizeof(head) + 2 * n, &answer,
+        is_int(ngx_ivschat_token_parse(body, sizeof(head) + 2 * n, &answer,
                                         &reason), -1, "as many braces");
         free(body);
     }
@@ -1199,7 +1199,7 @@ test_memory(void)
     cJSON_Hooks              hooks = { hook_malloc, hook_free };
     const char              *reason;
     ngx_ivschat_error_t      error;
-    ngx_ivschat_answer_t     answer;
+    ngx_ivschat_token_t     answer;
     ngx_ivschat_request_t    req = { lit(ARN), lit("u"), 7, 180, NULL, 1 };
     ngx_ivschat_attribute_t  attribute = { lit("a"), lit("b") };
 
@@ -1219,18 +1219,18 @@ test_memory(void)
         }
 
         allocations_left = i;
-        rc = ngx_ivschat_answer_parse(good_answers[0].body,
+        rc = ngx_ivschat_token_parse(good_answers[0].body,
                                       strlen(good_answers[0].body), &answer,
                                       &reason);
         if (rc == 0) {
             allocations_left = i;
 
-            if (ngx_ivschat_answer_json(&answer, &json, &len) == 0) {
+            if (ngx_ivschat_token_json(&answer, &json, &len) == 0) {
                 parsed += strcmp(json, good_answers[0].json) == 0;
                 free(json);
             }
 
-            ngx_ivschat_answer_free(&answer);
+            ngx_ivschat_token_free(&answer);
         }
 
         allocations_left = i;

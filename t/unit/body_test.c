@@ -5,8 +5,8 @@
  */
 
 
-#include "ngx_ivschat_body.h"
-#include "ngx_ivschat_json.h"
+#include "aws/ngx_ivschat_body.h"
+#include "lib/ngx_ivschat_json.h"
 
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
  */
 
 
-#include "ngx_ivschat_credentials.h"
+#include "aws/ngx_ivschat_credentials.h"
 
 #include <stdlib.h>
 

@@ -5,9 +5,9 @@
  */
 
 
-#include "ngx_ivschat_profile.h"
-#include "ngx_ivschat_profile_plan.h"
-#include "ngx_ivschat_credentials.h"
+#include "aws/ngx_ivschat_profile.h"
+#include "aws/ngx_ivschat_profile_plan.h"
+#include "aws/ngx_ivschat_credentials.h"
 
 #include <stdlib.h>
 

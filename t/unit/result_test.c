@@ -5,7 +5,7 @@
  */
 
 
-#include "ngx_ivschat_result.h"
+#include "aws/ngx_ivschat_result.h"
 
 #include <stdlib.h>
 

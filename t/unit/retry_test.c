@@ -4,7 +4,7 @@
  */
 
 
-#include "ngx_ivschat_retry.h"
+#include "aws/ngx_ivschat_retry.h"
 
 #include "tap.h"
 

@@ -6,7 +6,7 @@
  */
 
 
-#include "ngx_ivschat_sigv4.h"
+#include "aws/ngx_ivschat_sigv4.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
 
 #include "tap.h"
 
-#include "ngx_ivschat_skew.h"
+#include "aws/ngx_ivschat_skew.h"
 
 
 #define NOW   INT64_C(1795564800)

@@ -4,7 +4,7 @@
  */
 
 
-#include "ngx_ivschat_sts.h"
+#include "aws/ngx_ivschat_sts.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
 
 #include "tap.h"
 
-#include "ngx_ivschat_url.h"
+#include "aws/ngx_ivschat_url.h"
 
 
 #define LONGEST   "http://localhost/"

@@ -1,0 +1,492 @@
+
+/*
+ * The body that a client may send.
+ */
+
+
+#include "ngx_ivschat_body.h"
+
+#include <stdlib.h>
+
+#include "../lib/ngx_ivschat_json.h"
+
+
+#define NGX_IVSCHAT_BODY_ALL                                                  \
+    (NGX_IVSCHAT_SEND_MESSAGE | NGX_IVSCHAT_DISCONNECT_USER                   \
+     | NGX_IVSCHAT_DELETE_MESSAGE)
+
+
+typedef struct {
+    const ngx_ivschat_str_t   *allowed;
+    size_t                     nallowed;
+    char                      *strings;   /* where the next one goes */
+    ngx_ivschat_body_t        *body;
+} ngx_ivschat_body_reader_t;
+
+
+static cJSON *ngx_ivschat_body_tree(ngx_ivschat_str_t s, const char **reason);
+
+/* These return the reason of a failure, or NULL. */
+
+static const char *ngx_ivschat_body_unique(const cJSON *item);
+static const char *ngx_ivschat_body_names(const cJSON *object);
+static const char *ngx_ivschat_body_members(ngx_ivschat_body_reader_t *rd,
+    const cJSON *object);
+static const char *ngx_ivschat_body_room(ngx_ivschat_body_reader_t *rd,
+    const cJSON *arn, const cJSON *identifier);
+static const char *ngx_ivschat_body_capabilities(ngx_ivschat_body_t *body,
+    const cJSON *array);
+static const char *ngx_ivschat_body_minutes(ngx_ivschat_body_t *body,
+    const cJSON *ours, const cJSON *theirs);
+static const char *ngx_ivschat_body_attribute_list(
+    ngx_ivschat_body_reader_t *rd, const cJSON *object);
+
+static int ngx_ivschat_body_compare(const void *one, const void *two);
+static int ngx_ivschat_body_whole(const cJSON *item);
+static ngx_ivschat_str_t ngx_ivschat_body_keep(ngx_ivschat_body_reader_t *rd,
+    const cJSON *string);
+static int ngx_ivschat_body_same(ngx_ivschat_str_t one, ngx_ivschat_str_t two);
+
+
+int
+ngx_ivschat_body_parse(ngx_ivschat_str_t s, const ngx_ivschat_str_t *allowed,
+    size_t nallowed, char *strings, ngx_ivschat_body_t *body,
+    const char **reason)
+{
+    cJSON                     *object;
+    ngx_ivschat_body_reader_t  rd;
+
+    body->room.data = NULL;
+    body->room.len = 0;
+    body->capabilities = NGX_IVSCHAT_BODY_ALL;
+    body->duration = 0;
+    body->nattributes = 0;
+
+    if (s.len == 0) {
+        return 0;
+    }
+
+    object = ngx_ivschat_body_tree(s, reason);
+    if (object == NULL) {
+        return -1;
+    }
+
+    rd.allowed = allowed;
+    rd.nallowed = nallowed;
+    rd.strings = strings;
+    rd.body = body;
+
+    *reason = ngx_ivschat_body_unique(object);
+
+    if (*reason == NULL) {
+        *reason = ngx_ivschat_body_members(&rd, object);
+    }
+
+    cJSON_Delete(object);
+
+    return *reason == NULL ? 0 : -1;
+}
+
+
+unsigned
+ngx_ivschat_body_duration(const ngx_ivschat_body_t *body, unsigned granted)
+{
+    unsigned  most;
+
+    if (body->duration == 0) {
+        return granted;
+    }
+
+    most = granted ? granted : NGX_IVSCHAT_DURATION_DEFAULT;
+
+    return body->duration < most ? body->duration : most;
+}
+
+
+size_t
+ngx_ivschat_body_attributes(const ngx_ivschat_body_t *body,
+    ngx_ivschat_attribute_t *attrs, size_t n)
+{
+    size_t  i, j, granted;
+
+    granted = n;
+
+    for (i = 0; i < body->nattributes; i++) {
+
+        for (j = 0; j < granted; j++) {
+            if (ngx_ivschat_body_same(attrs[j].name,
+                                      body->attributes[i].name))
+            {
+                break;
+            }
+        }
+
+        if (j == granted) {
+            attrs[n++] = body->attributes[i];
+        }
+    }
+
+    return n;
+}
+
+
+static cJSON *
+ngx_ivschat_body_tree(ngx_ivschat_str_t s, const char **reason)
+{
+    cJSON  *object;
+
+    if (ngx_ivschat_json_check(s, NGX_IVSCHAT_BODY_DEPTH, reason) != 0) {
+        return NULL;
+    }
+
+    *reason = "no memory";
+
+    object = ngx_ivschat_json_tree(s, reason);
+    if (object == NULL) {
+        return NULL;
+    }
+
+    if (!cJSON_IsObject(object)) {
+        *reason = "it is no object";
+        cJSON_Delete(object);
+        return NULL;
+    }
+
+    return object;
+}
+
+
+/*
+ * Of two members with one name some readers take the first, others the last.
+ * Whoever sends them wants to be read differently by different readers.
+ */
+
+static const char *
+ngx_ivschat_body_unique(const cJSON *item)
+{
+    const char   *reason;
+    const cJSON  *child;
+
+    if (cJSON_IsObject(item)) {
+        reason = ngx_ivschat_body_names(item);
+
+        if (reason != NULL) {
+            return reason;
+        }
+    }
+
+    cJSON_ArrayForEach(child, item) {
+        reason = ngx_ivschat_body_unique(child);
+
+        if (reason != NULL) {
+            return reason;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* Sorted first: there may be a thousand. */
+
+static const char *
+ngx_ivschat_body_names(const cJSON *object)
+{
+    size_t        i, n;
+    const char  **names, *reason;
+    const cJSON  *item;
+
+    n = (size_t) cJSON_GetArraySize(object);
+
+    if (n < 2) {
+        return NULL;
+    }
+
+    names = malloc(n * sizeof(const char *));
+    if (names == NULL) {
+        return "no memory";
+    }
+
+    i = 0;
+
+    cJSON_ArrayForEach(item, object) {
+        names[i++] = item->string;
+    }
+
+    qsort(names, n, sizeof(const char *), ngx_ivschat_body_compare);
+
+    reason = NULL;
+
+    for (i = 1; i < n; i++) {
+        if (strcmp(names[i - 1], names[i]) == 0) {
+            reason = "an object has two members of one name";
+            break;
+        }
+    }
+
+    free(names);
+
+    return reason;
+}
+
+
+static int
+ngx_ivschat_body_compare(const void *one, const void *two)
+{
+    return strcmp(*(const char * const *) one, *(const char * const *) two);
+}
+
+
+static const char *
+ngx_ivschat_body_members(ngx_ivschat_body_reader_t *rd, const cJSON *object)
+{
+    const char   *reason;
+    const cJSON  *item, *arn, *identifier, *attributes, *capabilities;
+    const cJSON  *minutes, *session_minutes;
+
+    /* not cJSON's own: that one goes through all of them for each name */
+
+    arn = identifier = attributes = capabilities = NULL;
+    minutes = session_minutes = NULL;
+
+    cJSON_ArrayForEach(item, object) {
+
+        if (strcmp(item->string, "arn") == 0) {
+            arn = item;
+
+        } else if (strcmp(item->string, "roomIdentifier") == 0) {
+            identifier = item;
+
+        } else if (strcmp(item->string, "attributes") == 0) {
+            attributes = item;
+
+        } else if (strcmp(item->string, "capabilities") == 0) {
+            capabilities = item;
+
+        } else if (strcmp(item->string, "durationInMinutes") == 0) {
+            minutes = item;
+
+        } else if (strcmp(item->string, "sessionDurationInMinutes") == 0) {
+            session_minutes = item;
+        }
+    }
+
+    reason = ngx_ivschat_body_room(rd, arn, identifier);
+
+    if (reason == NULL) {
+        reason = ngx_ivschat_body_capabilities(rd->body, capabilities);
+    }
+
+    if (reason == NULL) {
+        reason = ngx_ivschat_body_minutes(rd->body, minutes, session_minutes);
+    }
+
+    if (reason == NULL) {
+        reason = ngx_ivschat_body_attribute_list(rd, attributes);
+    }
+
+    return reason;
+}
+
+
+static const char *
+ngx_ivschat_body_room(ngx_ivschat_body_reader_t *rd, const cJSON *arn,
+    const cJSON *identifier)
+{
+    if ((arn != NULL && !cJSON_IsString(arn))
+        || (identifier != NULL && !cJSON_IsString(identifier)))
+    {
+        return "the room is no string";
+    }
+
+    if (arn != NULL && identifier != NULL
+        && strcmp(arn->valuestring, identifier->valuestring) != 0)
+    {
+        return "\"arn\" and \"roomIdentifier\" differ";
+    }
+
+    if (arn == NULL) {
+        arn = identifier;
+    }
+
+    if (arn != NULL) {
+        rd->body->room = ngx_ivschat_body_keep(rd, arn);
+    }
+
+    return NULL;
+}
+
+
+static const char *
+ngx_ivschat_body_capabilities(ngx_ivschat_body_t *body, const cJSON *array)
+{
+    unsigned           bit;
+    const cJSON       *item;
+    ngx_ivschat_str_t  name;
+
+    if (array == NULL) {
+        return NULL;
+    }
+
+    if (!cJSON_IsArray(array)) {
+        return "\"capabilities\" is no array";
+    }
+
+    body->capabilities = 0;
+
+    cJSON_ArrayForEach(item, array) {
+
+        if (!cJSON_IsString(item)) {
+            return "a capability is no string";
+        }
+
+        name.data = item->valuestring;
+        name.len = strlen(item->valuestring);
+
+        bit = ngx_ivschat_capability(name);
+
+        if (bit == 0) {
+            return "there is no such capability";
+        }
+
+        body->capabilities |= bit;
+    }
+
+    return NULL;
+}
+
+
+static const char *
+ngx_ivschat_body_minutes(ngx_ivschat_body_t *body, const cJSON *ours,
+    const cJSON *theirs)
+{
+    if ((ours != NULL && !ngx_ivschat_body_whole(ours))
+        || (theirs != NULL && !ngx_ivschat_body_whole(theirs)))
+    {
+        return "the duration is no whole number of 1 or more";
+    }
+
+    if (ours != NULL && theirs != NULL
+        && (ours->valuedouble < theirs->valuedouble
+            || ours->valuedouble > theirs->valuedouble))
+    {
+        return "\"durationInMinutes\" and \"sessionDurationInMinutes\" "
+               "differ";
+    }
+
+    if (ours == NULL) {
+        ours = theirs;
+    }
+
+    if (ours != NULL) {
+        body->duration = ours->valuedouble < NGX_IVSCHAT_DURATION_MAX
+                         ? (unsigned) ours->valuedouble
+                         : NGX_IVSCHAT_DURATION_MAX;
+    }
+
+    return NULL;
+}
+
+
+/*
+ * Every whole number is a number of minutes, however large.  Beyond 2^53 all
+ * doubles are whole, and what is beyond them all (1e400) is infinite.
+ */
+
+static int
+ngx_ivschat_body_whole(const cJSON *item)
+{
+    double  n;
+
+    if (!cJSON_IsNumber(item)) {
+        return 0;
+    }
+
+    n = item->valuedouble;
+
+    if (!(n >= 1)) {
+        return 0;
+    }
+
+    if (n >= 9007199254740992.0) {
+        return n <= 1.7976931348623157e308;
+    }
+
+    n -= (double) (uint64_t) n;
+
+    return !(n > 0);
+}
+
+
+static const char *
+ngx_ivschat_body_attribute_list(ngx_ivschat_body_reader_t *rd,
+    const cJSON *object)
+{
+    size_t                    i;
+    const cJSON              *item;
+    ngx_ivschat_str_t         name;
+    ngx_ivschat_attribute_t  *attr;
+
+    if (object == NULL) {
+        return NULL;
+    }
+
+    if (!cJSON_IsObject(object)) {
+        return "\"attributes\" is no object";
+    }
+
+    cJSON_ArrayForEach(item, object) {
+
+        if (!cJSON_IsString(item)) {
+            return "an attribute is no string";
+        }
+
+        if (item->valuestring[0] == '\0') {
+            continue;
+        }
+
+        name.data = item->string;
+        name.len = strlen(item->string);
+
+        for (i = 0; i < rd->nallowed; i++) {
+
+            if (!ngx_ivschat_body_same(rd->allowed[i], name)) {
+                continue;
+            }
+
+            attr = &rd->body->attributes[rd->body->nattributes++];
+
+            attr->name = rd->allowed[i];
+            attr->value = ngx_ivschat_body_keep(rd, item);
+
+            break;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* It has lost two quotes at the least, so there is room for its NUL. */
+
+static ngx_ivschat_str_t
+ngx_ivschat_body_keep(ngx_ivschat_body_reader_t *rd, const cJSON *string)
+{
+    ngx_ivschat_str_t  s;
+
+    s.data = rd->strings;
+    s.len = strlen(string->valuestring);
+
+    memcpy(rd->strings, string->valuestring, s.len + 1);
+    rd->strings += s.len + 1;
+
+    return s;
+}
+
+
+static int
+ngx_ivschat_body_same(ngx_ivschat_str_t one, ngx_ivschat_str_t two)
+{
+    return one.len == two.len
+           && (one.len == 0 || memcmp(one.data, two.data, one.len) == 0);
+}

@@ -1,0 +1,169 @@
+
+/*
+ * AWS credentials: what they look like, the answers of metadata services
+ * that carry them, and when to get new ones.
+ *
+ * The forms of the answers: "Container credential provider" and "IMDS
+ * credential provider" in the AWS SDKs and Tools Reference Guide.
+ *
+ * Nothing here reads a clock, does I/O or knows nginx; nothing allocated
+ * outlives a call.  Reasons are texts for the log and never hold a part of a
+ * key, a secret or a session token.
+ */
+
+
+#ifndef _NGX_IVSCHAT_CREDENTIALS_H_INCLUDED_
+#define _NGX_IVSCHAT_CREDENTIALS_H_INCLUDED_
+
+
+#include "../lib/ngx_ivschat_str.h"
+
+
+/*
+ * Bytes.  AWS documents 128 for an access key id and no maximum for the
+ * others; a session token has to fit into a header of the request.
+ */
+
+#define NGX_IVSCHAT_ACCESS_KEY_MAX      128
+#define NGX_IVSCHAT_SECRET_KEY_MAX      256
+#define NGX_IVSCHAT_SESSION_TOKEN_MAX   8192
+#define NGX_IVSCHAT_ACCOUNT_LEN         12
+
+#define NGX_IVSCHAT_REASON_LEN          512    /* enough for any reason */
+
+/* Not a failure of the parsers below: all is well but for the date. */
+#define NGX_IVSCHAT_EXPIRED             1
+
+#define NGX_IVSCHAT_NEVER               INT64_MAX
+
+
+/*
+ * One set of credentials, without pointers, so that it can lie in shared
+ * memory.  The strings have a NUL that their length does not count.
+ */
+
+typedef struct {
+    int64_t    expiration;             /* seconds since the epoch; 0: never */
+    size_t     access_key_len;
+    size_t     secret_key_len;
+    size_t     session_token_len;      /* 0: none */
+    char       access_key[NGX_IVSCHAT_ACCESS_KEY_MAX + 1];
+    char       secret_key[NGX_IVSCHAT_SECRET_KEY_MAX + 1];
+    char       session_token[NGX_IVSCHAT_SESSION_TOKEN_MAX + 1];
+    char       account_id[NGX_IVSCHAT_ACCOUNT_LEN + 1];    /* "": unknown */
+} ngx_ivschat_credentials_t;
+
+
+typedef enum {
+    NGX_IVSCHAT_ACCESS_KEY = 0,
+    NGX_IVSCHAT_SECRET_KEY,
+    NGX_IVSCHAT_SESSION_TOKEN
+} ngx_ivschat_credentials_field_e;
+
+
+/* Who gave an answer. */
+
+typedef enum {
+    NGX_IVSCHAT_CONTAINER = 0,         /* ECS, EKS Pod Identity, Greengrass */
+    NGX_IVSCHAT_IMDS                   /* EC2 instance metadata */
+} ngx_ivschat_credentials_flavour_e;
+
+
+/* In seconds since the epoch, or NGX_IVSCHAT_NEVER. */
+
+typedef struct {
+    int64_t    advisory;               /* get new ones in the background */
+    int64_t    mandatory;              /* they must not be relied on any more:
+                                          what is signed now may arrive late */
+} ngx_ivschat_refresh_t;
+
+
+/*
+ * NULL if the three can be used, else why not, with the one that is at fault
+ * in *field.  An access key id is 1 to 128 letters, digits and "_"; a secret
+ * is 1 to 256, a session token 0 to 8192 characters of visible ASCII.
+ */
+
+const char *ngx_ivschat_credentials_check(ngx_ivschat_str_t access_key,
+    ngx_ivschat_str_t secret_key, ngx_ivschat_str_t session_token,
+    ngx_ivschat_credentials_field_e *field);
+
+/*
+ * The same check, and on success a copy into *creds that never expires and
+ * has no account; on failure *creds is wiped.
+ */
+
+const char *ngx_ivschat_credentials_set(ngx_ivschat_credentials_t *creds,
+    ngx_ivschat_str_t access_key, ngx_ivschat_str_t secret_key,
+    ngx_ivschat_str_t session_token, ngx_ivschat_credentials_field_e *field);
+
+/* 12 digits are taken for the account, else there is none. */
+
+void ngx_ivschat_credentials_set_account(ngx_ivschat_credentials_t *creds,
+    ngx_ivschat_str_t account);
+
+/*
+ * Reads the body of a 200 of a metadata service, which must be one JSON
+ * object and nothing behind it: {"AccessKeyId", "SecretAccessKey", "Token",
+ * "Expiration", "AccountId", "Code", "Message", …}.
+ *
+ * All SDKs want the keys and the expiration, so they are required; one takes
+ * a container's answer without a Token (long-term keys have none), so that is
+ * optional there; null stands for absent where absent is allowed.  A "Code"
+ * other than "Success" is the error that IMDS sends with a status of 200.
+ * Unknown members are ignored, names are compared exactly, a member of ours
+ * that is there twice is refused, and so is what lies deeper than 8 levels.
+ *
+ * Returns 0; NGX_IVSCHAT_EXPIRED, if all is well except that the expiration
+ * is not after now; or -1 with *creds wiped.  Unless it is 0 there is a reason
+ * (cut if size is too small).
+ */
+
+int ngx_ivschat_credentials_parse(ngx_ivschat_credentials_flavour_e flavour,
+    const char *body, size_t len, int64_t now,
+    ngx_ivschat_credentials_t *creds, char *reason, size_t size);
+
+/*
+ * For other parsers: reads an ISO 8601 time, as the answers have it, into
+ * creds->expiration; -1 if it is none.
+ */
+
+int ngx_ivschat_credentials_set_expiration(ngx_ivschat_credentials_t *creds,
+    ngx_ivschat_str_t time);
+
+/*
+ * NGX_IVSCHAT_EXPIRED with a reason, if they have an expiration that is not
+ * after now; else 0.
+ */
+
+int ngx_ivschat_credentials_expired(const ngx_ivschat_credentials_t *creds,
+    int64_t now, char *reason, size_t size);
+
+void ngx_ivschat_credentials_wipe(ngx_ivschat_credentials_t *creds);
+
+/*
+ * When credentials that came at issued want to be renewed.  The windows are
+ * those of AWS's SDKs of 2026: for the advisory refresh 5 minutes before the
+ * expiration of what lives up to 20 minutes, 15 of what lives under 90, else
+ * 60; for the mandatory one 60 seconds.  But what lives under 10 (4) minutes
+ * is renewed after half (three quarters) of its life: the SDKs would do it
+ * with every request.
+ */
+
+void ngx_ivschat_refresh_times(int64_t issued, int64_t expiration,
+    ngx_ivschat_refresh_t *times);
+
+/*
+ * How many milliseconds after a refresh that failed at now the next one may
+ * begin.  While there are credentials: 300 to 600 seconds, as AWS's SDKs do,
+ * but not past their mandatory time.  Beyond that time, or without any (times
+ * is NULL): 1 to 5 seconds, twice that after the second failure in a row,
+ * and so on up to 16 times.  random: any 32 bits, failures: in a row, this
+ * one included.
+ */
+
+uint32_t ngx_ivschat_refresh_delay(const ngx_ivschat_refresh_t *times,
+    int64_t now, unsigned failures, uint32_t random);
+
+
+#endif /* _NGX_IVSCHAT_CREDENTIALS_H_INCLUDED_ */

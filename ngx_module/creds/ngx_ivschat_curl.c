@@ -1,0 +1,833 @@
+
+/*
+ * The multi-socket interface of libcurl: libcurl says which sockets it waits
+ * for and until when, nginx waits, and tells it what happened.
+ *
+ * libcurl must not be entered again from its own callbacks, and reads a socket
+ * only as far as it likes: so callbacks only take notes, events are level
+ * triggered, and whatever has ended is dealt with in one place, after libcurl
+ * has returned.
+ */
+
+
+#include "ngx_ivschat_curl.h"
+
+#include <ngx_event.h>
+
+#include <curl/curl.h>
+
+
+#define NGX_IVSCHAT_CURL_MAXCONNECTS   4
+#define NGX_IVSCHAT_CURL_BODY_START    2048
+
+
+struct ngx_ivschat_curl_s {
+    CURLM             *multi;
+    ngx_log_t         *log;
+    ngx_event_t        timer;          /* libcurl's own */
+    ngx_connection_t   dummy;          /* debug logging looks for a fd */
+    ngx_queue_t        requests;
+    ngx_queue_t        sockets;
+};
+
+
+typedef struct {
+    ngx_queue_t          queue;
+    ngx_ivschat_curl_t  *http;
+    ngx_connection_t    *connection;
+    curl_socket_t        fd;
+} ngx_ivschat_curl_socket_t;
+
+
+struct ngx_ivschat_curl_request_s {
+    ngx_queue_t                  queue;
+    ngx_ivschat_curl_t          *http;
+    CURL                        *easy;
+    struct curl_slist           *headers;
+    ngx_ivschat_curl_done_pt     done;
+    void                        *data;
+    char                        *sent;       /* the copy of the body */
+    size_t                       sent_len;
+    u_char                      *body;
+    size_t                       len;
+    size_t                       size;
+    size_t                       max_body;
+    time_t                       date;
+    unsigned                     too_large:1;
+    char                         error[CURL_ERROR_SIZE];
+};
+
+
+static ngx_int_t ngx_ivschat_curl_setup(ngx_ivschat_curl_request_t *req,
+    ngx_ivschat_curl_options_t *options);
+static ngx_int_t ngx_ivschat_curl_set_headers(ngx_ivschat_curl_request_t *req,
+    ngx_ivschat_curl_options_t *options);
+static void ngx_ivschat_curl_free(ngx_ivschat_curl_request_t *req);
+static void ngx_ivschat_curl_drive(ngx_ivschat_curl_t *http, curl_socket_t fd,
+    int action);
+static void ngx_ivschat_curl_finished(ngx_ivschat_curl_t *http);
+static void ngx_ivschat_curl_finish(ngx_ivschat_curl_request_t *req,
+    CURLcode code);
+static int ngx_ivschat_curl_socket(CURL *easy, curl_socket_t fd, int what,
+    void *data, void *socket);
+static ngx_ivschat_curl_socket_t *ngx_ivschat_curl_add_socket(
+    ngx_ivschat_curl_t *http, curl_socket_t fd);
+static void ngx_ivschat_curl_remove_socket(ngx_ivschat_curl_socket_t *s);
+static ngx_int_t ngx_ivschat_curl_watch(ngx_event_t *ev, ngx_int_t event,
+    ngx_uint_t want);
+static int ngx_ivschat_curl_close_socket(void *data, curl_socket_t fd);
+static int ngx_ivschat_curl_set_timer(CURLM *multi, long ms, void *data);
+static void ngx_ivschat_curl_timer_handler(ngx_event_t *ev);
+static void ngx_ivschat_curl_event_handler(ngx_event_t *ev);
+static void ngx_ivschat_curl_abort(ngx_ivschat_curl_t *http);
+static size_t ngx_ivschat_curl_body(char *p, size_t size, size_t n,
+    void *data);
+static size_t ngx_ivschat_curl_header(char *p, size_t size, size_t n,
+    void *data);
+
+
+ngx_ivschat_curl_t *
+ngx_ivschat_curl_create(ngx_log_t *log)
+{
+    CURLMcode            rc;
+    ngx_ivschat_curl_t  *http;
+
+    http = ngx_calloc(sizeof(ngx_ivschat_curl_t), log);
+    if (http == NULL) {
+        return NULL;
+    }
+
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        ngx_log_error(NGX_LOG_ALERT, log, 0, "curl_global_init() failed");
+        ngx_free(http);
+        return NULL;
+    }
+
+    http->log = log;
+
+    ngx_queue_init(&http->requests);
+    ngx_queue_init(&http->sockets);
+
+    http->dummy.fd = (ngx_socket_t) -1;
+
+    /* an idle worker may exit; whoever waits for an answer has a timer */
+
+    http->timer.handler = ngx_ivschat_curl_timer_handler;
+    http->timer.data = &http->dummy;
+    http->timer.log = log;
+    http->timer.cancelable = 1;
+    http->dummy.data = http;
+
+    http->multi = curl_multi_init();
+
+    if (http->multi == NULL
+        || (rc = curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION,
+                                   ngx_ivschat_curl_socket)) != CURLM_OK
+        || (rc = curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http))
+        != CURLM_OK
+        || (rc = curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION,
+                                   ngx_ivschat_curl_set_timer)) != CURLM_OK
+        || (rc = curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http))
+        != CURLM_OK
+        || (rc = curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS,
+                                   (long) NGX_IVSCHAT_CURL_MAXCONNECTS))
+        != CURLM_OK)
+    {
+        ngx_log_error(NGX_LOG_ALERT, log, 0,
+                      "a libcurl multi handle could not be made");
+        ngx_ivschat_curl_destroy(http);
+        return NULL;
+    }
+
+    return http;
+}
+
+
+void
+ngx_ivschat_curl_destroy(ngx_ivschat_curl_t *http)
+{
+    ngx_queue_t                 *q;
+    ngx_ivschat_curl_request_t  *req;
+
+    while (!ngx_queue_empty(&http->requests)) {
+        q = ngx_queue_head(&http->requests);
+        req = ngx_queue_data(q, ngx_ivschat_curl_request_t, queue);
+        ngx_ivschat_curl_cancel(req);
+    }
+
+    if (http->multi) {
+        (void) curl_multi_cleanup(http->multi);
+    }
+
+    /* libcurl has let go of every socket by now, or never will */
+
+    while (!ngx_queue_empty(&http->sockets)) {
+        q = ngx_queue_head(&http->sockets);
+        ngx_ivschat_curl_remove_socket(
+                        ngx_queue_data(q, ngx_ivschat_curl_socket_t, queue));
+    }
+
+    if (http->timer.timer_set) {
+        ngx_del_timer(&http->timer);
+    }
+
+    curl_global_cleanup();
+    ERR_clear_error();
+
+    ngx_free(http);
+}
+
+
+ngx_ivschat_curl_request_t *
+ngx_ivschat_curl_send(ngx_ivschat_curl_t *http,
+    ngx_ivschat_curl_options_t *options)
+{
+    CURLMcode                    rc;
+    ngx_ivschat_curl_request_t  *req;
+
+    req = ngx_calloc(sizeof(ngx_ivschat_curl_request_t), http->log);
+    if (req == NULL) {
+        return NULL;
+    }
+
+    req->http = http;
+    req->done = options->done;
+    req->data = options->data;
+    req->max_body = options->max_body;
+    req->date = (time_t) -1;
+
+    ngx_queue_insert_tail(&http->requests, &req->queue);
+
+    if (ngx_ivschat_curl_setup(req, options) != NGX_OK) {
+        ngx_ivschat_curl_free(req);
+        return NULL;
+    }
+
+    /* this only asks for a timer, from which libcurl will start */
+
+    rc = curl_multi_add_handle(http->multi, req->easy);
+
+    if (rc != CURLM_OK) {
+        ngx_log_error(NGX_LOG_ALERT, http->log, 0,
+                      "curl_multi_add_handle() failed: %s",
+                      curl_multi_strerror(rc));
+        ngx_ivschat_curl_free(req);
+        return NULL;
+    }
+
+    return req;
+}
+
+
+void
+ngx_ivschat_curl_cancel(ngx_ivschat_curl_request_t *req)
+{
+    (void) curl_multi_remove_handle(req->http->multi, req->easy);
+
+    ngx_ivschat_curl_free(req);
+}
+
+
+static ngx_int_t
+ngx_ivschat_curl_setup(ngx_ivschat_curl_request_t *req,
+    ngx_ivschat_curl_options_t *options)
+{
+    CURL     *easy;
+    CURLcode  rc;
+
+    req->easy = curl_easy_init();
+
+    if (req->easy == NULL
+        || ngx_ivschat_curl_set_headers(req, options) != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ALERT, req->http->log, 0,
+                      "a libcurl easy handle could not be made");
+        return NGX_ERROR;
+    }
+
+    easy = req->easy;
+    rc = CURLE_OK;
+
+#define ngx_ivschat_curl_setopt(option, value)                                \
+    if (rc == CURLE_OK) {                                                     \
+        rc = curl_easy_setopt(easy, option, value);                           \
+    }
+
+    ngx_ivschat_curl_setopt(CURLOPT_PRIVATE, req);
+    ngx_ivschat_curl_setopt(CURLOPT_URL, options->url);
+    ngx_ivschat_curl_setopt(CURLOPT_HTTPHEADER, req->headers);
+
+    /* the request alone says where it goes: no proxy, no .netrc, no redirect */
+
+    ngx_ivschat_curl_setopt(CURLOPT_PROTOCOLS_STR, "http,https");
+    ngx_ivschat_curl_setopt(CURLOPT_PROXY, "");
+    ngx_ivschat_curl_setopt(CURLOPT_NOPROXY, "*");
+    ngx_ivschat_curl_setopt(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
+    ngx_ivschat_curl_setopt(CURLOPT_FOLLOWLOCATION, 0L);
+    ngx_ivschat_curl_setopt(CURLOPT_HTTP_VERSION,
+                            (long) CURL_HTTP_VERSION_1_1);
+
+    /*
+     * No SIGALRM; and a resolver thread that hangs on a dead name server is
+     * left behind, not joined.
+     */
+
+    ngx_ivschat_curl_setopt(CURLOPT_NOSIGNAL, 1L);
+    ngx_ivschat_curl_setopt(CURLOPT_QUICK_EXIT, 1L);
+
+    /*
+     * Minutes pass between two requests: a connection kept for the next would
+     * be closed by the other side, and nobody would watch it.
+     */
+
+    ngx_ivschat_curl_setopt(CURLOPT_FORBID_REUSE, 1L);
+
+    ngx_ivschat_curl_setopt(CURLOPT_CONNECTTIMEOUT_MS,
+                            (long) options->connect_timeout);
+    ngx_ivschat_curl_setopt(CURLOPT_TIMEOUT_MS, (long) options->timeout);
+
+    ngx_ivschat_curl_setopt(CURLOPT_WRITEFUNCTION, ngx_ivschat_curl_body);
+    ngx_ivschat_curl_setopt(CURLOPT_WRITEDATA, req);
+    ngx_ivschat_curl_setopt(CURLOPT_HEADERFUNCTION, ngx_ivschat_curl_header);
+    ngx_ivschat_curl_setopt(CURLOPT_HEADERDATA, req);
+
+    /* it outlives the request, for libcurl copies it to the connection */
+
+    ngx_ivschat_curl_setopt(CURLOPT_CLOSESOCKETFUNCTION,
+                            ngx_ivschat_curl_close_socket);
+    ngx_ivschat_curl_setopt(CURLOPT_CLOSESOCKETDATA, req->http);
+
+    /*
+     * The authorities are read by the worker.  libcurl keeps what it has read,
+     * so that it does so once, but not with a directory of them beside.
+     */
+
+    ngx_ivschat_curl_setopt(CURLOPT_CAPATH, NULL);
+
+    if (options->ca_file) {
+        ngx_ivschat_curl_setopt(CURLOPT_CAINFO, options->ca_file);
+    }
+
+    if (options->body) {
+        ngx_ivschat_curl_setopt(CURLOPT_POSTFIELDS, req->sent);
+        ngx_ivschat_curl_setopt(CURLOPT_POSTFIELDSIZE, (long) options->len);
+    }
+
+    ngx_ivschat_curl_setopt(CURLOPT_CUSTOMREQUEST, options->method);
+
+    /* names the host, the port or the file, where that matters */
+
+    ngx_ivschat_curl_setopt(CURLOPT_ERRORBUFFER, req->error);
+
+    if (rc != CURLE_OK) {
+        ngx_log_error(NGX_LOG_ALERT, req->http->log, 0,
+                      "curl_easy_setopt() failed: %s", curl_easy_strerror(rc));
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_ivschat_curl_set_headers(ngx_ivschat_curl_request_t *req,
+    ngx_ivschat_curl_options_t *options)
+{
+    ngx_uint_t          i;
+    struct curl_slist  *list;
+
+    /* libcurl would wait for a "100 Continue" that few send */
+
+    req->headers = curl_slist_append(NULL, "Expect:");
+    if (req->headers == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; options->headers[i]; i++) {
+        list = curl_slist_append(req->headers, options->headers[i]);
+        if (list == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (options->body == NULL) {
+        return NGX_OK;
+    }
+
+    /* a copy of our own, which can be wiped */
+
+    req->sent = ngx_alloc(options->len + 1, req->http->log);
+    if (req->sent == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(req->sent, options->body, options->len);
+    req->sent_len = options->len;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_ivschat_curl_free(ngx_ivschat_curl_request_t *req)
+{
+    struct curl_slist  *h;
+
+    ngx_queue_remove(&req->queue);
+
+    if (req->easy) {
+        curl_easy_cleanup(req->easy);
+    }
+
+    for (h = req->headers; h; h = h->next) {
+        ngx_explicit_memzero(h->data, ngx_strlen(h->data));
+    }
+
+    curl_slist_free_all(req->headers);
+
+    if (req->sent) {
+        ngx_explicit_memzero(req->sent, req->sent_len);
+        ngx_free(req->sent);
+    }
+
+    if (req->body) {
+        ngx_explicit_memzero(req->body, req->size);
+        ngx_free(req->body);
+    }
+
+    ngx_free(req);
+}
+
+
+/* The one place from which libcurl works. */
+
+static void
+ngx_ivschat_curl_drive(ngx_ivschat_curl_t *http, curl_socket_t fd, int action)
+{
+    int        running;
+    sigset_t   all, before;
+    CURLMcode  rc;
+
+    /*
+     * libcurl may start a thread that looks up a name; it must not be the one
+     * to run nginx's signal handlers.
+     */
+
+    (void) sigfillset(&all);
+    (void) pthread_sigmask(SIG_BLOCK, &all, &before);
+
+    rc = curl_multi_socket_action(http->multi, fd, action, &running);
+
+    (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
+
+    /* nginx takes what is left in OpenSSL's queue for an error of its own */
+
+    ERR_clear_error();
+
+    if (rc != CURLM_OK) {
+        ngx_log_error(NGX_LOG_ERR, http->log, 0,
+                      "curl_multi_socket_action() failed: %s",
+                      curl_multi_strerror(rc));
+    }
+
+    ngx_ivschat_curl_finished(http);
+
+    if (rc != CURLM_OK) {
+
+        /* libcurl goes on only when all of its transfers are removed */
+
+        ngx_ivschat_curl_abort(http);
+    }
+}
+
+
+static void
+ngx_ivschat_curl_finished(ngx_ivschat_curl_t *http)
+{
+    int                          left;
+    void                        *data;
+    CURLMsg                     *msg;
+    CURLcode                     code;
+    ngx_ivschat_curl_request_t  *req;
+
+    for ( ;; ) {
+        msg = curl_multi_info_read(http->multi, &left);
+
+        if (msg == NULL) {
+            return;
+        }
+
+        if (msg->msg != CURLMSG_DONE) {
+            continue;
+        }
+
+        /* the message is gone with the next call */
+
+        code = msg->data.result;
+
+        if (curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &data)
+            != CURLE_OK)
+        {
+            continue;
+        }
+
+        req = data;
+
+        ngx_ivschat_curl_finish(req, code);
+    }
+}
+
+
+static void
+ngx_ivschat_curl_finish(ngx_ivschat_curl_request_t *req, CURLcode code)
+{
+    long                       status;
+    ngx_ivschat_curl_answer_t  answer;
+
+    ngx_memzero(&answer, sizeof(ngx_ivschat_curl_answer_t));
+
+    answer.date = req->date;
+
+    if (code == CURLE_OK) {
+        status = 0;
+        (void) curl_easy_getinfo(req->easy, CURLINFO_RESPONSE_CODE, &status);
+
+        answer.status = status;
+        answer.body = req->body ? req->body : (u_char *) "";
+        answer.len = req->len;
+
+    } else {
+        answer.error = req->too_large ? "the answer is too large"
+                       : code == CURLE_ABORTED_BY_CALLBACK
+                         ? "the worker has no connection left for it, or ends"
+                         : req->error[0] ? req->error
+                           : curl_easy_strerror(code);
+        answer.timedout = (code == CURLE_OPERATION_TIMEDOUT);
+    }
+
+    (void) curl_multi_remove_handle(req->http->multi, req->easy);
+
+    req->done(req->data, &answer);
+
+    ngx_ivschat_curl_free(req);
+}
+
+
+/* CURLMOPT_SOCKETFUNCTION */
+
+static int
+ngx_ivschat_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data,
+    void *socket)
+{
+    ngx_ivschat_curl_t         *http = data;
+    ngx_ivschat_curl_socket_t  *s = socket;
+
+    if (what == CURL_POLL_REMOVE) {
+        if (s) {
+            ngx_ivschat_curl_remove_socket(s);
+        }
+
+        return 0;
+    }
+
+    if (s == NULL) {
+        s = ngx_ivschat_curl_add_socket(http, fd);
+        if (s == NULL) {
+            return -1;
+        }
+    }
+
+    if (ngx_ivschat_curl_watch(s->connection->read, NGX_READ_EVENT,
+                               what & CURL_POLL_IN)
+        != NGX_OK
+        || ngx_ivschat_curl_watch(s->connection->write, NGX_WRITE_EVENT,
+                                  what & CURL_POLL_OUT)
+        != NGX_OK)
+    {
+        ngx_ivschat_curl_remove_socket(s);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+static ngx_ivschat_curl_socket_t *
+ngx_ivschat_curl_add_socket(ngx_ivschat_curl_t *http, curl_socket_t fd)
+{
+    ngx_connection_t           *c;
+    ngx_ivschat_curl_socket_t  *s;
+
+    s = ngx_calloc(sizeof(ngx_ivschat_curl_socket_t), http->log);
+    if (s == NULL) {
+        return NULL;
+    }
+
+    c = ngx_get_connection(fd, http->log);
+    if (c == NULL) {
+        ngx_free(s);
+        return NULL;
+    }
+
+    s->http = http;
+    s->fd = fd;
+    s->connection = c;
+
+    c->data = s;
+    c->log = http->log;
+    c->read->log = http->log;
+    c->write->log = http->log;
+
+    /* both, whatever is watched: at a shutdown nginx calls read->handler */
+
+    c->read->handler = ngx_ivschat_curl_event_handler;
+    c->write->handler = ngx_ivschat_curl_event_handler;
+
+    ngx_queue_insert_tail(&http->sockets, &s->queue);
+
+    (void) curl_multi_assign(http->multi, fd, s);
+
+    return s;
+}
+
+
+static void
+ngx_ivschat_curl_remove_socket(ngx_ivschat_curl_socket_t *s)
+{
+    ngx_connection_t  *c;
+
+    c = s->connection;
+
+    (void) curl_multi_assign(s->http->multi, s->fd, NULL);
+
+    if ((ngx_event_flags & NGX_USE_EPOLL_EVENT)
+        && fcntl(s->fd, F_GETFD) == -1)
+    {
+        /*
+         * A socket that never got to connect is closed without a call of
+         * CURLOPT_CLOSESOCKETFUNCTION, and gone from epoll with that.
+         */
+
+        c->read->active = 0;
+        c->write->active = 0;
+    }
+
+    (void) ngx_ivschat_curl_watch(c->read, NGX_READ_EVENT, 0);
+    (void) ngx_ivschat_curl_watch(c->write, NGX_WRITE_EVENT, 0);
+
+    if (c->read->posted) {
+        ngx_delete_posted_event(c->read);
+    }
+
+    if (c->write->posted) {
+        ngx_delete_posted_event(c->write);
+    }
+
+    ngx_free_connection(c);
+
+    /* the socket is libcurl's, and nginx must not look for it at exit */
+
+    c->fd = (ngx_socket_t) -1;
+
+    ngx_queue_remove(&s->queue);
+    ngx_free(s);
+}
+
+
+/* Level-triggered, whatever the method: libcurl does not drain its sockets. */
+
+static ngx_int_t
+ngx_ivschat_curl_watch(ngx_event_t *ev, ngx_int_t event, ngx_uint_t want)
+{
+    if (want && !ev->active) {
+        return ngx_add_event(ev, event, NGX_LEVEL_EVENT);
+    }
+
+    if (!want && ev->active) {
+        return ngx_del_event(ev, event, 0);
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * CURLOPT_CLOSESOCKETFUNCTION.  libcurl has mostly told us before that it does
+ * not watch this socket any longer, but not always.
+ */
+
+static int
+ngx_ivschat_curl_close_socket(void *data, curl_socket_t fd)
+{
+    ngx_ivschat_curl_t  *http = data;
+
+    ngx_queue_t                *q;
+    ngx_ivschat_curl_socket_t  *s;
+
+    for (q = ngx_queue_head(&http->sockets);
+         q != ngx_queue_sentinel(&http->sockets);
+         q = ngx_queue_next(q))
+    {
+        s = ngx_queue_data(q, ngx_ivschat_curl_socket_t, queue);
+
+        if (s->fd == fd) {
+            ngx_ivschat_curl_remove_socket(s);
+            break;
+        }
+    }
+
+    return close(fd);
+}
+
+
+/* CURLMOPT_TIMERFUNCTION: only notes it, since libcurl is on the stack. */
+
+static int
+ngx_ivschat_curl_set_timer(CURLM *multi, long ms, void *data)
+{
+    ngx_ivschat_curl_t  *http = data;
+
+    /* nginx would keep a timer that is nearly the same */
+
+    if (http->timer.timer_set) {
+        ngx_del_timer(&http->timer);
+    }
+
+    if (ms >= 0) {
+        ngx_add_timer(&http->timer, (ngx_msec_t) ms);
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_ivschat_curl_timer_handler(ngx_event_t *ev)
+{
+    ngx_connection_t  *dummy = ev->data;
+
+    ngx_ivschat_curl_drive(dummy->data, CURL_SOCKET_TIMEOUT, 0);
+}
+
+
+static void
+ngx_ivschat_curl_event_handler(ngx_event_t *ev)
+{
+    ngx_connection_t           *c;
+    ngx_ivschat_curl_socket_t  *s;
+
+    c = ev->data;
+    s = c->data;
+
+    if (c->close || c->error) {
+
+        /* worker_shutdown_timeout */
+
+        ngx_ivschat_curl_abort(s->http);
+        return;
+    }
+
+    ngx_ivschat_curl_drive(s->http, s->fd,
+                           ev->write ? CURL_CSELECT_OUT : CURL_CSELECT_IN);
+}
+
+
+/*
+ * Every request fails, and with them their sockets go; what their owners
+ * start then is not touched.
+ */
+
+static void
+ngx_ivschat_curl_abort(ngx_ivschat_curl_t *http)
+{
+    ngx_queue_t                  requests, *q;
+    ngx_ivschat_curl_request_t  *req;
+
+    if (ngx_queue_empty(&http->requests)) {
+        return;
+    }
+
+    ngx_queue_init(&requests);
+    ngx_queue_add(&requests, &http->requests);
+    ngx_queue_init(&http->requests);
+
+    while (!ngx_queue_empty(&requests)) {
+        q = ngx_queue_head(&requests);
+        req = ngx_queue_data(q, ngx_ivschat_curl_request_t, queue);
+
+        ngx_ivschat_curl_finish(req, CURLE_ABORTED_BY_CALLBACK);
+    }
+}
+
+
+/* CURLOPT_WRITEFUNCTION */
+
+static size_t
+ngx_ivschat_curl_body(char *p, size_t size, size_t n, void *data)
+{
+    ngx_ivschat_curl_request_t  *req = data;
+
+    u_char  *body;
+    size_t   new_size;
+
+    size *= n;
+
+    if (size > req->max_body - req->len) {
+        req->too_large = 1;
+        return 0;
+    }
+
+    if (req->len + size + 1 > req->size) {
+
+        new_size = ngx_max(2 * req->size, NGX_IVSCHAT_CURL_BODY_START);
+        new_size = ngx_max(new_size, req->len + size + 1);
+
+        body = ngx_alloc(new_size, req->http->log);
+        if (body == NULL) {
+            return 0;
+        }
+
+        /* not realloc(), which would leave secrets where they were */
+
+        if (req->body) {
+            ngx_memcpy(body, req->body, req->len);
+            ngx_explicit_memzero(req->body, req->size);
+            ngx_free(req->body);
+        }
+
+        req->body = body;
+        req->size = new_size;
+    }
+
+    ngx_memcpy(req->body + req->len, p, size);
+    req->len += size;
+    req->body[req->len] = '\0';
+
+    return size;
+}
+
+
+/* CURLOPT_HEADERFUNCTION */
+
+static size_t
+ngx_ivschat_curl_header(char *p, size_t size, size_t n, void *data)
+{
+    ngx_ivschat_curl_request_t  *req = data;
+
+    size_t  len;
+
+    len = size * n;
+
+    if (len > 5 && ngx_strncasecmp((u_char *) p, (u_char *) "Date:", 5) == 0) {
+
+        size = 5;
+
+        while (size < len && p[size] == ' ') {
+            size++;
+        }
+
+        req->date = ngx_parse_http_time((u_char *) p + size, len - size);
+    }
+
+    return len;
+}

@@ -1,0 +1,111 @@
+
+/*
+ * One fetch of credentials: from a container endpoint, the instance metadata
+ * service or STS, and through any number of roles to assume.  It knows
+ * nothing of the shared zone, of schedules or of clients' requests.
+ */
+
+
+#ifndef _NGX_IVSCHAT_FETCH_H_INCLUDED_
+#define _NGX_IVSCHAT_FETCH_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "../aws/ngx_ivschat_credentials.h"
+#include "ngx_ivschat_curl.h"
+
+
+#define NGX_IVSCHAT_FETCH_ROLES_MAX   6
+#define NGX_IVSCHAT_FETCH_LIMIT       30000   /* milliseconds, for all of it */
+
+
+typedef enum {
+    NGX_IVSCHAT_BASE_NONE = 0,
+    NGX_IVSCHAT_BASE_STATIC,           /* from the configuration */
+    NGX_IVSCHAT_BASE_CONTAINER,
+    NGX_IVSCHAT_BASE_WEB_IDENTITY,
+    NGX_IVSCHAT_BASE_IMDS
+} ngx_ivschat_base_e;
+
+
+/* Strings are NUL-terminated; NULL where there is none. */
+
+typedef struct {
+    const char                  *role_arn;
+    const char                  *session_name;
+    const char                  *external_id;
+    ngx_uint_t                   duration;      /* seconds, 0: STS's default */
+    const char                  *region;
+    const char                  *url;           /* of STS, "https://…/" */
+    const char                  *host;          /* as in its Host header */
+} ngx_ivschat_role_t;
+
+
+/*
+ * How credentials are come by.  Made when the configuration is read, in its
+ * pool, and never changed; what depends on files of tokens is read anew at
+ * every fetch.
+ */
+
+typedef struct {
+    ngx_ivschat_base_e           base;
+
+    ngx_ivschat_credentials_t   *creds;         /* of BASE_STATIC */
+
+    const char                  *url;           /* of the container or of the
+                                                   metadata service */
+    const char                  *token;         /* container: Authorization */
+    const char                  *token_file;    /* container, web identity */
+    ngx_ivschat_role_t           web_identity;
+
+    ngx_uint_t                   nroles;        /* then assumed in this order */
+    ngx_ivschat_role_t           roles[NGX_IVSCHAT_FETCH_ROLES_MAX];
+
+    const char                  *ca_file;       /* for https, NULL: libcurl's */
+    ngx_msec_t                   imds_timeout;
+    ngx_uint_t                   imds_attempts;
+} ngx_ivschat_source_t;
+
+
+/*
+ * The time by AWS's clock.  note() is told the Date of an answer of STS, -1 if
+ * it has none, to a request that was sent at this time of the host's clock,
+ * and returns whether that one is off.
+ */
+
+typedef struct {
+    time_t        (*now)(void *data);
+    ngx_uint_t    (*note)(void *data, time_t date, time_t sent);
+    void           *data;
+} ngx_ivschat_clock_t;
+
+
+typedef struct ngx_ivschat_fetch_s  ngx_ivschat_fetch_t;
+
+
+/*
+ * Called once, from the event loop.  creds is NULL if there are none, and
+ * error then says why and what to do; both live until it returns.
+ */
+
+typedef void (*ngx_ivschat_fetch_done_pt)(void *data,
+    ngx_ivschat_credentials_t *creds, const char *error);
+
+
+/*
+ * Starts a fetch; NULL without memory.  What can fail at once is told to
+ * done() from the event loop all the same.
+ */
+
+ngx_ivschat_fetch_t *ngx_ivschat_fetch_start(ngx_ivschat_curl_t *http,
+    ngx_ivschat_source_t *source, ngx_ivschat_clock_t *clock, ngx_log_t *log,
+    ngx_ivschat_fetch_done_pt done, void *data);
+
+/* Ends it without calling done(). */
+
+void ngx_ivschat_fetch_cancel(ngx_ivschat_fetch_t *fetch);
+
+
+#endif /* _NGX_IVSCHAT_FETCH_H_INCLUDED_ */
