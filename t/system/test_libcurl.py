@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ivschat_testlib import Fakes, Service
+from ivschat_testlib import Fakes
 from nginx_testlib import (CONTAINER, NO_CREDENTIALS, BlackHole, Client,
                            DeadResolver, Minting, Nginx, alive, ask,
                            blocked_signals, checked, code, container_env,
@@ -41,12 +41,6 @@ SIGNALS = pytest.mark.parametrize('how', (signal.SIGHUP, signal.SIGQUIT),
 PLACES = pytest.mark.parametrize('place', ('silent', 'no SYN'))
 needs_root = pytest.mark.skipif(os.geteuid() != 0,
                                 reason='a name server needs root')
-
-
-@pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
 
 
 @pytest.fixture(scope='module')
