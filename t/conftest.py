@@ -5,6 +5,23 @@ import pytest
 pytest.register_assert_rewrite('nginx_testlib', 'ivschat_testlib')
 
 import nginx_testlib
+from ivschat_testlib import Service
+
+
+@pytest.fixture(scope='module')
+def service(request):
+    """The local service; a module's SERVICE are its arguments."""
+    arguments = getattr(request.module, 'SERVICE', ['--rate', 'off'])
+    with Service(args=arguments) as service:
+        yield service
+
+
+@pytest.fixture
+def fresh(service):
+    """The service is as it was at the start, but for its tokens."""
+    service.forget()
+    service.clear_faults()
+    service.config(latency=0, clock_offset=0, rate=None)
 
 
 @pytest.fixture(scope='module', autouse=True)
