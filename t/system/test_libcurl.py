@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ivschat_testlib import Fakes, Service
+from ivschat_testlib import Fakes
 from nginx_testlib import (CONTAINER, NO_CREDENTIALS, BlackHole, Client,
                            DeadResolver, Minting, Nginx, alive, ask,
                            blocked_signals, checked, code, container_env,
@@ -41,27 +41,6 @@ SIGNALS = pytest.mark.parametrize('how', (signal.SIGHUP, signal.SIGQUIT),
 PLACES = pytest.mark.parametrize('place', ('silent', 'no SYN'))
 needs_root = pytest.mark.skipif(os.geteuid() != 0,
                                 reason='a name server needs root')
-
-
-@pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
-
-
-@pytest.fixture(scope='module')
-def module_fakes(service):
-    with Fakes(service) as fakes:
-        yield fakes
-
-
-@pytest.fixture
-def fakes(module_fakes):
-    """The fakes as at the start."""
-    module_fakes.clear_faults()
-    module_fakes.forget()
-    module_fakes.config(lifetime=None)
-    return module_fakes
 
 
 @pytest.fixture(scope='module')
