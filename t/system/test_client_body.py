@@ -13,6 +13,8 @@ from nginx_testlib import (AFTER, EVIL, Client, Http2, Nginx, ask,
                            check_bodies, chunk, chunked, code, is_token, js,
                            request, sent, then_after, told)
 
+pytestmark = pytest.mark.usefixtures('fresh')
+
 LIMIT = 8192
 LOBBY, STAGE, STAFF = room('lobby'), room('stage'), room('staff')
 ALL = ['SEND_MESSAGE', 'DISCONNECT_USER', 'DELETE_MESSAGE']
@@ -354,11 +356,6 @@ def nginx(service):
         check_bodies(nginx)
         assert SECRET_TEXT not in nginx.error_log()
         nginx.check()
-
-
-@pytest.fixture(autouse=True)
-def forget(service):
-    service.forget()
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from ivschat_testlib import room
 from nginx_testlib import (Http2, Nginx, ask, check_bodies, chunked, is_token,
                            js, request, sent, told)
 
+pytestmark = pytest.mark.usefixtures('fresh')
+
 LOBBY, STAGE, STAFF = room('lobby'), room('stage'), room('staff')
 FOREIGN = room('foreign')
 ALL = ['SEND_MESSAGE', 'DISCONNECT_USER', 'DELETE_MESSAGE']
@@ -319,11 +321,6 @@ def nginx(service):
         check_bodies(nginx)
         assert MARK not in nginx.error_log()
         nginx.check()
-
-
-@pytest.fixture(autouse=True)
-def forget(service):
-    service.forget()
 
 
 def test_there_are_over_100_lies():

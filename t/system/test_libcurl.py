@@ -44,21 +44,6 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0,
 
 
 @pytest.fixture(scope='module')
-def module_fakes(service):
-    with Fakes(service) as fakes:
-        yield fakes
-
-
-@pytest.fixture
-def fakes(module_fakes):
-    """The fakes as at the start."""
-    module_fakes.clear_faults()
-    module_fakes.forget()
-    module_fakes.config(lifetime=None)
-    return module_fakes
-
-
-@pytest.fixture(scope='module')
 def hole():
     with BlackHole() as hole:
         yield hole

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from aws_fakes import AUTHORIZATION, TASK_ID, make_jwt
-from ivschat_testlib import KEY, SECRET, Fakes, Service
+from ivschat_testlib import KEY, SECRET
 from nginx_testlib import (NO_CREDENTIALS, Nginx, alive, ask, binary, checked,
                            code, imds_env, in_parallel, is_token, modules,
                            request, sanitized, slow, status, sts_env, told,
@@ -48,6 +48,7 @@ LIFETIME = 4                           # of credentials that are refreshed soon
 # of a slow machine
 PATIENT = {'AWS_METADATA_SERVICE_TIMEOUT': '5'}
 
+FAKES = ['--bad-tls']
 ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not ROOT, reason='another user needs root')
 SECRETS = [SECRET, AUTHORIZATION]      # what must not be in a log
@@ -212,28 +213,6 @@ def new_key(service):
 # Nginx
 
 
-@pytest.fixture(scope='module')
-def service(world):
-    with Service(args=['--rate', 'off']) as service:
-        yield service
-
-
-@pytest.fixture(scope='module')
-def module_fakes(service):
-    with Fakes(service, args=['--bad-tls']) as fakes:
-        yield fakes
-
-
-@pytest.fixture
-def fakes(module_fakes):
-    """The fakes as at the start."""
-    module_fakes.forget()
-    module_fakes.config(
-        lifetime=None, container={'authorization_file': None},
-        sts={'web_identity_file': None})
-    return module_fakes
-
-
 @contextlib.contextmanager
 def started(service, credentials, env, user='root', fakes=None, allow=None,
             **options):
@@ -246,10 +225,9 @@ def started(service, credentials, env, user='root', fakes=None, allow=None,
     with checked(nginx, allow):
         yield nginx
         text = nginx.error_log() + (nginx.dir / 'stderr').read_text('utf-8')
-        issued = fakes.issued() if fakes else ()
-        assert [secret for secret in [*SECRETS, *(
-            known[part] for known in issued for part in ('secret', 'token'))]
-            if secret in text] == []
+        secrets = [*SECRETS, *(known[part] for known in (
+            fakes.issued() if fakes else ()) for part in ('secret', 'token'))]
+        assert [secret for secret in secrets if secret in text] == []
 
 
 def key_used(service, nginx, target='/token'):
