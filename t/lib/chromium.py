@@ -62,10 +62,11 @@ class Chromium:
         self._in, answers = os.pipe()
         log = open(self._dir / 'log', 'wb')
 
-        # The pipe is file descriptors 3 and 4, by Chromium's rule; sh puts
-        # them there, since these two may be others' here.
+        # The pipe is file descriptors 3 and 4, by Chromium's rule; bash puts
+        # them there, since these two may be others' here.  sh would not take
+        # numbers of two digits.
         self._process = subprocess.Popen(
-            ['/bin/sh', '-c', f'exec "$@" 3<&{commands} 4>&{answers}', 'sh',
+            ['bash', '-c', f'exec "$@" 3<&{commands} 4>&{answers}', 'bash',
              path, *FLAGS, f'--user-data-dir={self._dir}/profile',
              'about:blank'],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,

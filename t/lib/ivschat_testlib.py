@@ -385,3 +385,15 @@ def exchange(sock, data):
     """Send bytes and read one answer."""
     sock.sendall(data)
     return read_answer(sock)
+
+
+def cases(table, *arguments):
+    """What pytest.mark.parametrize takes: a table's cases, by their names.
+
+    A case is called for its values.  The table is made anew each time, as
+    requests are signed with their dates, and with the arguments given then.
+    """
+    names = [name for name, *_ in table(*arguments)]
+    return {'argnames': 'case', 'ids': names, 'argvalues': [
+        lambda *values, number=number: table(*values)[number][1:]
+        for number in range(len(names))]}

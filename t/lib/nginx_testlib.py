@@ -239,7 +239,7 @@ def attempt(tap, part, *arguments):
                traceback.format_exc())
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=10, pause=0.01):
     """Wait until condition() is true; its last value."""
     deadline = time.monotonic() + seconds * slow()
 
@@ -247,7 +247,7 @@ def wait_for(condition, seconds=10):
         value = condition()
         if value or time.monotonic() > deadline:
             return value
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 def is_free(port):
@@ -352,7 +352,8 @@ class Nginx:
     patience multiplies the times that limit a mint, those of ivschat_params
     and the default of ivschat_token_timeout.  Without a number it is slow():
     a TLS handshake or an answer that takes longer than a second on a busy
-    machine is not what most tests are about.  Those that are have PATIENCE = 1.
+    machine is not what most tests are about.  A module with PATIENCE has
+    another number: t/conftest.py.
     """
 
     patience = None
@@ -687,6 +688,14 @@ class Nginx:
             f'left: {self.leftovers()}', *bad[:20])
 
 
+@contextlib.contextmanager
+def checked(nginx, allow=None):
+    """An nginx that runs in the block, and is checked at its end."""
+    with nginx:
+        yield nginx
+        nginx.check(allow=allow)
+
+
 # HTTP/1.1
 
 
@@ -735,6 +744,24 @@ def chunked(target='/token', body=b'', user='alice', headers=(), **options):
     return request(target, user, None,
                    [*headers, ('Transfer-Encoding', 'chunked')]
                    ) + chunks(body, **options)
+
+
+# A body that nginx must never take for a request, and one that is a request.
+EVIL = b'GET /evil HTTP/1.1\r\nHost: localhost\r\n\r\n'
+AFTER = request('/after', None, None, method='GET')
+
+
+def js(**members):
+    """A compact JSON object, as JSON.stringify() makes it."""
+    return json.dumps(members, separators=(',', ':'),
+                      ensure_ascii=False).encode()
+
+
+def sent(service):
+    """What AWS was asked for since the last look, one object a request."""
+    bodies = [json.loads(record['body']) for record in service.requests()]
+    service.forget()
+    return bodies
 
 
 class Client:
@@ -859,10 +886,25 @@ def is_token(answer):
                                         'tokenExpirationTime'])
 
 
-def show(answers):
-    """Answers, for a note."""
-    return [repr(one) if isinstance(one, Exception)
-            else is_token(one) or code(one) for one in answers]
+def told(answer):
+    """'token', (status, code), or the text of what came instead."""
+    if answer is None or isinstance(answer, Exception):
+        return repr(answer)
+    return 'token' if is_token(answer) else code(answer)
+
+
+def then_after(client):
+    """Whether the next answer is the one to AFTER."""
+    answer = client.answer()
+    return answer.status == 200 and answer.body == b'after'
+
+
+def check_bodies(nginx):
+    """No body was ever taken for a request, and none is left on the disk."""
+    assert [line for line in nginx.access_log()
+            if '/evil' in line['request']] == []
+    assert wait_for(lambda: not [path for path in (nginx.dir / 'body')
+                                 .rglob('*') if path.is_file()])
 
 
 # HTTP/2
@@ -1264,6 +1306,9 @@ class DeadResolver:
 
 # Sources of credentials
 
+CONTAINER = 'ivschat_token_credentials container;'
+NO_CREDENTIALS = (503, 'no_credentials')
+
 
 def imds_env(fakes):
     """The environment in which "imds" finds the fakes."""
@@ -1282,6 +1327,12 @@ def sts_env(fakes):
     return {'AWS_ENDPOINT_URL_STS': fakes.sts, 'AWS_CA_BUNDLE': fakes.sts_ca,
             'AWS_REGION': REGION, 'AWS_ACCESS_KEY_ID': KEY,
             'AWS_SECRET_ACCESS_KEY': SECRET}
+
+
+def failed_fetches(nginx):
+    """The lines of failed fetches."""
+    return [line for line in nginx.error_log().splitlines()
+            if 'no AWS credentials could be fetched' in line]
 
 
 def fetches(fakes, source='container', step='credentials'):

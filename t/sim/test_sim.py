@@ -10,6 +10,7 @@ import statistics
 import subprocess
 
 import pytest
+
 from nginx_testlib import TOP
 
 CASES = [(case, edges) for case in ('steady', 'vanish')

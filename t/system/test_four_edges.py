@@ -14,6 +14,7 @@ import time
 from contextlib import ExitStack
 
 import pytest
+
 from crowd import Crowd
 from ivschat_testlib import Service
 from nginx_testlib import Nginx, sanitized, slow

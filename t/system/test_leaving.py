@@ -10,8 +10,8 @@ from collections import Counter
 
 import pytest
 
-from aws_fakes import Fakes
 from dns_server import DnsServer
+from ivschat_testlib import Fakes
 from nginx_testlib import (BlackHole, Client, Http2, Mute, Nginx, ask,
                            container_env, fds, is_token, no_keepalive,
                            request, rss, sanitized, slow, sockets, upstream,

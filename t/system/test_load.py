@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+
 from ivschat_testlib import Service
 from nginx_testlib import (Client, Nginx, code, fds, in_parallel, is_token,
                            request, rss, sanitized, slow, wait_for)

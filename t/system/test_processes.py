@@ -11,7 +11,7 @@ import pytest
 
 from nginx_testlib import (ACCOUNT, Client, Flight, Http2, Minting, Nginx,
                            alive, ask, code, fds, in_parallel, is_token,
-                           request, sanitized, show, slow, sockets, upstream,
+                           request, sanitized, slow, sockets, told, upstream,
                            wait_for)
 
 pytestmark = pytest.mark.usefixtures('fresh')
@@ -96,7 +96,7 @@ def test_least_zone(service):
             [(502, 'rejected')] * 15 + [(404, 'room_not_found')] * 5)
         found = in_parallel(200, lambda number: ask(
             nginx.port, request(user=f'zone {number}')))
-        assert all(map(is_token, found)), show(found)
+        assert all(map(is_token, found)), list(map(told, found))
 
         nginx.reload()
         assert ask_for('4444444444', 3) == [(404, 'room_not_found')] * 3
@@ -201,8 +201,8 @@ def test_killed_while_requests_wait(service):
         others = [one for port, one in zip(ports, found)
                   if port not in killed]
         broken = [one for one in theirs if isinstance(one, Exception)]
-        assert broken and others, show(found)
-        assert all(map(is_token, others)), show(others)
+        assert broken and others, list(map(told, found))
+        assert all(map(is_token, others)), list(map(told, others))
         assert all(one in broken or is_token(one) for one in theirs)
 
         assert wait_for(lambda: wait_of(nginx) < 0.2, 15), \

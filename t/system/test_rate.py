@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from aws_fakes import Fakes
+from ivschat_testlib import Fakes
 from nginx_testlib import (ACCOUNT, Client, Minting, Nginx, ask, code,
                            container_env, in_parallel, is_token, request,
                            sanitized, slow, upstream, wait_for)

@@ -18,6 +18,7 @@ import threading
 import time
 
 import pytest
+
 from dns_server import DnsServer
 from ivschat import faults
 from ivschat_testlib import Fakes, Service

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from nginx_testlib import (Client, Flight, Minting, Nginx, alive, ask, code,
-                           is_token, request, sanitized, show, slow, sockets,
+                           is_token, request, sanitized, slow, sockets, told,
                            wait_for)
 
 pytestmark = pytest.mark.usefixtures('fresh')
@@ -28,7 +28,7 @@ def all_tokens(answers):
     """All of them are tokens, and different."""
     tokens = {answer.json()['token'] for answer in answers
               if is_token(answer)}
-    assert len(tokens) == len(answers), show(answers)
+    assert len(tokens) == len(answers), list(map(told, answers))
 
 
 def ended(pids):
@@ -93,7 +93,7 @@ def test_worker_is_killed(service):
         # the other one answers all that are its own
         answers = [answer for answer in flight.answers()
                    if not isinstance(answer, Exception)]
-        assert all(map(is_token, answers)), show(answers)
+        assert all(map(is_token, answers)), list(map(told, answers))
         assert len(answers) == has[other]
         assert [line['worker'] for line in nginx.logged(has[other])] == [
             other] * has[other]
@@ -111,7 +111,7 @@ def test_worker_shutdown_timeout(service):
             assert ended(old)
             assert time.monotonic() - start < 1.9 * slow()
             answers = flight.answers()
-            assert not any(map(is_token, answers)), show(answers)
+            assert not any(map(is_token, answers)), list(map(told, answers))
             assert is_token(ask(nginx.port, request())), 'the new one mints'
 
         flight = Flight(nginx, service, 10, SILENCE)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from aws_fakes import Fakes
+from ivschat_testlib import Fakes
 from nginx_testlib import (Client, Mute, Nginx, ask, code, in_parallel,
                            is_token, no_keepalive, request, slow, sts_env,
                            upstream, wait_for)

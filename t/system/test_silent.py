@@ -7,6 +7,7 @@ that of a plain proxy_pass and little more; and all of it is given back.
 import time
 
 import pytest
+
 from crowd import Prober, allow_files, percentile
 from ivschat_testlib import Service, room, sign, token_body
 from nginx_testlib import (Client, Nginx, code, fds, is_token, memory,

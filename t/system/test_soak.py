@@ -15,6 +15,7 @@ import statistics
 import time
 
 import pytest
+
 from crowd import Crowd
 from ivschat_testlib import Fakes, Service
 from nginx_testlib import (Nginx, alive, container_env, fds, memory, rss,

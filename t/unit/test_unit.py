@@ -7,6 +7,7 @@ import re
 import subprocess
 
 import pytest
+
 from nginx_testlib import TOP
 
 PROGRAMS = sorted(path.stem for path in (TOP / 't' / 'unit').glob('*_test.c'))

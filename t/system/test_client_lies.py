@@ -1,19 +1,14 @@
-#!/usr/bin/python3
 """Clients that lie in their bodies: whatever they say, AWS is never asked for
 more than the policy grants."""
 
 import json
-import pathlib
 import random
-import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent / 'lib'))
+import pytest
 
-from ivschat_testlib import Service, Tap, room
-from nginx_testlib import (Client, Http2, Nginx, attempt, bounded, chunked,
-                           code, is_token, request)
-
-tap = Tap()
+from ivschat_testlib import Service, room
+from nginx_testlib import (Http2, Nginx, ask, check_bodies, chunked, is_token,
+                           js, request, sent, told)
 
 LOBBY, STAGE, STAFF = room('lobby'), room('stage'), room('staff')
 FOREIGN = room('foreign')
@@ -88,11 +83,6 @@ POLICIES = {
 }
 
 
-def js(**members):
-    """A JSON object."""
-    return json.dumps(members).encode()
-
-
 def raw(text):
     """Bytes of a text, with ROOM for the room that may be had."""
     return text.replace('ROOM', LOBBY).replace('FOREIGN', FOREIGN).encode(
@@ -100,6 +90,7 @@ def raw(text):
 
 
 # The lies: what is said, and what /plain makes of it, "token" or a status.
+
 
 def users():
     """Another user."""
@@ -142,8 +133,8 @@ def rooms():
     yield 'another, then arn', js(roomIdentifier=FOREIGN, arn=LOBBY), 400
     yield 'two arns', raw('{"arn":"ROOM","arn":"FOREIGN"}'), 400
     yield 'two arns, turned', raw('{"arn":"FOREIGN","arn":"ROOM"}'), 400
-    yield ('two arns, one escaped', raw('{"arn":"ROOM","a\\u0072n":"FOREIGN"}'),
-           400)
+    yield ('two arns, one escaped',
+           raw('{"arn":"ROOM","a\\u0072n":"FOREIGN"}'), 400)
     yield 'two arns, the same', raw('{"arn":"ROOM","arn":"ROOM"}'), 400
     yield 'arn, escaped', raw('{"\\u0061\\u0072\\u006E":"FOREIGN"}'), 403
     yield 'arn with NUL behind its name', raw('{"arn\\u0000":"FOREIGN"}'), 400
@@ -272,12 +263,6 @@ def structures():
     yield '8193 bytes', b' ' * 8192 + b'{', 413
 
 
-LIES = [(f'{group.__name__}: {name}', body, expected)
-        for group in (users, rooms, capabilities, durations, attributes,
-                      structures)
-        for name, body, expected in group()]
-
-
 def too_much(target, asked):
     """What of it is more than the policy grants."""
     allowed_rooms, granted, minutes, own = POLICIES[target]
@@ -301,107 +286,90 @@ def too_much(target, asked):
     return wrong
 
 
-def transports(nginx):
-    """The same body in different ways, [(name, function)]."""
-    dice = random.Random(26)
+# The same body in different ways.
 
-    def plain(target, body):
-        with Client(nginx.port) as client:
-            return client.ask(request(target, body=body))
-
-    def in_chunks(target, body):
-        with Client(nginx.port) as client:
-            return client.ask(chunked(target, body, size=dice.randrange(1,
-                                                                        900)))
-
-    def http2(target, body):
-        with Http2(nginx.h2port) as client:
-            return client.ask(target, body=body)
-
-    return plain, in_chunks, http2
+DICE = random.Random(26)
 
 
-def lie(nginx, service):
-    """Each lie, at each location, in one of three ways."""
-    ways = transports(nginx)
-    minted = 0
-
-    tap.ok(len(LIES) >= 100, f'{len(LIES)} lies')
-
-    for number, (name, body, expected) in enumerate(LIES):
-        wrong, told = [], None
-
-        for target in POLICIES:
-            service.forget()
-            answer = ways[number % 3](target, body)
-            asked = [json.loads(record['body'])
-                     for record in service.requests()]
-
-            if len(asked) != is_token(answer):
-                wrong.append(f'{target}: {answer and answer.status}, and AWS '
-                             f'was asked {len(asked)} times')
-            for one in asked:
-                minted += 1
-                wrong += [f'{target}: {what} in {one}'
-                          for what in too_much(target, one)]
-                if MARK in json.dumps(one):
-                    wrong.append(f'{target}: its own text in {one}')
-            if target == '/plain':
-                told = ('token' if is_token(answer)
-                        else answer and answer.status)
-            if target == '/off' and not is_token(answer):
-                wrong.append(f'/off: {answer and answer.status}, though '
-                             'nobody looks at it')
-
-        if told != expected:
-            wrong.append(f'/plain: {told}, and not {expected}')
-        tap.ok(not wrong, name, body[:200], *wrong)
-
-    tap.ok(minted > len(LIES), f'{minted} tokens, each within the policy')
+def whole(nginx, target, body):
+    return ask(nginx.port, request(target, body=body))
 
 
-def truth(nginx, service):
-    """Those who may, may: the checks above are not blind."""
+def in_chunks(nginx, target, body):
+    return ask(nginx.port, chunked(target, body,
+                                   size=DICE.randrange(1, 900)))
+
+
+def by_http2(nginx, target, body):
+    with Http2(nginx.h2port) as client:
+        return client.ask(target, body=body)
+
+
+WAYS = (whole, in_chunks, by_http2)
+LIES = [(f'{group.__name__}: {name}'[:60], body, expected)
+        for group in (users, rooms, capabilities, durations, attributes,
+                      structures)
+        for name, body, expected in group()]
+
+
+@pytest.fixture(scope='module')
+def service():
+    with Service(args=['--rate', 'off']) as service:
+        yield service
+
+
+@pytest.fixture(scope='module')
+def nginx(service):
+    with Nginx(service, server=SERVER) as nginx:
+        yield nginx
+        check_bodies(nginx)
+        assert MARK not in nginx.error_log()
+        nginx.check()
+
+
+@pytest.fixture(autouse=True)
+def forget(service):
     service.forget()
-    ways = transports(nginx)
-    for target, body, expected in (
-            ('/plain?mod=1', js(capabilities=ALL), {
-                'roomIdentifier': LOBBY,
-                'capabilities': ['SEND_MESSAGE', 'DELETE_MESSAGE']}),
-            ('/plain?staff=1', js(arn=STAFF), {
-                'roomIdentifier': STAFF, 'capabilities': ['SEND_MESSAGE']}),
-            ('/asked?staff=1', js(arn=STAFF, durationInMinutes=180), {
-                'roomIdentifier': STAFF, 'sessionDurationInMinutes': 30,
-                'capabilities': ['SEND_MESSAGE', 'DELETE_MESSAGE']})):
-        for way in ways:
-            answer = way(target, body)
-            asked = [json.loads(record['body'])
-                     for record in service.requests()]
-            service.forget()
-            tap.ok(is_token(answer), f'{target}, by {way.__name__}: a token',
-                   answer and code(answer))
-            tap.equal(asked, [{**expected, 'userId': 'alice',
-                               'attributes': {'badge': 'viewer'}}],
-                      'for what is granted there')
-            for one in asked:
-                tap.ok(too_much(target.split('?')[0], one),
-                       'which would be too much without the argument')
 
 
-def main():
-    """One nginx for all."""
-    bounded(120)
-    with Service(args=['--rate', 'off']) as service, \
-            Nginx(service, server=SERVER) as nginx:
-        attempt(tap, lie, nginx, service)
-        attempt(tap, truth, nginx, service)
-        tap.equal([line for line in nginx.access_log()
-                   if '/evil' in line['request']], [],
-                  'no body was taken for a request')
-        tap.ok(MARK not in nginx.error_log(), 'nothing of it is in the log')
-        nginx.check(tap)
-
-    tap.done()
+def test_there_are_over_100_lies():
+    assert len(LIES) >= 100
 
 
-main()
+@pytest.mark.parametrize('way, body, expected', [
+    pytest.param(WAYS[number % 3], body, expected, id=name)
+    for number, (name, body, expected) in enumerate(LIES)])
+def test_no_lie_gets_more_than_the_policy_grants(nginx, service, way, body,
+                                                 expected):
+    for target in POLICIES:
+        answer = way(nginx, target, body)
+        asked = sent(service)
+        assert len(asked) == is_token(answer), target
+        for one in asked:
+            assert too_much(target, one) == [], (target, one)
+            assert MARK not in json.dumps(one), (target, one)
+        if target == '/plain':
+            assert ('token' if is_token(answer) else answer.status) == expected
+        if target == '/off':
+            assert told(answer) == 'token'      # nobody looks at it
+
+
+@pytest.mark.parametrize('way', WAYS)
+@pytest.mark.parametrize('target, body, expected', [
+    ('/plain?mod=1', js(capabilities=ALL), {
+        'roomIdentifier': LOBBY,
+        'capabilities': ['SEND_MESSAGE', 'DELETE_MESSAGE']}),
+    ('/plain?staff=1', js(arn=STAFF), {
+        'roomIdentifier': STAFF, 'capabilities': ['SEND_MESSAGE']}),
+    ('/asked?staff=1', js(arn=STAFF, durationInMinutes=180), {
+        'roomIdentifier': STAFF, 'sessionDurationInMinutes': 30,
+        'capabilities': ['SEND_MESSAGE', 'DELETE_MESSAGE']}),
+], ids=['a moderator', 'staff', 'staff that asks'])
+def test_the_truth_gets_what_is_granted(nginx, service, way, target, body,
+                                        expected):
+    assert told(way(nginx, target, body)) == 'token'
+    asked, = sent(service)
+    assert asked == {**expected, 'userId': 'alice',
+                     'attributes': {'badge': 'viewer'}}
+    # which would be too much without the argument: too_much() is not blind
+    assert too_much(target.split('?')[0], asked)
