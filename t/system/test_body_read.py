@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from ivschat_testlib import Service
 from nginx_testlib import (AFTER, EVIL, Client, Http2, Nginx, check_bodies,
                            chunk, chunked, code, request, rss, sanitized,
                            then_after, told)
@@ -49,12 +48,6 @@ LOCATIONS = '''
 def filler(size):
     """A body that is full of requests, and ends in one."""
     return (EVIL * (size // len(EVIL) + 1))[-size:] if size else b''
-
-
-@pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
 
 
 @pytest.fixture(scope='module')

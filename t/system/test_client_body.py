@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ivschat_testlib import Service, room
+from ivschat_testlib import room
 from nginx_testlib import (AFTER, EVIL, Client, Http2, Nginx, ask,
                            check_bodies, chunk, chunked, code, is_token, js,
                            request, sent, then_after, told)
@@ -345,12 +345,6 @@ def padded(size):
     """A good body of so many bytes."""
     body = js(arn=LOBBY)
     return body + b' ' * (size - len(body))
-
-
-@pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
 
 
 @pytest.fixture(scope='module')

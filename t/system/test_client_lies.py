@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from ivschat_testlib import Service, room
+from ivschat_testlib import room
 from nginx_testlib import (Http2, Nginx, ask, check_bodies, chunked, is_token,
                            js, request, sent, told)
 
@@ -310,12 +310,6 @@ LIES = [(f'{group.__name__}: {name}'[:60], body, expected)
         for group in (users, rooms, capabilities, durations, attributes,
                       structures)
         for name, body, expected in group()]
-
-
-@pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
 
 
 @pytest.fixture(scope='module')

@@ -46,12 +46,6 @@ def rotation():
 
 
 @pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
-
-
-@pytest.fixture(scope='module')
 def module_fakes(service):
     with Fakes(service) as fakes:
         fakes.config(token_length=64)

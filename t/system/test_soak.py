@@ -17,12 +17,13 @@ import time
 import pytest
 
 from crowd import Crowd
-from ivschat_testlib import Fakes, Service
+from ivschat_testlib import Fakes
 from nginx_testlib import (Nginx, alive, container_env, fds, memory, rss,
                            sanitized, slow, wait_for)
 
 SOAK = int(os.environ.get('SOAK') or (40 if sanitized() else 120))
 FEWEST = 5000 if SOAK >= 120 else 500  # requests that say something
+SERVICE = ['--rate', 'off', '--latency', '5']
 BYTES = 50                             # of growth, for each request
 LIFETIME = 20                          # seconds, of credentials
 CLIENTS = 40
@@ -89,13 +90,6 @@ class Soak:
              'region': RETRYING},
             *({'fault': name, 'every': every, 'count': None,
                'region': 'us-west-2'} for name, every in FAULTS.items()))
-
-
-@pytest.fixture(scope='module')
-def service():
-    """It forgets the requests it has seen."""
-    with Service(args=['--rate', 'off', '--latency', '5']) as service:
-        yield service
 
 
 @pytest.fixture(scope='module')

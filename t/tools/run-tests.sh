@@ -53,7 +53,6 @@ objs/ngx_http_ivschat_token_module.so}") || true
     # Ports and directories of its own for each file, so that they can run
     # side by side.
     export TEST_NGINX_RANDOMIZE=1
-    export PYTHONPATH=$top/t/lib:$top/t/service
 
     export results
     results=$(mktemp -d)
