@@ -17,7 +17,6 @@ import time
 import pytest
 
 from crowd import Crowd
-from ivschat_testlib import Fakes
 from nginx_testlib import (Nginx, alive, container_env, fds, memory, rss,
                            sanitized, slow, wait_for)
 
@@ -92,15 +91,9 @@ class Soak:
                'region': 'us-west-2'} for name, every in FAULTS.items()))
 
 
-@pytest.fixture(scope='module')
-def fakes(service):
-    with Fakes(service) as fakes:
-        fakes.config(lifetime=LIFETIME)
-        yield fakes
-
-
 @pytest.mark.timeout(3 * SOAK + 60)
 def test_soak(service, fakes):
+    fakes.config(lifetime=LIFETIME)
     with Nginx(service, workers=2, http=HTTP, server=SERVER, level='warn',
                keepalive=32, env=container_env(fakes)) as nginx, \
             Crowd() as crowd:
