@@ -13,7 +13,6 @@ import itertools
 import json
 import os
 import pathlib
-import signal
 import socket
 import struct
 import sys

@@ -58,13 +58,6 @@ def environment():
 
 
 @pytest.fixture(scope='module')
-def service():
-    """The IVS Chat service that is told of what the fakes issue."""
-    with lib.Service(args=['--rate', 'off']) as service:
-        yield service
-
-
-@pytest.fixture(scope='module')
 def all_fakes(service):
     """The fakes for all tests."""
     with lib.Fakes(service, args=['--bad-tls', '--san',

@@ -5,10 +5,11 @@ import time
 
 import pytest
 
-from ivschat_testlib import Service
 from nginx_testlib import (AFTER, EVIL, Client, Http2, Nginx, check_bodies,
                            chunk, chunked, code, request, rss, sanitized,
                            then_after, told)
+
+pytestmark = pytest.mark.usefixtures('fresh')
 
 MEGABYTE = 1024 * 1024
 SIZES = [0, 1, 2, 1023, 1024, 1025, 8191, 8192, 8193, 16383, 16384, 16385,
@@ -52,22 +53,11 @@ def filler(size):
 
 
 @pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
-
-
-@pytest.fixture(scope='module')
 def nginx(service):
     with Nginx(service, server=LOCATIONS) as nginx:
         yield nginx
         check_bodies(nginx)
         nginx.check()
-
-
-@pytest.fixture(autouse=True)
-def forget(service):
-    service.forget()
 
 
 @pytest.fixture
@@ -90,6 +80,7 @@ CUT = len(BODY) - len(EVIL)
 
 def test_rest_of_a_body_sent_while_aws_is_slow_is_no_request(
         nginx, client, service):
+    count = nginx.lines_so_far()
     client.send(request(SLOW_ROOM, body=BODY[:CUT], length=len(BODY)))
     assert client.quiet()
     assert service.requests() == []
@@ -100,7 +91,7 @@ def test_rest_of_a_body_sent_while_aws_is_slow_is_no_request(
     assert client.quiet(0.3)
     # a real request on the same connection is
     assert client.ask(AFTER).body == b'after'
-    assert nginx.access_log()[-1]['request'] == 'GET /after HTTP/1.1'
+    assert nginx.logged(count + 2)[-1]['request'] == 'GET /after HTTP/1.1'
 
 
 def test_requests_behind_the_rest_of_a_body_are_answered(client):

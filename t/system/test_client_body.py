@@ -8,10 +8,12 @@ import time
 
 import pytest
 
-from ivschat_testlib import Service, room
+from ivschat_testlib import room
 from nginx_testlib import (AFTER, EVIL, Client, Http2, Nginx, ask,
                            check_bodies, chunk, chunked, code, is_token, js,
                            request, sent, then_after, told)
+
+pytestmark = pytest.mark.usefixtures('fresh')
 
 LIMIT = 8192
 LOBBY, STAGE, STAFF = room('lobby'), room('stage'), room('staff')
@@ -348,23 +350,12 @@ def padded(size):
 
 
 @pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
-
-
-@pytest.fixture(scope='module')
 def nginx(service):
     with Nginx(service, server=SERVER) as nginx:
         yield nginx
         check_bodies(nginx)
         assert SECRET_TEXT not in nginx.error_log()
         nginx.check()
-
-
-@pytest.fixture(autouse=True)
-def forget(service):
-    service.forget()
 
 
 @pytest.fixture

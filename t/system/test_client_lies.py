@@ -6,9 +6,11 @@ import random
 
 import pytest
 
-from ivschat_testlib import Service, room
+from ivschat_testlib import room
 from nginx_testlib import (Http2, Nginx, ask, check_bodies, chunked, is_token,
                            js, request, sent, told)
+
+pytestmark = pytest.mark.usefixtures('fresh')
 
 LOBBY, STAGE, STAFF = room('lobby'), room('stage'), room('staff')
 FOREIGN = room('foreign')
@@ -133,8 +135,8 @@ def rooms():
     yield 'another, then arn', js(roomIdentifier=FOREIGN, arn=LOBBY), 400
     yield 'two arns', raw('{"arn":"ROOM","arn":"FOREIGN"}'), 400
     yield 'two arns, turned', raw('{"arn":"FOREIGN","arn":"ROOM"}'), 400
-    yield ('two arns, one escaped', raw('{"arn":"ROOM","a\\u0072n":"FOREIGN"}'),
-           400)
+    yield ('two arns, one escaped',
+           raw('{"arn":"ROOM","a\\u0072n":"FOREIGN"}'), 400)
     yield 'two arns, the same', raw('{"arn":"ROOM","arn":"ROOM"}'), 400
     yield 'arn, escaped', raw('{"\\u0061\\u0072\\u006E":"FOREIGN"}'), 403
     yield 'arn with NUL behind its name', raw('{"arn\\u0000":"FOREIGN"}'), 400
@@ -313,23 +315,12 @@ LIES = [(f'{group.__name__}: {name}'[:60], body, expected)
 
 
 @pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
-
-
-@pytest.fixture(scope='module')
 def nginx(service):
     with Nginx(service, server=SERVER) as nginx:
         yield nginx
         check_bodies(nginx)
         assert MARK not in nginx.error_log()
         nginx.check()
-
-
-@pytest.fixture(autouse=True)
-def forget(service):
-    service.forget()
 
 
 def test_there_are_over_100_lies():

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ivschat_testlib import Fakes, Service
+from ivschat_testlib import Fakes
 from nginx_testlib import (CONTAINER, NO_CREDENTIALS, BlackHole, Client,
                            DeadResolver, Minting, Nginx, alive, ask,
                            blocked_signals, checked, code, container_env,
@@ -35,32 +35,12 @@ LOCATIONS = f'''
         {ASSUME}
     }}
 '''
-SIGNALS = pytest.mark.parametrize('how', (signal.SIGHUP, signal.SIGQUIT))
+SIGNALS = pytest.mark.parametrize('how', (signal.SIGHUP, signal.SIGQUIT),
+                                  ids=['HUP', 'QUIT'])
 # Where a fetch can hang: after the request, or it is never connected.
 PLACES = pytest.mark.parametrize('place', ('silent', 'no SYN'))
 needs_root = pytest.mark.skipif(os.geteuid() != 0,
                                 reason='a name server needs root')
-
-
-@pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
-
-
-@pytest.fixture(scope='module')
-def module_fakes(service):
-    with Fakes(service) as fakes:
-        yield fakes
-
-
-@pytest.fixture
-def fakes(module_fakes):
-    """The fakes as at the start."""
-    module_fakes.clear_faults()
-    module_fakes.forget()
-    module_fakes.config(lifetime=None)
-    return module_fakes
 
 
 @pytest.fixture(scope='module')
@@ -238,7 +218,7 @@ def test_many_fetches_leave_no_files_and_no_memory(service, fakes):
 
 @needs_root
 @pytest.mark.parametrize('how', (signal.SIGHUP, signal.SIGQUIT,
-                                 signal.SIGTERM))
+                                 signal.SIGTERM), ids=['HUP', 'QUIT', 'TERM'])
 def test_c7_c8_c20_lookup_hangs_while_the_worker_is_to_end(service, fakes,
                                                            how):
     env = {**sts_env(fakes), 'AWS_ENDPOINT_URL_STS':

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from ivschat_testlib import Fakes, Service
+from ivschat_testlib import Fakes
 from nginx_testlib import (NO_CREDENTIALS, DeadResolver, Minting, Nginx,
                            Probing, ask, checked, code, container_env,
                            imds_env, in_parallel, request, slow, sts_env,
@@ -336,10 +336,9 @@ def with_dead_dns(service):
 
 
 @pytest.fixture(scope='module', autouse=True)
-def probing():
+def probing(service):
     """All of it, while other locations of the same workers are asked."""
-    with Service(args=['--rate', 'off']) as service, \
-            contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         lanes = []
         for number in range(LANES):
             fakes = stack.enter_context(Fakes(service, dir=pathlib.Path(

@@ -14,6 +14,8 @@ from nginx_testlib import (CONTAINER, NO_CREDENTIALS, Client, Minting, Nginx,
                            in_parallel, request, slow, sts_env, told,
                            wait_for)
 
+pytestmark = pytest.mark.usefixtures('fresh')
+
 LIFETIME = 20
 ROTATIONS = 10
 ASSUME = ('ivschat_token_credentials assume_role source=env '
@@ -43,29 +45,6 @@ def rotation():
                 location='ivschat_token_credentials imds;')) as nginx, \
                 Minting(nginx, clients=6, pause=0.04) as minting:
             yield service, fakes, nginx, minting
-
-
-@pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
-
-
-@pytest.fixture(scope='module')
-def module_fakes(service):
-    with Fakes(service) as fakes:
-        fakes.config(token_length=64)
-        yield fakes
-
-
-@pytest.fixture
-def fakes(service, module_fakes):
-    """The fakes as at the start."""
-    service.forget()
-    module_fakes.clear_faults()
-    module_fakes.forget()
-    module_fakes.config(container={'lifetime': None})
-    return module_fakes
 
 
 def container(service, fakes, allow=None, **options):

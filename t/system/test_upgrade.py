@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from ivschat_testlib import KEY, SECRET, Fakes, Service
+from ivschat_testlib import KEY, SECRET
 from nginx_testlib import (Minting, Nginx, alive, ask, container_env,
                            imds_env, request, slow, sts_env, told, wait_for)
 
@@ -47,18 +47,6 @@ def wait_for_mints(nginx, workers):
 
     wait_for(lambda: not missing())
     assert missing() == set()
-
-
-@pytest.fixture
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
-
-
-@pytest.fixture
-def fakes(service):
-    with Fakes(service) as fakes:
-        yield fakes
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import unicodedata
 
 import pytest
 
-from ivschat_testlib import Service
 from nginx_testlib import Client, Nginx, code, request, told
 
 LOCATIONS = '''
@@ -118,12 +117,6 @@ WAYS = {
         (value, value, f'"<{value}>\\', {'a"\\ñ': '{"v":"%s"}' % value})
         for value in IN_HEADERS if len(value) <= 100][:60]),
 }
-
-
-@pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
 
 
 @pytest.fixture(scope='module')
