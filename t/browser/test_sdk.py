@@ -3,7 +3,7 @@
 import pytest
 
 from chromium import Chromium
-from ivschat_testlib import MessagingEdge, Service
+from ivschat_testlib import MessagingEdge
 from nginx_testlib import TOP, Nginx, slow, wait_for
 
 pytestmark = pytest.mark.timeout(400)
@@ -70,13 +70,6 @@ WRONG_CLOCK = '''{
 }'''
 HOUR = 3600 * 1000
 DAY = 24 * HOUR
-
-
-@pytest.fixture(scope='module')
-def service():
-    """The service."""
-    with Service(args=['--rate', 'off']) as service:
-        yield service
 
 
 @pytest.fixture(scope='module')

@@ -1,4 +1,4 @@
-"""Helpers for Python tests: TAP, the local service, signed requests."""
+"""Helpers for Python tests: the local service, signed requests."""
 
 import http.client
 import json
@@ -8,7 +8,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 import time
 from urllib.parse import quote, urlencode, urlsplit
@@ -22,47 +21,6 @@ KEY = 'AKIDEXAMPLE'
 SECRET = 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY'
 REGION = 'us-west-2'
 START_TIMEOUT = 30
-
-
-class Tap:
-    """Prints TAP; the plan comes last, the exit status with it."""
-
-    def __init__(self):
-        self.count = 0
-        self.failed = 0
-
-    def ok(self, condition, name, *notes):
-        """One test; notes are shown when it fails.
-
-        They go to standard error, as those of Perl's tests do: prove shows
-        nothing else.
-        """
-        self.count += 1
-        self.failed += not condition
-        print(f'{"ok" if condition else "not ok"} {self.count} - '
-              + name.replace('#', '\\#'), flush=True)
-
-        if not condition:
-            self._say(f'Failed test {self.count}: {name}')
-            for note in notes:
-                for line in str(note).splitlines():
-                    self._say('  ' + line)
-
-        return bool(condition)
-
-    @staticmethod
-    def _say(line):
-        print('# ' + line, file=sys.stderr, flush=True)
-
-    def equal(self, got, expected, name):
-        """One test that compares."""
-        return self.ok(got == expected, name, f'got      {got!r}',
-                       f'expected {expected!r}')
-
-    def done(self):
-        """Print the plan and exit."""
-        print(f'1..{self.count}')
-        sys.exit(1 if self.failed else 0)
 
 
 class Program:

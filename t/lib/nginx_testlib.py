@@ -28,7 +28,6 @@ import subprocess
 import tempfile
 import threading
 import time
-import traceback
 
 from ivschat_testlib import KEY, REGION, SECRET, Answer
 
@@ -213,30 +212,6 @@ def modules():
 def prctl(option, value):
     """prctl(2)."""
     ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
-
-
-class TooLong(Exception):
-    """The test takes too long."""
-
-
-def bounded(seconds):
-    """End the test by an exception when it takes too long."""
-    def expired(_signal, _frame):
-        raise TooLong
-
-    signal.signal(signal.SIGALRM, expired)
-    signal.alarm(seconds * slow())
-
-
-def attempt(tap, part, *arguments):
-    """Run a part of a test; when it breaks off, that is one failure."""
-    try:
-        part(*arguments)
-    except TooLong:
-        raise
-    except Exception:
-        tap.ok(False, f'{part.__name__} runs to its end',
-               traceback.format_exc())
 
 
 def wait_for(condition, seconds=10, pause=0.01):
@@ -669,23 +644,16 @@ class Nginx:
         return [line for line in text.splitlines() if BAD_LINE.search(line)
                 and not (allow and re.search(allow, line))]
 
-    def check(self, tap=None, name='nginx', allow=None):
+    def check(self, allow=None):
         """It ends when told to, and nothing was wrong with it.
 
         allow: a pattern of lines in the log that may be there.
         """
         ended = self.quit() if self.running() else self.wait()
         bad = self.bad_lines(allow)
-        if tap is None:
-            assert ended, f'nginx has not ended: {self.leftovers()}'
-            assert self.exit_status == 0
-            assert not bad
-            return None
-        return tap.ok(
-            ended and self.exit_status == 0 and not bad,
-            name + ': ends, and no alert, no crash, no process or socket left',
-            f'ended: {ended}, status: {self.exit_status}, '
-            f'left: {self.leftovers()}', *bad[:20])
+        assert ended, f'nginx has not ended: {self.leftovers()}'
+        assert self.exit_status == 0
+        assert not bad[:20]
 
 
 @contextlib.contextmanager

@@ -1705,13 +1705,5 @@ async def main():
         listener.close()
 
 
-def __getattr__(name):
-    # Where the tests that are not converted yet look for it.
-    if name == 'Fakes':
-        import ivschat_testlib
-        return ivschat_testlib.Fakes
-    raise AttributeError(name)
-
-
 if __name__ == '__main__':
     sys.exit(asyncio.run(main()))

@@ -58,13 +58,6 @@ def environment():
 
 
 @pytest.fixture(scope='module')
-def service():
-    """The IVS Chat service that is told of what the fakes issue."""
-    with lib.Service(args=['--rate', 'off']) as service:
-        yield service
-
-
-@pytest.fixture(scope='module')
 def all_fakes(service):
     """The fakes for all tests."""
     with lib.Fakes(service, args=['--bad-tls', '--san',
@@ -223,13 +216,8 @@ def mint(service, credentials, account=ACCOUNT):
 # AWS's own code gets credentials, and they are good
 
 
-def test_one_authority(service, fakes):
-    """One CA is good for both."""
-    assert fakes.sts_ca == service.ca
-
-
 def test_container(service, fakes):
-    """ContainerProvider; and the path of ECS."""
+    """ContainerProvider; the path of ECS; one CA for all."""
     provider = ContainerProvider({
         'AWS_CONTAINER_CREDENTIALS_FULL_URI':
         fakes.container + '/v1/credentials',
@@ -237,6 +225,7 @@ def test_container(service, fakes):
 
     assert mint(service, provider.load().get_frozen_credentials()) == 'ok'
     assert container_get(fakes, TASK)[0] == 200
+    assert fakes.sts_ca == service.ca
 
 
 def test_authorization_file(fakes, tmp_path):
@@ -468,13 +457,6 @@ def test_imds_refuses_put(fakes, case):
     assert fetch(fakes.imds, 'PUT', TOKEN_PATH, headers)[0] == status
 
 
-def test_imds_token_expires(fakes):
-    """A token of IMDS is good for its time."""
-    old = imds_token(fakes, 30)
-    fakes.config(clock_offset=31)
-    assert fetch(fakes.imds, path=LISTING, headers={TOKEN: old})[0] == 401
-
-
 def imds_refusals(token):
     """(name, method, path, headers, status) of what IMDSv2 does not take."""
     return [
@@ -500,6 +482,13 @@ def test_imds_refuses(fakes, case):
     """Only a GET with a token, and of what there is, is answered."""
     method, path, headers, status = case(imds_token(fakes))
     assert fetch(fakes.imds, method, path, headers)[0] == status
+
+
+def test_imds_token_expires(fakes):
+    """A token of IMDS is good for its time."""
+    old = imds_token(fakes, 30)
+    fakes.config(clock_offset=31)
+    assert fetch(fakes.imds, path=LISTING, headers={TOKEN: old})[0] == 401
 
 
 def test_imds_role(fakes):
@@ -806,21 +795,6 @@ def test_slow(fakes, source, name):
     assert (status, key_of(source, body)[:4]) == (200, 'ASIA')
 
 
-def test_drip_of_the_token(fakes):
-    """A token of IMDS, byte by byte."""
-    fakes.faults('imds', 'drip-1', step='token')
-    start = time.monotonic()
-    imds_token(fakes)
-    assert time.monotonic() - start > 0.1
-
-
-def test_silence_of_the_token(fakes):
-    """No token of IMDS."""
-    fakes.faults('imds', 'silence', step='token')
-    with pytest.raises(socket.timeout):
-        fetch(fakes.imds, 'PUT', TOKEN_PATH, PUT, timeout=0.2)
-
-
 def ending(fakes, source):
     """How the connection ends: 'reset', 'closed' or 'incomplete'."""
     try:
@@ -937,7 +911,12 @@ def test_size(fakes, source, name, size):
 
 def test_faults_of_imds(fakes):
     """Faults of the steps before the document."""
-    fakes.faults('imds', 'html', step='token')
+    fakes.faults('imds', 'drip-1', 'silence', 'html', step='token')
+    start = time.monotonic()
+    imds_token(fakes)
+    assert time.monotonic() - start > 0.1
+    with pytest.raises(socket.timeout):
+        fetch(fakes.imds, 'PUT', TOKEN_PATH, PUT, timeout=0.2)
     assert imds_token(fakes).startswith('<html>')
     fakes.faults('imds', 'empty', step='role')
     assert imds_get(fakes, LISTING)[2] == b''

@@ -4,7 +4,6 @@ import time
 
 import pytest
 
-from ivschat_testlib import Service
 from nginx_testlib import (BlackHole, Client, Http2, Mute, Nginx, ask, chunked,
                            fds, in_parallel, is_token, request, rss,
                            sanitized, upstream, wait_for)
@@ -98,9 +97,9 @@ class Stages:
         counters = self.service.connections()
         return counters['left_waiting'] + counters['half_closed']
 
-    def must_be_free(self, seconds=RATHER):
+    def must_be_free(self):
         """Nothing is left."""
-        assert self.freed(seconds), (
+        assert self.freed(), (
             f'files {self.own_fds()}, before {self.baseline}; connections '
             f'to AWS {self.open()}, before {self.idle}')
 
@@ -116,10 +115,9 @@ class Stages:
 
 
 @pytest.fixture(scope='module')
-def stages():
+def stages(service):
     """One worker, so that its files can be counted."""
-    with Service(args=['--rate', 'off']) as service, BlackHole() as hole, \
-            Mute() as mute, \
+    with BlackHole() as hole, Mute() as mute, \
             Nginx(service, http=upstream('eu-west-1', hole.port)
                   + upstream('eu-central-1', mute.port),
                   server=LOCATIONS) as nginx:

@@ -12,10 +12,11 @@ import time
 
 import pytest
 
-from ivschat_testlib import Service
 from nginx_testlib import (Client, Http2, Nginx, ask, chunk, chunked, code,
                            fds, in_parallel, is_token, request, rss,
                            sanitized, slow, upstream, wait_for)
+
+pytestmark = pytest.mark.usefixtures('fresh')
 
 EVIL = b'GET /evil HTTP/1.1\r\nHost: localhost\r\n\r\n'
 AFTER = request('/after', None, None, method='GET')
@@ -123,23 +124,9 @@ class Sending:
 
 
 @pytest.fixture(scope='module')
-def shared_service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
-
-
-@pytest.fixture
-def service(shared_service):
-    """It has seen nothing, and has no faults."""
-    shared_service.forget()
-    shared_service.clear_faults()
-    return shared_service
-
-
-@pytest.fixture(scope='module')
-def nginx(shared_service):
+def nginx(service):
     """One worker for all; no body was ever taken for a request."""
-    with Nginx(shared_service, http=HTTP, server=SERVER) as nginx:
+    with Nginx(service, http=HTTP, server=SERVER) as nginx:
         yield nginx
         assert not [line for line in nginx.access_log()
                     if '/evil' in line['request']]
@@ -193,8 +180,7 @@ def test_60_requests_on_one_connection(nginx, service, cuts, pause):
 
     numbers = [int(line['user'].split()[2])
                for line in lines_with(nginx, name)]
-    # The access log is in order as well.
-    assert numbers and numbers == sorted(numbers)
+    assert numbers and numbers == sorted(numbers), 'in order as well'
 
 
 def check_behind(nginx, service, target, user):

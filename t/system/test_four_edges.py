@@ -16,7 +16,6 @@ from contextlib import ExitStack
 import pytest
 
 from crowd import Crowd
-from ivschat_testlib import Service
 from nginx_testlib import Nginx, sanitized, slow
 
 PATIENCE = 3 * slow()                  # of handshakes on a busy machine
@@ -24,6 +23,7 @@ PATIENCE = 3 * slow()                  # of handshakes on a busy machine
 EDGES = 4
 CLIENTS = 80 // slow()                 # of each edge
 QUOTA = 200 // slow()                  # 40 with the sanitizers
+SERVICE = ['--rate', QUOTA, '--latency', '40']
 CALM = 3
 WINDOW = 5                             # for "back", as in the simulation
 LONG = int(os.environ.get('EDGES_SECONDS', 0))
@@ -130,13 +130,6 @@ class Edges:
         """The answers that are neither tokens nor 429."""
         return [one for stream in self.streams for one in stream.asked
                 if not one.good and one.code != 'throttled'][:10]
-
-
-@pytest.fixture(scope='module')
-def service():
-    """It has the quota of AWS."""
-    with Service(args=['--rate', QUOTA, '--latency', '40']) as service:
-        yield service
 
 
 @pytest.fixture(scope='module')

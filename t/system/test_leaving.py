@@ -11,12 +11,16 @@ from collections import Counter
 import pytest
 
 from dns_server import DnsServer
-from ivschat_testlib import Fakes, Service
+from ivschat_testlib import Fakes
 from nginx_testlib import (BlackHole, Client, Http2, Mute, Nginx, ask,
                            container_env, fds, is_token, no_keepalive,
                            request, rss, sanitized, slow, sockets, upstream,
                            wait_for)
 
+pytestmark = pytest.mark.usefixtures('fresh')
+
+SERVICE = ['--rate', 'off', '--san', 'mute.test', '--san', 'hole.test',
+           '--san', 'dead.test']
 REGIONS = ('ap-northeast-1', 'ap-northeast-2', 'ap-south-1', 'eu-central-1',
            'eu-west-1', 'us-east-1')
 ABORTED = (499, 'aborted')
@@ -216,27 +220,11 @@ class Worker:
 
 
 @pytest.fixture(scope='module')
-def shared_service():
-    sans = [word for name in ('mute', 'hole', 'dead')
-            for word in ('--san', f'{name}.test')]
-    with Service(args=['--rate', 'off', *sans]) as service:
-        yield service
-
-
-@pytest.fixture
-def service(shared_service):
-    """It has seen nothing, and has no faults."""
-    shared_service.forget()
-    shared_service.clear_faults()
-    return shared_service
-
-
-@pytest.fixture(scope='module')
-def worker(shared_service):
+def worker(service):
     """Of an nginx for all moments but those of the rate and credentials."""
     with Mute() as mute, BlackHole() as hole, DnsServer() as dns:
         dns.fail('dead.test', 'timeout')
-        with Nginx(shared_service, server=SERVER, http=HTTP % {
+        with Nginx(service, server=SERVER, http=HTTP % {
                 'dns': dns.port, 'mute': mute.port,
                 'hole': hole.port}) as nginx:
             # the socket of the resolver, the first place of limit_req
@@ -246,7 +234,7 @@ def worker(shared_service):
             ask(nginx.port, request('/delayed'))
             ask(nginx.port, request())
             time.sleep(0.3)
-            yield Worker(nginx, shared_service, mute, hole)
+            yield Worker(nginx, service, mute, hole)
             nginx.check()
 
 
@@ -339,9 +327,9 @@ def test_many_times(worker, service):
 
 
 @pytest.fixture(scope='module')
-def rated(shared_service):
+def rated(service):
     """An nginx with one place, and the next one a second later."""
-    with Nginx(shared_service, workers=2, http=f"""
+    with Nginx(service, workers=2, http=f"""
             ivschat_token_tries 3;
             ivschat_token_rate  1 burst=1 wait=30s;
             {UPSTREAMS}""") as nginx:

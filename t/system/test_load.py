@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from ivschat_testlib import Service
 from nginx_testlib import (Client, Nginx, code, fds, in_parallel, is_token,
                            request, rss, sanitized, slow, wait_for)
 
@@ -60,12 +59,6 @@ def state(nginx, service):
         time.sleep(0.02)
         least = min(least, own())
     return max(map(rss, nginx.workers())), least
-
-
-@pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
 
 
 @pytest.fixture(scope='module')

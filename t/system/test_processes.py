@@ -9,11 +9,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from ivschat_testlib import Service
 from nginx_testlib import (ACCOUNT, Client, Flight, Http2, Minting, Nginx,
                            alive, ask, code, fds, in_parallel, is_token,
                            request, sanitized, slow, sockets, told, upstream,
                            wait_for)
+
+pytestmark = pytest.mark.usefixtures('fresh')
 
 UNAVAILABLE = (502, 'unavailable')
 QUEUE = 8192
@@ -23,12 +24,6 @@ TINY_DISK = ['unshare', '-m', 'sh', '-c', 'mkdir -p logs && mount -t tmpfs '
 # nginx's own, which are not ours to prevent
 NO_MORE = 'worker_connections are not enough'
 KILLED = r'exited on signal 9|was locked by'
-
-
-@pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
 
 
 def kill(nginx):
@@ -248,7 +243,6 @@ def test_reloads_and_a_kill(service):
         assert good <= minted <= minting.count
         assert max(float(line['wait']) for line in nginx.logged(good)) > 0.01
         nginx.check(allow=KILLED)
-    service.config(latency=0)
 
 
 def test_binary_upgrade(service):

@@ -6,10 +6,12 @@ import time
 
 import pytest
 
-from ivschat_testlib import Fakes, Service
+from ivschat_testlib import Fakes
 from nginx_testlib import (ACCOUNT, Client, Minting, Nginx, ask, code,
                            container_env, in_parallel, is_token, request,
                            sanitized, slow, upstream, wait_for)
+
+pytestmark = pytest.mark.usefixtures('fresh')
 
 THROTTLED = (429, 'throttled')
 EACH = 'reuseport'                     # worker has its share of connections
@@ -45,19 +47,6 @@ class Wave:
         self.served = [number for number, answer in enumerate(self.answers)
                        if is_token(answer)]
         return failed
-
-
-@pytest.fixture(scope='module')
-def shared_service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
-
-
-@pytest.fixture
-def service(shared_service):
-    """It has seen nothing."""
-    shared_service.forget()
-    return shared_service
 
 
 def warm(nginx, service, users=4):
@@ -335,4 +324,3 @@ def test_aws_throttles(service):
         assert refused(later) / len(later) <= (0.3 if sanitized() else 0.15)
         assert 10 <= len(later) < 4 * 20 * 1.3
         nginx.check()
-    service.config(rate=None)

@@ -21,7 +21,7 @@ import pytest
 
 from dns_server import DnsServer
 from ivschat import faults
-from ivschat_testlib import Fakes, Service
+from ivschat_testlib import Fakes
 from nginx_testlib import (TOP, BlackHole, Client, Nginx, ask, code,
                            container_env, imds_env, is_token, no_keepalive,
                            request, sanitized, slow, sts_env, wait_for)
@@ -872,17 +872,11 @@ PARTS = (aws, quota, throttled, network, addresses, credentials, rate, clock,
 
 pytestmark = pytest.mark.timeout(240)
 
-
-@pytest.fixture(scope='module')
-def service():
-    sans = [f'{name}.test' for name in (
-        'one-hole', 'two-holes', 'only-holes', 'one-dead', 'kept', 'two')]
-    sans += [f'{name}-{number}.test' for name in ('each', 'once')
-             for number in range(len(NETWORK))]
-
-    with Service(args=['--rate', 'off', '--bad-tls', *[
-            word for name in sans for word in ('--san', name)]]) as service:
-        yield service
+NAMES = ['one-hole', 'two-holes', 'only-holes', 'one-dead', 'kept', 'two',
+         *(f'{name}-{number}' for name in ('each', 'once')
+           for number in range(len(NETWORK)))]
+SERVICE = ['--rate', 'off', '--bad-tls',
+           *(f'--san={name}.test' for name in NAMES)]
 
 
 @pytest.fixture(scope='module')

@@ -6,14 +6,14 @@ import time
 
 import pytest
 
-from ivschat_testlib import Service
 from nginx_testlib import (Client, Flight, Minting, Nginx, alive, ask, code,
                            is_token, request, sanitized, slow, sockets, told,
                            wait_for)
 
+pytestmark = pytest.mark.usefixtures('fresh')
+
 # AWS is slow here, and the machine may be; proxy_pass waits for both.
 PATIENCE = 3 * slow()
-
 SLOW = '/token?room=fault-slow-1000'
 SILENCE = '/token?room=fault-silence'
 QUICK = '''
@@ -22,12 +22,6 @@ QUICK = '''
         ivschat_token_timeout %dms;
     }
 '''
-
-
-@pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
 
 
 def all_tokens(answers):
@@ -179,4 +173,3 @@ def test_ten_reloads_under_load(service):
             (200, 'ok')}
         assert len({line['worker'] for line in lines}) > 10
         nginx.check()
-    service.config(latency=0)

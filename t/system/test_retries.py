@@ -5,10 +5,14 @@ import time
 
 import pytest
 
-from ivschat_testlib import Fakes, Service
+from ivschat_testlib import Fakes
 from nginx_testlib import (Client, Mute, Nginx, ask, code, in_parallel,
                            is_token, no_keepalive, request, slow, sts_env,
                            upstream, wait_for)
+
+pytestmark = pytest.mark.usefixtures('fresh')
+
+SERVICE = ['--rate', 'off', '--bad-tls']
 
 # Beyond nginx's own second attempt on a connection that was kept alive.
 
@@ -98,12 +102,6 @@ class Tried:
 
 
 @pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off', '--bad-tls']) as service:
-        yield service
-
-
-@pytest.fixture(scope='module')
 def mute():
     with Mute() as mute:
         yield mute
@@ -125,9 +123,8 @@ def nginx(service, mute):
 
 @pytest.fixture
 def tried(nginx, service):
-    """Makes a request whose attempts have faults; none is left behind."""
-    yield lambda *arguments: Tried(nginx, service, *arguments)
-    service.clear_faults()
+    """Makes a request whose attempts have faults."""
+    return lambda *arguments: Tried(nginx, service, *arguments)
 
 
 @pytest.mark.parametrize('count', (1, 2))
@@ -258,7 +255,6 @@ def test_deadline_is_of_all_attempts(tried):
 
 def test_attempts_do_not_multiply(service):
     """AWS fails for everybody."""
-    service.forget()
     service.faults({'fault': 'status-500', 'count': None})
     with Nginx(service, workers=2, http='ivschat_token_tries 3;') as nginx:
         def run(number):
@@ -309,7 +305,6 @@ def test_clock_that_is_off(service):
 
         service.config(clock_offset=200)
         assert attempts('skew little') == 1
-        service.config(clock_offset=0)
         nginx.check()
 
 
@@ -329,4 +324,3 @@ def test_sts_tells_the_offset(service):
             assert found.is_token_by(1), found
             assert nginx.error_log().count('seconds ahead of AWS') == 1
             nginx.check()
-        service.config(clock_offset=0)

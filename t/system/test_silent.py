@@ -9,7 +9,7 @@ import time
 import pytest
 
 from crowd import Prober, allow_files, percentile
-from ivschat_testlib import Service, room, sign, token_body
+from ivschat_testlib import room, sign, token_body
 from nginx_testlib import (Client, Nginx, code, fds, is_token, memory,
                            request, sanitized, slow, wait_for)
 
@@ -20,6 +20,8 @@ WATCH = 3
 AWS = 'ivschat.us-west-2.amazonaws.com'
 BOUND = 24 * 1024                      # bytes for each that waits
 SILENT = '/token?room=fault-silence'
+
+allow_files(12000)                     # the service's, too
 
 OPTIONS = {'connections': 3 * 2000 + 200, 'keepalive': 16,
            'main': 'worker_rlimit_nofile 10000;', 'level': 'warn'}
@@ -93,13 +95,6 @@ def first_bytes(nginx, service, target):
     few = Waiting(nginx, service, target, 50)
     few.leave()
     wait_for(lambda: fds(nginx.worker()) <= few.files + 1)
-
-
-@pytest.fixture(scope='module')
-def service():
-    allow_files(12000)
-    with Service(args=['--rate', 'off']) as service:
-        yield service
 
 
 @pytest.fixture(scope='module')

@@ -17,12 +17,12 @@ import time
 import pytest
 
 from crowd import Crowd
-from ivschat_testlib import Fakes, Service
 from nginx_testlib import (Nginx, alive, container_env, fds, memory, rss,
                            sanitized, slow, wait_for)
 
 SOAK = int(os.environ.get('SOAK') or (40 if sanitized() else 120))
 FEWEST = 5000 if SOAK >= 120 else 500  # requests that say something
+SERVICE = ['--rate', 'off', '--latency', '5']
 BYTES = 50                             # of growth, for each request
 LIFETIME = 20                          # seconds, of credentials
 CLIENTS = 40
@@ -91,22 +91,9 @@ class Soak:
                'region': 'us-west-2'} for name, every in FAULTS.items()))
 
 
-@pytest.fixture(scope='module')
-def service():
-    """It forgets the requests it has seen."""
-    with Service(args=['--rate', 'off', '--latency', '5']) as service:
-        yield service
-
-
-@pytest.fixture(scope='module')
-def fakes(service):
-    with Fakes(service) as fakes:
-        fakes.config(lifetime=LIFETIME)
-        yield fakes
-
-
 @pytest.mark.timeout(3 * SOAK + 60)
 def test_soak(service, fakes):
+    fakes.config(lifetime=LIFETIME)
     with Nginx(service, workers=2, http=HTTP, server=SERVER, level='warn',
                keepalive=32, env=container_env(fakes)) as nginx, \
             Crowd() as crowd:

@@ -4,7 +4,6 @@ import datetime
 
 import pytest
 
-from ivschat_testlib import Service
 from nginx_testlib import Client, Nginx, is_token, request
 
 COUNT = 100
@@ -16,12 +15,6 @@ SERVER = '''
     location = /off   { ivschat_token /ivschat;
                         ivschat_token_refresh_spread off; }
 '''
-
-
-@pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off']) as service:
-        yield service
 
 
 @pytest.fixture(scope='module')

@@ -9,11 +9,10 @@ import time
 import pytest
 
 from crowd import Crowd, percentile
-from ivschat_testlib import Service
 from nginx_testlib import Nginx, ask, is_token, request, slow
 
-PATIENCE = 3 * slow()                  # of handshakes on a busy machine
-
+SERVICE = ['--rate', 'off', '--latency', '20']
+PATIENCE = 3 * slow()                  # with handshakes on a busy machine
 RATE = 60 // slow()                    # requests a second
 OTHERS = 50 // slow()
 LOUD = 87 / slow()
@@ -80,12 +79,6 @@ class Trial:
                 f'{self.took(50):.3f} (half), {self.took(95):.3f} (95 %); '
                 f'{len(self.loud)} of the loud one, '
                 f'{sum(one.good for one in self.loud)} served')
-
-
-@pytest.fixture(scope='module')
-def service():
-    with Service(args=['--rate', 'off', '--latency', '20']) as service:
-        yield service
 
 
 @pytest.fixture(scope='module')

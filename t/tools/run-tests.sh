@@ -27,11 +27,10 @@ cd "$top"
 logs=$top/objs/tests
 
 # They take the longest, so they start first.
-long=(t/system/test_profile.py t/system/test_guide.py
-      t/system/test_resolve.py t/system/test_reliability.py
-      t/system/test_rotation.py t/system/test_metadata_faults.py
-      t/browser/test_sdk.py t/browser/test_thousand_clients.py
-      t/system/test_four_edges.py t/system/test_soak.py)
+long=(t/system/test_soak.py t/system/test_resolve.py
+      t/system/test_rotation.py t/system/test_four_edges.py
+      t/system/test_profile.py t/system/test_silent.py
+      t/browser/test_thousand_clients.py t/system/test_reliability.py)
 
 main() {
     local files failed
@@ -53,7 +52,6 @@ objs/ngx_http_ivschat_token_module.so}") || true
     # Ports and directories of its own for each file, so that they can run
     # side by side.
     export TEST_NGINX_RANDOMIZE=1
-    export PYTHONPATH=$top/t/lib:$top/t/service
 
     export results
     results=$(mktemp -d)
