@@ -74,7 +74,7 @@ def begun(nginx, port):
 
 
 def waiting(nginx, count):
-    """Clients who wait for credentials."""
+    """Clients that wait for credentials."""
     clients = [Client(nginx.port, 30) for _ in range(count)]
     for number, client in enumerate(clients):
         client.send(request(user=f'waits {number}'))
@@ -323,7 +323,7 @@ def test_certificates_of_sts_that_are_not_good(service):
 
 
 class Recorder:
-    """A port that notes who comes."""
+    """A port that notes connections."""
 
     def __init__(self):
         self._server = socket.create_server(('127.0.0.1', 0), backlog=50)

@@ -239,7 +239,7 @@ def key_used(service, nginx, target='/token'):
 
 
 def keys_used(service, nginx, count=12):
-    """Those of many tokens at once, so that each worker mints some."""
+    """Those of many tokens at a time, so that each worker mints some."""
     service.forget()
 
     if sanitized():                    # slow TLS: one after the other
