@@ -6,6 +6,8 @@
 
 #include "ngx_ivschat_sigv4.h"
 
+#include <stdio.h>
+
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -16,19 +18,20 @@
 #define NGX_IVSCHAT_SIGV4_TERMINATOR   "aws4_request"
 
 #define NGX_IVSCHAT_SIGV4_SECRET_MAX   256
-#define NGX_IVSCHAT_SIGV4_STRING_MAX   250
+#define NGX_IVSCHAT_SIGV4_SCOPE_MAX                                           \
+    (NGX_IVSCHAT_SIGV4_DATE_LEN + NGX_IVSCHAT_SIGV4_REGION_MAX                \
+     + NGX_IVSCHAT_SIGV4_SERVICE_MAX                                          \
+     + sizeof("///" NGX_IVSCHAT_SIGV4_TERMINATOR))
 
 /* All that is written besides what the request and the scope bring. */
 #define NGX_IVSCHAT_SIGV4_FIXED        256
 
 
-static int ngx_ivschat_sigv4_one_line(ngx_ivschat_str_t s);
-static void ngx_ivschat_sigv4_put_names(ngx_ivschat_out_t *out,
+static int ngx_ivschat_sigv4_canonical_request(ngx_ivschat_out_t *out,
     const ngx_ivschat_sigv4_request_t *req);
-static void ngx_ivschat_sigv4_put_scope(ngx_ivschat_out_t *out,
-    const ngx_ivschat_sigv4_scope_t *scope);
-static int ngx_ivschat_sigv4_finish(const ngx_ivschat_out_t *out, size_t *len);
-
+static void ngx_ivschat_sigv4_names(ngx_ivschat_out_t *out,
+    const ngx_ivschat_sigv4_request_t *req);
+static int ngx_ivschat_sigv4_one_line(ngx_ivschat_str_t s);
 static int ngx_ivschat_sigv4_hmac(const void *key, size_t key_len,
     const void *data, size_t len,
     unsigned char mac[NGX_IVSCHAT_SIGV4_KEY_LEN]);
@@ -86,57 +89,6 @@ ngx_ivschat_sigv4_buffer_size(const ngx_ivschat_sigv4_request_t *req,
     }
 
     return size;
-}
-
-
-int
-ngx_ivschat_sigv4_canonical_request(const ngx_ivschat_sigv4_request_t *req,
-    char *buf, size_t size, size_t *len)
-{
-    size_t             i;
-    ngx_ivschat_out_t  out = { buf, size, 0 };
-
-    ngx_ivschat_out_str(&out, req->method);
-    ngx_ivschat_out_text(&out, "\n");
-    ngx_ivschat_out_str(&out, req->uri);
-    ngx_ivschat_out_text(&out, "\n\n");
-
-    for (i = 0; i < req->nheaders; i++) {
-
-        if (!ngx_ivschat_sigv4_one_line(req->headers[i].value)) {
-            return -1;
-        }
-
-        ngx_ivschat_out_str(&out, req->headers[i].name);
-        ngx_ivschat_out_text(&out, ":");
-        ngx_ivschat_out_str(&out, req->headers[i].value);
-        ngx_ivschat_out_text(&out, "\n");
-    }
-
-    ngx_ivschat_out_text(&out, "\n");
-    ngx_ivschat_sigv4_put_names(&out, req);
-    ngx_ivschat_out_text(&out, "\n");
-    ngx_ivschat_out_text(&out, req->payload_hash);
-
-    return ngx_ivschat_sigv4_finish(&out, len);
-}
-
-
-int
-ngx_ivschat_sigv4_string_to_sign(const ngx_ivschat_sigv4_scope_t *scope,
-    const char hash[NGX_IVSCHAT_SIGV4_HEX_LEN + 1], char *buf, size_t size,
-    size_t *len)
-{
-    ngx_ivschat_out_t  out = { buf, size, 0 };
-
-    ngx_ivschat_out_text(&out, NGX_IVSCHAT_SIGV4_ALGORITHM "\n");
-    ngx_ivschat_out_text(&out, scope->time);
-    ngx_ivschat_out_text(&out, "\n");
-    ngx_ivschat_sigv4_put_scope(&out, scope);
-    ngx_ivschat_out_text(&out, "\n");
-    ngx_ivschat_out_text(&out, hash);
-
-    return ngx_ivschat_sigv4_finish(&out, len);
 }
 
 
@@ -248,13 +200,38 @@ ngx_ivschat_sigv4_cache_wipe(ngx_ivschat_sigv4_cache_t *cache)
 
 
 int
-ngx_ivschat_sigv4_signature(const unsigned char key[NGX_IVSCHAT_SIGV4_KEY_LEN],
-    const char *string, size_t len, char hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1])
+ngx_ivschat_sigv4_authorization(const ngx_ivschat_sigv4_request_t *req,
+    const ngx_ivschat_sigv4_scope_t *scope, char *buf, size_t size,
+    size_t *len)
 {
-    unsigned char  mac[NGX_IVSCHAT_SIGV4_KEY_LEN];
+    int                n;
+    char               hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1];
+    char               of[NGX_IVSCHAT_SIGV4_SCOPE_MAX];
+    char               string[sizeof(NGX_IVSCHAT_SIGV4_ALGORITHM)
+                              + NGX_IVSCHAT_SIGV4_TIME_LEN + sizeof(of)
+                              + sizeof(hex)];
+    unsigned char      mac[NGX_IVSCHAT_SIGV4_KEY_LEN];
+    ngx_ivschat_out_t  canonical = { buf, size, 0 }, out = { buf, size, 0 };
 
-    if (ngx_ivschat_sigv4_hmac(key, NGX_IVSCHAT_SIGV4_KEY_LEN, string, len,
-                               mac)
+    n = snprintf(of, sizeof(of), "%.8s/%.*s/%.*s/"
+                 NGX_IVSCHAT_SIGV4_TERMINATOR, scope->time,
+                 (int) scope->region.len, scope->region.data,
+                 (int) scope->service.len, scope->service.data);
+
+    if (n < 0 || (size_t) n >= sizeof(of)
+        || !ngx_ivschat_sigv4_one_line(scope->access_key)
+        || ngx_ivschat_sigv4_canonical_request(&canonical, req) != 0
+        || ngx_ivschat_sigv4_hash(buf, canonical.len, hex) != 0)
+    {
+        return -1;
+    }
+
+    n = snprintf(string, sizeof(string),
+                 NGX_IVSCHAT_SIGV4_ALGORITHM "\n%s\n%s\n%s", scope->time, of,
+                 hex);
+
+    if (ngx_ivschat_sigv4_hmac(scope->key, sizeof(scope->key), string,
+                               (size_t) n, mac)
         != 0)
     {
         return -1;
@@ -262,42 +239,65 @@ ngx_ivschat_sigv4_signature(const unsigned char key[NGX_IVSCHAT_SIGV4_KEY_LEN],
 
     ngx_ivschat_sigv4_hex(mac, hex);
 
-    return 0;
-}
-
-
-int
-ngx_ivschat_sigv4_authorization(const ngx_ivschat_sigv4_request_t *req,
-    const ngx_ivschat_sigv4_scope_t *scope, char *buf, size_t size,
-    size_t *len)
-{
-    char               hash[NGX_IVSCHAT_SIGV4_HEX_LEN + 1];
-    char               string[NGX_IVSCHAT_SIGV4_STRING_MAX];
-    char               signature[NGX_IVSCHAT_SIGV4_HEX_LEN + 1];
-    size_t             n;
-    ngx_ivschat_out_t  out = { buf, size, 0 };
-
-    if (!ngx_ivschat_sigv4_one_line(scope->access_key)
-        || ngx_ivschat_sigv4_canonical_request(req, buf, size, &n) != 0
-        || ngx_ivschat_sigv4_hash(buf, n, hash) != 0
-        || ngx_ivschat_sigv4_string_to_sign(scope, hash, string,
-                                            sizeof(string), &n)
-        != 0
-        || ngx_ivschat_sigv4_signature(scope->key, string, n, signature) != 0)
-    {
-        return -1;
-    }
-
     ngx_ivschat_out_text(&out, NGX_IVSCHAT_SIGV4_ALGORITHM " Credential=");
     ngx_ivschat_out_str(&out, scope->access_key);
     ngx_ivschat_out_text(&out, "/");
-    ngx_ivschat_sigv4_put_scope(&out, scope);
+    ngx_ivschat_out_text(&out, of);
     ngx_ivschat_out_text(&out, ", SignedHeaders=");
-    ngx_ivschat_sigv4_put_names(&out, req);
+    ngx_ivschat_sigv4_names(&out, req);
     ngx_ivschat_out_text(&out, ", Signature=");
-    ngx_ivschat_out_text(&out, signature);
+    ngx_ivschat_out_text(&out, hex);
 
-    return ngx_ivschat_sigv4_finish(&out, len);
+    *len = out.len;
+
+    return out.len <= size ? 0 : -1;
+}
+
+
+/* A line feed in a header would forge another one. */
+
+static int
+ngx_ivschat_sigv4_canonical_request(ngx_ivschat_out_t *out,
+    const ngx_ivschat_sigv4_request_t *req)
+{
+    size_t  i;
+
+    ngx_ivschat_out_str(out, req->method);
+    ngx_ivschat_out_text(out, "\n");
+    ngx_ivschat_out_str(out, req->uri);
+    ngx_ivschat_out_text(out, "\n\n");
+
+    for (i = 0; i < req->nheaders; i++) {
+
+        if (!ngx_ivschat_sigv4_one_line(req->headers[i].value)) {
+            return -1;
+        }
+
+        ngx_ivschat_out_str(out, req->headers[i].name);
+        ngx_ivschat_out_text(out, ":");
+        ngx_ivschat_out_str(out, req->headers[i].value);
+        ngx_ivschat_out_text(out, "\n");
+    }
+
+    ngx_ivschat_out_text(out, "\n");
+    ngx_ivschat_sigv4_names(out, req);
+    ngx_ivschat_out_text(out, "\n");
+    ngx_ivschat_out_text(out, req->payload_hash);
+
+    return out->len <= out->size ? 0 : -1;
+}
+
+
+static void
+ngx_ivschat_sigv4_names(ngx_ivschat_out_t *out,
+    const ngx_ivschat_sigv4_request_t *req)
+{
+    size_t  i;
+
+    for (i = 0; i < req->nheaders; i++) {
+        ngx_ivschat_out_text(out, i == 0 ? "" : ";");
+        ngx_ivschat_out_str(out, req->headers[i].name);
+    }
 }
 
 
@@ -316,41 +316,6 @@ ngx_ivschat_sigv4_one_line(ngx_ivschat_str_t s)
     }
 
     return 1;
-}
-
-
-static void
-ngx_ivschat_sigv4_put_names(ngx_ivschat_out_t *out,
-    const ngx_ivschat_sigv4_request_t *req)
-{
-    size_t  i;
-
-    for (i = 0; i < req->nheaders; i++) {
-        ngx_ivschat_out_text(out, i == 0 ? "" : ";");
-        ngx_ivschat_out_str(out, req->headers[i].name);
-    }
-}
-
-
-static void
-ngx_ivschat_sigv4_put_scope(ngx_ivschat_out_t *out,
-    const ngx_ivschat_sigv4_scope_t *scope)
-{
-    ngx_ivschat_out_write(out, scope->time, NGX_IVSCHAT_SIGV4_DATE_LEN);
-    ngx_ivschat_out_text(out, "/");
-    ngx_ivschat_out_str(out, scope->region);
-    ngx_ivschat_out_text(out, "/");
-    ngx_ivschat_out_str(out, scope->service);
-    ngx_ivschat_out_text(out, "/" NGX_IVSCHAT_SIGV4_TERMINATOR);
-}
-
-
-static int
-ngx_ivschat_sigv4_finish(const ngx_ivschat_out_t *out, size_t *len)
-{
-    *len = out->len;
-
-    return out->len <= out->size ? 0 : -1;
 }
 
 
