@@ -27,6 +27,8 @@
 #define NGX_IVSCHAT_SIGV4_FIXED        256
 
 
+static int ngx_ivschat_sigv4_signature(const ngx_ivschat_sigv4_scope_t *scope,
+    const char *of, char hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1]);
 static int ngx_ivschat_sigv4_canonical_request(ngx_ivschat_out_t *out,
     const ngx_ivschat_sigv4_request_t *req);
 static void ngx_ivschat_sigv4_names(ngx_ivschat_out_t *out,
@@ -205,39 +207,24 @@ ngx_ivschat_sigv4_authorization(const ngx_ivschat_sigv4_request_t *req,
     size_t *len)
 {
     int                n;
-    char               hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1];
     char               of[NGX_IVSCHAT_SIGV4_SCOPE_MAX];
-    char               string[sizeof(NGX_IVSCHAT_SIGV4_ALGORITHM)
-                              + NGX_IVSCHAT_SIGV4_TIME_LEN + sizeof(of)
-                              + sizeof(hex)];
-    unsigned char      mac[NGX_IVSCHAT_SIGV4_KEY_LEN];
+    char               hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1];
     ngx_ivschat_out_t  canonical = { buf, size, 0 }, out = { buf, size, 0 };
 
-    n = snprintf(of, sizeof(of), "%.8s/%.*s/%.*s/"
-                 NGX_IVSCHAT_SIGV4_TERMINATOR, scope->time,
+    n = snprintf(of, sizeof(of), "%.*s/%.*s/%.*s/"
+                 NGX_IVSCHAT_SIGV4_TERMINATOR,
+                 NGX_IVSCHAT_SIGV4_DATE_LEN, scope->time,
                  (int) scope->region.len, scope->region.data,
                  (int) scope->service.len, scope->service.data);
 
     if (n < 0 || (size_t) n >= sizeof(of)
         || !ngx_ivschat_sigv4_one_line(scope->access_key)
         || ngx_ivschat_sigv4_canonical_request(&canonical, req) != 0
-        || ngx_ivschat_sigv4_hash(buf, canonical.len, hex) != 0)
+        || ngx_ivschat_sigv4_hash(buf, canonical.len, hex) != 0
+        || ngx_ivschat_sigv4_signature(scope, of, hex) != 0)
     {
         return -1;
     }
-
-    n = snprintf(string, sizeof(string),
-                 NGX_IVSCHAT_SIGV4_ALGORITHM "\n%s\n%s\n%s", scope->time, of,
-                 hex);
-
-    if (ngx_ivschat_sigv4_hmac(scope->key, sizeof(scope->key), string,
-                               (size_t) n, mac)
-        != 0)
-    {
-        return -1;
-    }
-
-    ngx_ivschat_sigv4_hex(mac, hex);
 
     ngx_ivschat_out_text(&out, NGX_IVSCHAT_SIGV4_ALGORITHM " Credential=");
     ngx_ivschat_out_str(&out, scope->access_key);
@@ -251,6 +238,37 @@ ngx_ivschat_sigv4_authorization(const ngx_ivschat_sigv4_request_t *req,
     *len = out.len;
 
     return out.len <= size ? 0 : -1;
+}
+
+
+/* hex is the hash of the canonical request, and becomes the signature. */
+
+static int
+ngx_ivschat_sigv4_signature(const ngx_ivschat_sigv4_scope_t *scope,
+    const char *of, char hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1])
+{
+    int            n;
+    char           string[sizeof(NGX_IVSCHAT_SIGV4_ALGORITHM)
+                          + NGX_IVSCHAT_SIGV4_TIME_LEN
+                          + NGX_IVSCHAT_SIGV4_SCOPE_MAX
+                          + NGX_IVSCHAT_SIGV4_HEX_LEN + 4];
+    unsigned char  mac[NGX_IVSCHAT_SIGV4_KEY_LEN];
+
+    n = snprintf(string, sizeof(string),
+                 NGX_IVSCHAT_SIGV4_ALGORITHM "\n%s\n%s\n%s", scope->time, of,
+                 hex);
+
+    if (n < 0 || (size_t) n >= sizeof(string)
+        || ngx_ivschat_sigv4_hmac(scope->key, sizeof(scope->key), string,
+                                  (size_t) n, mac)
+        != 0)
+    {
+        return -1;
+    }
+
+    ngx_ivschat_sigv4_hex(mac, hex);
+
+    return 0;
 }
 
 
