@@ -113,26 +113,19 @@ ngx_ivschat_sigv4_signing_key(ngx_ivschat_str_t secret, const char *date,
     memcpy(first, "AWS4", 4);
     memcpy(first + 4, secret.data, secret.len);
 
-    rc = -1;
-
-    if (ngx_ivschat_sigv4_hmac(first, 4 + secret.len, date,
-                               NGX_IVSCHAT_SIGV4_DATE_LEN, a)
-        == 0
-        && ngx_ivschat_sigv4_hmac(a, sizeof(a), region.data, region.len, b)
-        == 0
-        && ngx_ivschat_sigv4_hmac(b, sizeof(b), service.data, service.len, a)
-        == 0)
-    {
-        rc = ngx_ivschat_sigv4_hmac(a, sizeof(a), NGX_IVSCHAT_SIGV4_TERMINATOR,
-                                    sizeof(NGX_IVSCHAT_SIGV4_TERMINATOR) - 1,
-                                    key);
-    }
+    rc = ngx_ivschat_sigv4_hmac(first, 4 + secret.len, date,
+                                NGX_IVSCHAT_SIGV4_DATE_LEN, a)
+         || ngx_ivschat_sigv4_hmac(a, sizeof(a), region.data, region.len, b)
+         || ngx_ivschat_sigv4_hmac(b, sizeof(b), service.data, service.len, a)
+         || ngx_ivschat_sigv4_hmac(a, sizeof(a), NGX_IVSCHAT_SIGV4_TERMINATOR,
+                                   sizeof(NGX_IVSCHAT_SIGV4_TERMINATOR) - 1,
+                                   key);
 
     OPENSSL_cleanse(first, sizeof(first));
     OPENSSL_cleanse(a, sizeof(a));
     OPENSSL_cleanse(b, sizeof(b));
 
-    return rc;
+    return rc ? -1 : 0;
 }
 
 
@@ -141,54 +134,35 @@ ngx_ivschat_sigv4_cached_key(ngx_ivschat_sigv4_cache_t *cache, uint64_t id,
     ngx_ivschat_str_t secret, const char *date, ngx_ivschat_str_t region,
     ngx_ivschat_str_t service, unsigned char key[NGX_IVSCHAT_SIGV4_KEY_LEN])
 {
-    size_t                       i;
-    ngx_ivschat_sigv4_owner_t    owner;
-    ngx_ivschat_sigv4_cached_t  *slot;
+    ngx_ivschat_sigv4_owner_t  owner;
 
-    if (region.len == 0 || region.len > sizeof(owner.region)
-        || service.len == 0 || service.len > sizeof(owner.service))
+    if (region.len > sizeof(owner.region)
+        || service.len > sizeof(owner.service))
     {
         return -1;
     }
 
     memset(&owner, 0, sizeof(owner));
     owner.id = id;
+    memcpy(owner.date, date, sizeof(owner.date));
     memcpy(owner.region, region.data, region.len);
     memcpy(owner.service, service.data, service.len);
 
-    for (i = 0; i < NGX_IVSCHAT_SIGV4_CACHE_SLOTS; i++) {
-        if (memcmp(&cache->slots[i].owner, &owner, sizeof(owner)) == 0) {
-            break;
+    if (memcmp(&cache->owner, &owner, sizeof(owner)) != 0) {
+
+        ngx_ivschat_sigv4_cache_wipe(cache);
+
+        if (ngx_ivschat_sigv4_signing_key(secret, date, region, service,
+                                          cache->key)
+            != 0)
+        {
+            return -1;
         }
+
+        cache->owner = owner;
     }
 
-    if (i == NGX_IVSCHAT_SIGV4_CACHE_SLOTS) {
-        i = cache->next;
-
-    } else if (memcmp(cache->slots[i].date, date, NGX_IVSCHAT_SIGV4_DATE_LEN)
-               == 0)
-    {
-        memcpy(key, cache->slots[i].key, NGX_IVSCHAT_SIGV4_KEY_LEN);
-        return 0;
-    }
-
-    if (ngx_ivschat_sigv4_signing_key(secret, date, region, service, key)
-        != 0)
-    {
-        return -1;
-    }
-
-    /* today's key replaces yesterday's, any other key the oldest one */
-
-    if (i == cache->next) {
-        cache->next = (i + 1) % NGX_IVSCHAT_SIGV4_CACHE_SLOTS;
-    }
-
-    slot = &cache->slots[i];
-
-    slot->owner = owner;
-    memcpy(slot->date, date, NGX_IVSCHAT_SIGV4_DATE_LEN);
-    memcpy(slot->key, key, NGX_IVSCHAT_SIGV4_KEY_LEN);
+    memcpy(key, cache->key, NGX_IVSCHAT_SIGV4_KEY_LEN);
 
     return 0;
 }
