@@ -142,36 +142,33 @@ ngx_ivschat_str_copy(char *dst, ngx_ivschat_str_t s)
 void
 ngx_ivschat_str_printable(char *dst, size_t size, ngx_ivschat_str_t s)
 {
-    size_t       n;
-    uint32_t     cp;
-    const char  *src;
+    size_t    n;
+    uint32_t  cp;
 
-    while (s.len != 0) {
-        src = s.data;
-        n = ngx_ivschat_utf8_next((const unsigned char *) src, s.len, &cp);
+    for ( /* void */ ; s.len != 0; s.data += n, s.len -= n) {
+        n = ngx_ivschat_utf8_next((const unsigned char *) s.data, s.len, &cp);
 
         if (n == 0) {
-            src = "?";
+            cp = '?';
             n = 1;
 
         } else if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0)) {
-            src = " ";
+            cp = ' ';
         }
 
-        s.data += n;
-        s.len -= n;
-
-        if (*src == ' ') {
-            n = 1;
-        }
-
-        if (n >= size) {
+        if ((cp < 0x80 ? 1 : n) >= size) {
             break;
         }
 
-        memcpy(dst, src, n);
-        dst += n;
-        size -= n;
+        if (cp < 0x80) {
+            *dst++ = (char) cp;
+            size--;
+
+        } else {
+            memcpy(dst, s.data, n);
+            dst += n;
+            size -= n;
+        }
     }
 
     *dst = '\0';
