@@ -187,6 +187,10 @@ ngx_ivschat_json_escape(ngx_ivschat_json_t *j)
 static int
 ngx_ivschat_json_number(ngx_ivschat_json_t *j)
 {
+    const char  *start;
+
+    start = j->pos;
+
     (void) ngx_ivschat_json_next(j, '-');
 
     if (!ngx_ivschat_json_next(j, '0') && ngx_ivschat_json_digits(j) != 0) {
@@ -210,8 +214,16 @@ ngx_ivschat_json_number(ngx_ivschat_json_t *j)
 
     /* "01" and "1.5.1" are not two numbers */
 
-    return j->pos < j->end && strchr("+-.0123456789eE", *j->pos) != NULL
-           ? -1 : 0;
+    if (j->pos < j->end && strchr("+-.0123456789eE", *j->pos) != NULL) {
+        return -1;
+    }
+
+    if (j->pos - start > NGX_IVSCHAT_JSON_NUMBER_MAX) {
+        j->reason = "a number is too long";
+        return -1;
+    }
+
+    return 0;
 }
 
 

@@ -18,6 +18,10 @@
 #include "ngx_ivschat_str.h"
 
 
+#define NGX_IVSCHAT_JSON_NUMBER_MAX   63   /* characters; some versions of
+                                              cJSON read no more */
+
+
 /* A member to look for; item is NULL unless the object has it. */
 
 typedef struct {
@@ -29,7 +33,8 @@ typedef struct {
 /*
  * Reads a text that must be one JSON object with nothing but blanks around it:
  * UTF-8 without a byte order mark, no U+0000 and no lone surrogate (not as
- * \u escapes either), and at most "depth" objects and arrays in each other.
+ * \u escapes either), no number of more than NGX_IVSCHAT_JSON_NUMBER_MAX
+ * characters, and at most "depth" objects and arrays in each other.
  *
  * Returns the object, which the caller frees with ngx_ivschat_json_delete(),
  * or NULL and *reason, a constant text for the log ("it is not JSON").

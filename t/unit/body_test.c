@@ -121,6 +121,8 @@ static const json_case_t  json[] = {
     { S("1.e1"), "not JSON" },
     { S("0x10"), "not JSON" },
     { S("1_000"), "not JSON" },
+    { S("1234567890123456789012345678901234567890123456789012345678901234"),
+      "too long" },
     { S("\""), "not JSON" },
     { S("\"abc"), "not JSON" },
     { S("\"\\\""), "not JSON" },
