@@ -8,7 +8,7 @@
 #include "ngx_ivschat_sourcing.h"
 #include "../aws/ngx_ivschat_api.h"
 #include "../aws/ngx_ivschat_sts.h"
-#include "../aws/ngx_ivschat_url.h"
+#include "ngx_ivschat_url.h"
 
 
 static ngx_int_t ngx_ivschat_role_sts(ngx_ivschat_resolve_t *rs,

@@ -7,7 +7,7 @@
 
 
 #include "ngx_ivschat_sourcing.h"
-#include "../aws/ngx_ivschat_url.h"
+#include "ngx_ivschat_url.h"
 
 
 #define NGX_IVSCHAT_TRIED_LEN   2048
