@@ -1068,8 +1068,8 @@ test_where(void)
     is_int(ngx_ivschat_profile_plan(profiles, none, &plan, &creds, reason,
                                     sizeof(reason)),
            NGX_IVSCHAT_PLAN_ERROR, "no plan without a name");
-    is_int(ngx_ivschat_profile_plan(profiles, str("a b\n"), &plan, &creds, reason,
-                                    sizeof(reason)),
+    is_int(ngx_ivschat_profile_plan(profiles, str("a b\n"), &plan, &creds,
+                                    reason, sizeof(reason)),
            NGX_IVSCHAT_PLAN_ERROR, "nor for what is no name");
     ok(strchr(reason, '\n') == NULL, "%s", reason);
 
@@ -1106,7 +1106,8 @@ test_where(void)
            "no such one");
     is_int(ngx_ivschat_profile_nested(str("b = 1"), str("b"), &nested), -1,
            "the line itself is none");
-    is_int(ngx_ivschat_profile_nested(str(""), str("b"), &nested), -1, "nothing");
+    is_int(ngx_ivschat_profile_nested(str(""), str("b"), &nested), -1,
+           "nothing");
 }
 
 
@@ -1217,8 +1218,8 @@ test_broken(void)
         }
 
         if (profiles != NULL) {
-            (void) ngx_ivschat_profile_plan(profiles, str("A"), &plan, &creds, reason,
-                                            sizeof(reason));
+            (void) ngx_ivschat_profile_plan(profiles, str("A"), &plan, &creds,
+                                            reason, sizeof(reason));
 
         } else {
             nowhere += strncmp(reason, "config:", 7) != 0;
