@@ -49,7 +49,7 @@ typedef enum {
 
 typedef struct {
     const ngx_ivschat_property_t   *secret_key;      /* keys are in creds */
-    const ngx_ivschat_property_t   *identity_file;   /* for the role "web" */
+    const char                     *identity_file;   /* for the role "web" */
     const ngx_ivschat_property_t   *source;          /* credential_source */
 
     ngx_ivschat_role_t              web;

@@ -21,8 +21,6 @@ static ngx_int_t ngx_ivschat_use_plan(ngx_ivschat_find_t *find,
     ngx_ivschat_plan_t *plan);
 static void ngx_ivschat_use_keys(ngx_ivschat_find_t *find,
     ngx_ivschat_plan_t *plan);
-static ngx_int_t ngx_ivschat_use_source(ngx_ivschat_find_t *find,
-    const ngx_ivschat_property_t *property);
 
 static ngx_int_t ngx_ivschat_read_profiles(ngx_str_t *files,
     ngx_ivschat_profiles_t *profiles, char *reason, size_t size);
@@ -203,11 +201,11 @@ ngx_ivschat_use_plan(ngx_ivschat_find_t *find, ngx_ivschat_plan_t *plan)
     } else if (plan->identity_file) {
         source->base = NGX_IVSCHAT_BASE_WEB_IDENTITY;
         source->token_file = ngx_ivschat_find_dup(find,
-                                                  plan->identity_file->value);
+                                        ngx_ivschat_str(plan->identity_file));
         rc = ngx_ivschat_find_role(find, &source->web_identity, &plan->web);
 
     } else {
-        rc = ngx_ivschat_use_source(find, plan->source);
+        rc = ngx_ivschat_find_named(find, plan->source);
     }
 
     for (i = plan->nroles; i && rc == NGX_OK; i--) {
@@ -244,27 +242,6 @@ ngx_ivschat_use_keys(ngx_ivschat_find_t *find, ngx_ivschat_plan_t *plan)
                       "\"%V\" holds secrets and can be read by everyone: "
                       "chmod 600 it", file);
     }
-}
-
-
-static ngx_int_t
-ngx_ivschat_use_source(ngx_ivschat_find_t *find,
-    const ngx_ivschat_property_t *property)
-{
-    ngx_ivschat_kind_t  *kind;
-
-    kind = ngx_ivschat_find_profile_name(property->value.data);
-
-    if (kind == NULL) {
-        ngx_ivschat_find_reason(find, "%V:%ud: credential_source must be "
-                                "Environment, Ec2InstanceMetadata or "
-                                "EcsContainer",
-                                &find->found->files[property->file],
-                                property->line);
-        return NGX_ERROR;
-    }
-
-    return kind->find(find);
 }
 
 

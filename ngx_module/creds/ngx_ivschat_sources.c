@@ -11,14 +11,12 @@
 
 
 #define NGX_IVSCHAT_TRIED_LEN   2048
+#define NGX_IVSCHAT_WORD_MAX    20
 
 #define ngx_ivschat_bit(param)   (1 << NGX_IVSCHAT_PARAM_##param)
 
 
 static ngx_ivschat_kind_t *ngx_ivschat_find_kind(ngx_str_t *name);
-static char *ngx_ivschat_unknown_kind(ngx_conf_t *cf, ngx_str_t *value);
-static void ngx_ivschat_kind_names(u_char *buf, size_t size, ngx_uint_t base,
-    const char *fmt);
 static char *ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_line_t *line,
     ngx_str_t *value);
 static char *ngx_ivschat_param_error(ngx_conf_t *cf, ngx_str_t *name,
@@ -117,6 +115,23 @@ static ngx_ivschat_kind_t  ngx_ivschat_kinds[] = {
 };
 
 
+/* The names of the table, for messages. */
+
+#define NGX_IVSCHAT_KINDS                                                     \
+    "the sources are \"auto\", \"env\", \"static\", \"profile\", "            \
+    "\"container\", \"web_identity\", \"imds\" and \"assume_role\"; "         \
+    "credential_process and SSO are no sources, since they would block, or "  \
+    "need a browser"
+
+#define NGX_IVSCHAT_BASES                                                     \
+    "\"source=\" is one of \"auto\", \"env\", \"profile\", \"container\", "   \
+    "\"web_identity\" and \"imds\""
+
+#define NGX_IVSCHAT_PROFILE_NAMES                                             \
+    "credential_source must be Environment, Ec2InstanceMetadata or "          \
+    "EcsContainer"
+
+
 char *
 ngx_ivschat_line_read(ngx_conf_t *cf, ngx_ivschat_line_t *line)
 {
@@ -132,7 +147,17 @@ ngx_ivschat_line_read(ngx_conf_t *cf, ngx_ivschat_line_t *line)
     line->kind = ngx_ivschat_find_kind(&value[1]);
 
     if (line->kind == NULL) {
-        return ngx_ivschat_unknown_kind(cf, &value[1]);
+
+        /* what is not a word may be a misplaced secret, and is not shown */
+
+        if (value[1].len > NGX_IVSCHAT_WORD_MAX
+            || !ngx_ivschat_str_only(ngx_ivschat_pure(&value[1]),
+                                     NGX_IVSCHAT_LETTERS "_-"))
+        {
+            ngx_str_set(&value[1], "…");
+        }
+
+        return ngx_ivschat_invalid(cf, &value[1], NGX_IVSCHAT_KINDS);
     }
 
     for (i = 2; i < cf->args->nelts; i++) {
@@ -210,65 +235,6 @@ ngx_ivschat_find_kind(ngx_str_t *name)
     }
 
     return NULL;
-}
-
-
-/*
- * Shows an unknown source if it is a word: anything else may be a secret that
- * has got to the wrong place.
- */
-
-static char *
-ngx_ivschat_unknown_kind(ngx_conf_t *cf, ngx_str_t *value)
-{
-    u_char     reason[512];
-    ngx_str_t  shown;
-
-    shown = *value;
-
-    if (shown.len > 20
-        || !ngx_ivschat_str_only(ngx_ivschat_pure(&shown),
-                                 NGX_IVSCHAT_LETTERS "_-"))
-    {
-        ngx_str_set(&shown, "…");
-    }
-
-    ngx_ivschat_kind_names(reason, sizeof(reason), 0, "the sources are %s; "
-                           "credential_process and SSO are no sources, since "
-                           "they would block, or need a browser%Z");
-
-    return ngx_ivschat_invalid(cf, &shown, (char *) reason);
-}
-
-
-/* Formats a list of the sources; base: only of those for "source=". */
-
-static void
-ngx_ivschat_kind_names(u_char *buf, size_t size, ngx_uint_t base,
-    const char *fmt)
-{
-    u_char              *p, *last, names[128];
-    ngx_ivschat_kind_t  *kind, *next;
-
-    p = names;
-    last = names + sizeof(names) - 1;
-
-    for (kind = ngx_ivschat_kinds; kind->name.len; kind = next) {
-
-        next = kind + 1;
-
-        while (base && next->name.len && !next->base) {
-            next++;
-        }
-
-        p = ngx_slprintf(p, last, "%s\"%V\"",
-                         kind == ngx_ivschat_kinds ? ""
-                         : next->name.len ? ", " : " and ", &kind->name);
-    }
-
-    *p = '\0';
-
-    ngx_snprintf(buf, size, fmt, names);
 }
 
 
@@ -404,7 +370,6 @@ ngx_ivschat_static_keys(ngx_ivschat_line_t *line,
 static char *
 ngx_ivschat_check_role(ngx_conf_t *cf, ngx_ivschat_line_t *line)
 {
-    u_char               names[128];
     ngx_uint_t           i;
     ngx_str_t           *value;
     const char          *reason;
@@ -440,9 +405,7 @@ ngx_ivschat_check_role(ngx_conf_t *cf, ngx_ivschat_line_t *line)
     base = ngx_ivschat_find_kind(value);
 
     if (value->len && (base == NULL || !base->base)) {
-        ngx_ivschat_kind_names(names, sizeof(names), 1,
-                               "\"source=\" is one of %s%Z");
-        return ngx_ivschat_invalid(cf, value, (char *) names);
+        return ngx_ivschat_invalid(cf, value, NGX_IVSCHAT_BASES);
     }
 
     return NGX_CONF_OK;
@@ -662,18 +625,24 @@ ngx_ivschat_find_number(ngx_ivschat_find_t *find, const char *name,
 }
 
 
-ngx_ivschat_kind_t *
-ngx_ivschat_find_profile_name(const char *name)
+ngx_int_t
+ngx_ivschat_find_named(ngx_ivschat_find_t *find,
+    const ngx_ivschat_property_t *property)
 {
     ngx_ivschat_kind_t  *kind;
 
     for (kind = ngx_ivschat_kinds; kind->name.len; kind++) {
-        if (kind->profile_name && ngx_strcmp(kind->profile_name, name) == 0) {
-            return kind;
+        if (kind->profile_name
+            && ngx_strcmp(kind->profile_name, property->value.data) == 0)
+        {
+            return kind->find(find);
         }
     }
 
-    return NULL;
+    ngx_ivschat_find_reason(find, "%V:%ud: " NGX_IVSCHAT_PROFILE_NAMES,
+                            &find->found->files[property->file],
+                            property->line);
+    return NGX_ERROR;
 }
 
 

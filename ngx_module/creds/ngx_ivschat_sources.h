@@ -137,9 +137,10 @@ void ngx_ivschat_line_wipe(ngx_ivschat_line_t *line);
 ngx_int_t ngx_ivschat_find(ngx_conf_t *cf, ngx_ivschat_line_t *line,
     ngx_str_t *region, ngx_ivschat_found_t *found);
 
-/* The source that credential_source in a profile means, or NULL. */
+/* Finds the source that a credential_source of a profile names. */
 
-ngx_ivschat_kind_t *ngx_ivschat_find_profile_name(const char *name);
+ngx_int_t ngx_ivschat_find_named(ngx_ivschat_find_t *find,
+    const ngx_ivschat_property_t *property);
 
 /* Sets find->reason, in nginx's formats. */
 

@@ -970,7 +970,7 @@ put_plan(char *text, size_t size, const ngx_ivschat_plan_t *plan,
 
     if (plan->identity_file != NULL) {
         put_role(text, size, "web ", &plan->web);
-        put(text, size, " ", plan->identity_file->value.data);
+        put(text, size, " ", plan->identity_file);
     }
 
     if (plan->source != NULL) {
