@@ -11,6 +11,7 @@
 
 
 #define NGX_IVSCHAT_TRIED_LEN   2048
+#define NGX_IVSCHAT_NAME_LEN    32      /* of "auto: web_identity" */
 #define NGX_IVSCHAT_WORD_MAX    20
 
 #define ngx_ivschat_bit(param)   (1 << NGX_IVSCHAT_PARAM_##param)
@@ -26,11 +27,8 @@ static char *ngx_ivschat_check_static(ngx_conf_t *cf,
 static const char *ngx_ivschat_static_keys(ngx_ivschat_line_t *line,
     ngx_ivschat_credentials_t *creds, ngx_ivschat_credentials_field_e *field);
 static char *ngx_ivschat_check_role(ngx_conf_t *cf, ngx_ivschat_line_t *line);
-static const char *ngx_ivschat_check_duration(ngx_ivschat_str_t value);
 
 static ngx_int_t ngx_ivschat_find_auto(ngx_ivschat_find_t *find);
-static ngx_int_t ngx_ivschat_auto_name(ngx_ivschat_find_t *find,
-    ngx_ivschat_kind_t *kind);
 static ngx_int_t ngx_ivschat_find_static(ngx_ivschat_find_t *find);
 static ngx_int_t ngx_ivschat_find_assumed(ngx_ivschat_find_t *find);
 static ngx_uint_t ngx_ivschat_find_number(ngx_ivschat_find_t *find,
@@ -64,54 +62,40 @@ _Static_assert(NGX_IVSCHAT_PARAMS == 11, "a row for each parameter");
 
 static ngx_ivschat_kind_t  ngx_ivschat_kinds[] = {
 
-    { .name = ngx_string("auto"),
-      .base = 1,
-      .find = ngx_ivschat_find_auto },
+    { ngx_string("auto"), NULL, NGX_IVSCHAT_BASE, 0,
+      NULL, ngx_ivschat_find_auto },
 
-    { .name = ngx_string("env"),
-      .profile_name = "Environment",
-      .base = 1,
-      .in_auto = 1,
-      .find = ngx_ivschat_find_keys },
+    { ngx_string("env"), "Environment", NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0,
+      NULL, ngx_ivschat_find_keys },
 
-    { .name = ngx_string("static"),
-      .params = ngx_ivschat_bit(KEY)|ngx_ivschat_bit(SECRET)
-                |ngx_ivschat_bit(SESSION_TOKEN),
-      .check = ngx_ivschat_check_static,
-      .find = ngx_ivschat_find_static },
+    { ngx_string("static"), NULL, 0,
+      ngx_ivschat_bit(KEY)|ngx_ivschat_bit(SECRET)
+      |ngx_ivschat_bit(SESSION_TOKEN),
+      ngx_ivschat_check_static, ngx_ivschat_find_static },
 
-    { .name = ngx_string("profile"),
-      .params = ngx_ivschat_bit(NAME)|ngx_ivschat_bit(FILE),
-      .base = 1,
-      .in_auto = 1,
-      .find = ngx_ivschat_find_profile },
+    { ngx_string("profile"), NULL, NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO,
+      ngx_ivschat_bit(NAME)|ngx_ivschat_bit(FILE),
+      NULL, ngx_ivschat_find_profile },
 
-    { .name = ngx_string("web_identity"),
-      .params = ngx_ivschat_bit(REGION),
-      .base = 1,
-      .in_auto = 1,
-      .find = ngx_ivschat_find_web_identity },
+    { ngx_string("web_identity"), NULL, NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO,
+      ngx_ivschat_bit(REGION),
+      NULL, ngx_ivschat_find_web_identity },
 
-    { .name = ngx_string("container"),
-      .profile_name = "EcsContainer",
-      .base = 1,
-      .in_auto = 1,
-      .find = ngx_ivschat_find_container },
+    { ngx_string("container"), "EcsContainer",
+      NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0,
+      NULL, ngx_ivschat_find_container },
 
-    { .name = ngx_string("imds"),
-      .profile_name = "Ec2InstanceMetadata",
-      .base = 1,
-      .in_auto = 1,
-      .find = ngx_ivschat_find_imds },
+    { ngx_string("imds"), "Ec2InstanceMetadata",
+      NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0,
+      NULL, ngx_ivschat_find_imds },
 
-    { .name = ngx_string("assume_role"),
-      .params = ngx_ivschat_bit(ROLE)|ngx_ivschat_bit(SOURCE)
-                |ngx_ivschat_bit(REGION)|ngx_ivschat_bit(EXTERNAL_ID)
-                |ngx_ivschat_bit(SESSION_NAME)|ngx_ivschat_bit(DURATION),
-      .check = ngx_ivschat_check_role,
-      .find = ngx_ivschat_find_assumed },
+    { ngx_string("assume_role"), NULL, 0,
+      ngx_ivschat_bit(ROLE)|ngx_ivschat_bit(SOURCE)|ngx_ivschat_bit(REGION)
+      |ngx_ivschat_bit(EXTERNAL_ID)|ngx_ivschat_bit(SESSION_NAME)
+      |ngx_ivschat_bit(DURATION),
+      ngx_ivschat_check_role, ngx_ivschat_find_assumed },
 
-    { .name = ngx_null_string }
+    { ngx_null_string, NULL, 0, 0, NULL, NULL }
 };
 
 
@@ -211,13 +195,15 @@ ngx_ivschat_line_same(ngx_ivschat_line_t *a, ngx_ivschat_line_t *b)
 void
 ngx_ivschat_line_wipe(ngx_ivschat_line_t *line)
 {
-    ngx_str_t  *secret, *token;
+    ngx_uint_t  i;
 
-    secret = &line->params[NGX_IVSCHAT_PARAM_SECRET];
-    token = &line->params[NGX_IVSCHAT_PARAM_SESSION_TOKEN];
-
-    ngx_explicit_memzero(secret->data, secret->len);
-    ngx_explicit_memzero(token->data, token->len);
+    for (i = NGX_IVSCHAT_PARAM_SECRET; i <= NGX_IVSCHAT_PARAM_SESSION_TOKEN;
+         i++)
+    {
+        if (line->params[i].len) {
+            ngx_explicit_memzero(line->params[i].data, line->params[i].len);
+        }
+    }
 }
 
 
@@ -370,8 +356,9 @@ ngx_ivschat_static_keys(ngx_ivschat_line_t *line,
 static char *
 ngx_ivschat_check_role(ngx_conf_t *cf, ngx_ivschat_line_t *line)
 {
-    ngx_uint_t           i;
+    ngx_int_t            duration;
     ngx_str_t           *value;
+    ngx_uint_t           i;
     const char          *reason;
     ngx_ivschat_kind_t  *base;
 
@@ -381,8 +368,7 @@ ngx_ivschat_check_role(ngx_conf_t *cf, ngx_ivschat_line_t *line)
     } checks[] = {
         { NGX_IVSCHAT_PARAM_ROLE, ngx_ivschat_sts_check_role },
         { NGX_IVSCHAT_PARAM_SESSION_NAME, ngx_ivschat_sts_check_session_name },
-        { NGX_IVSCHAT_PARAM_EXTERNAL_ID, ngx_ivschat_sts_check_external_id },
-        { NGX_IVSCHAT_PARAM_DURATION, ngx_ivschat_check_duration }
+        { NGX_IVSCHAT_PARAM_EXTERNAL_ID, ngx_ivschat_sts_check_external_id }
     };
 
     if (line->params[NGX_IVSCHAT_PARAM_ROLE].len == 0) {
@@ -401,31 +387,27 @@ ngx_ivschat_check_role(ngx_conf_t *cf, ngx_ivschat_line_t *line)
         }
     }
 
+    value = &line->params[NGX_IVSCHAT_PARAM_DURATION];
+
+    if (value->len) {
+        duration = ngx_parse_time(value, 1);
+        reason = duration == NGX_ERROR
+                 ? "it is no time like \"1h\""
+                 : ngx_ivschat_sts_check_duration((unsigned) duration);
+
+        if (reason) {
+            return ngx_ivschat_invalid(cf, value, reason);
+        }
+    }
+
     value = &line->params[NGX_IVSCHAT_PARAM_SOURCE];
     base = ngx_ivschat_find_kind(value);
 
-    if (value->len && (base == NULL || !base->base)) {
+    if (value->len && (base == NULL || !(base->flags & NGX_IVSCHAT_BASE))) {
         return ngx_ivschat_invalid(cf, value, NGX_IVSCHAT_BASES);
     }
 
     return NGX_CONF_OK;
-}
-
-
-static const char *
-ngx_ivschat_check_duration(ngx_ivschat_str_t value)
-{
-    ngx_int_t  duration;
-    ngx_str_t  s;
-
-    s.data = (u_char *) value.data;
-    s.len = value.len;
-
-    duration = ngx_parse_time(&s, 1);
-
-    return duration == NGX_ERROR
-           ? "it is no time like \"1h\""
-           : ngx_ivschat_sts_check_duration((unsigned) duration);
 }
 
 
@@ -487,7 +469,8 @@ ngx_ivschat_find_auto(ngx_ivschat_find_t *find)
 
     found = find->found;
 
-    p = ngx_pnalloc(find->cf->pool, NGX_IVSCHAT_TRIED_LEN);
+    p = ngx_pnalloc(find->cf->pool,
+                    NGX_IVSCHAT_TRIED_LEN + NGX_IVSCHAT_NAME_LEN);
     if (p == NULL) {
         ngx_ivschat_find_reason(find, "out of memory");
         return NGX_ERROR;
@@ -498,14 +481,18 @@ ngx_ivschat_find_auto(ngx_ivschat_find_t *find)
 
     for (kind = ngx_ivschat_kinds; kind->name.len; kind++) {
 
-        if (!kind->in_auto) {
+        if (!(kind->flags & NGX_IVSCHAT_AUTO)) {
             continue;
         }
 
         rc = kind->find(find);
 
         if (rc == NGX_OK) {
-            return ngx_ivschat_auto_name(find, kind);
+            found->name.data = last;
+            found->name.len = ngx_snprintf(last, NGX_IVSCHAT_NAME_LEN,
+                                           "auto: %V", &kind->name)
+                              - last;
+            return NGX_OK;
         }
 
         if (rc == NGX_ERROR) {
@@ -529,26 +516,6 @@ ngx_ivschat_find_auto(ngx_ivschat_find_t *find)
     ngx_ivschat_find_log(find, NGX_LOG_WARN, "finds no credentials");
 
     found->source.base = NGX_IVSCHAT_BASE_NONE;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_ivschat_auto_name(ngx_ivschat_find_t *find, ngx_ivschat_kind_t *kind)
-{
-    ngx_str_t  *name;
-
-    name = &find->found->name;
-
-    name->data = ngx_pnalloc(find->cf->pool,
-                             sizeof("auto: ") - 1 + kind->name.len);
-    if (name->data == NULL) {
-        ngx_ivschat_find_reason(find, "out of memory");
-        return NGX_ERROR;
-    }
-
-    name->len = ngx_sprintf(name->data, "auto: %V", &kind->name) - name->data;
 
     return NGX_OK;
 }

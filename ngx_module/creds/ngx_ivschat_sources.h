@@ -101,12 +101,15 @@ typedef struct {
 typedef ngx_int_t (*ngx_ivschat_find_pt)(ngx_ivschat_find_t *find);
 
 
+#define NGX_IVSCHAT_BASE   0x1                      /* may be source=... */
+#define NGX_IVSCHAT_AUTO   0x2                      /* is tried by "auto" */
+
+
 struct ngx_ivschat_kind_s {
     ngx_str_t                   name;
     const char                 *profile_name;   /* in a credential_source */
+    ngx_uint_t                  flags;
     ngx_uint_t                  params;         /* bits: 1 << param */
-    unsigned                    base:1;         /* may be source=... */
-    unsigned                    in_auto:1;      /* is tried by "auto" */
     char                     *(*check)(ngx_conf_t *cf,
                                    ngx_ivschat_line_t *line);
     ngx_ivschat_find_pt         find;
@@ -115,16 +118,11 @@ struct ngx_ivschat_kind_s {
 
 /* _sources.c */
 
-/* Reads the arguments of the directive; logs what is wrong. */
+/* The arguments of the directive, checked; "auto", the default. */
 
 char *ngx_ivschat_line_read(ngx_conf_t *cf, ngx_ivschat_line_t *line);
-
-/* The line "auto", which is the default. */
-
 void ngx_ivschat_line_auto(ngx_ivschat_line_t *line);
-
 ngx_uint_t ngx_ivschat_line_same(ngx_ivschat_line_t *a, ngx_ivschat_line_t *b);
-
 void ngx_ivschat_line_wipe(ngx_ivschat_line_t *line);
 
 /*
@@ -146,16 +144,14 @@ ngx_int_t ngx_ivschat_find_named(ngx_ivschat_find_t *find,
 
 void ngx_ivschat_find_reason(ngx_ivschat_find_t *find, const char *fmt, ...);
 
-/* A copy with a NUL; NULL: out of memory. */
+/*
+ * A copy with a NUL; NULL: out of memory.  And one of a variable of the
+ * environment, which another module may change later; NULL also if it is not
+ * set, or empty.
+ */
 
 const char *ngx_ivschat_find_dup(ngx_ivschat_find_t *find,
     ngx_ivschat_str_t s);
-
-/*
- * A copy of a variable of the environment, since another module may change it
- * later; NULL if it is not set, or empty.
- */
-
 const char *ngx_ivschat_find_env(ngx_ivschat_find_t *find, const char *name);
 
 
