@@ -287,7 +287,7 @@ ngx_ivschat_warn_endpoints(ngx_conf_t *cf)
     };
 
     for (i = 0; names[i]; i++) {
-        value = ngx_ivschat_getenv(cf->cycle, names[i]);
+        value = ngx_ivschat_getenv(cf, names[i]);
 
         if (value && strcasecmp(value, "false") != 0) {
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,

@@ -149,7 +149,7 @@ ngx_ivschat_find_file(ngx_ivschat_find_t *find, const char *variable,
     const char     *value, *home;
     struct passwd  *pw;
 
-    value = ngx_ivschat_getenv(find->cf->cycle, variable);
+    value = ngx_ivschat_getenv(find->cf, variable);
 
     if (value == NULL) {
         value = preset;
@@ -160,7 +160,7 @@ ngx_ivschat_find_file(ngx_ivschat_find_t *find, const char *variable,
     if (ngx_strncmp(value, "~/", 2) == 0) {
 
         value++;
-        home = ngx_ivschat_getenv(find->cf->cycle, "HOME");
+        home = ngx_ivschat_getenv(find->cf, "HOME");
 
         if (home == NULL) {
 
@@ -174,8 +174,7 @@ ngx_ivschat_find_file(ngx_ivschat_find_t *find, const char *variable,
     path->data = ngx_pnalloc(find->cf->pool,
                              ngx_strlen(home) + ngx_strlen(value) + 1);
     if (path->data == NULL) {
-        ngx_ivschat_find_reason(find, "out of memory");
-        return NGX_ERROR;
+        return ngx_ivschat_find_fail(find, NGX_ERROR, "out of memory");
     }
 
     path->len = ngx_sprintf(path->data, "%s%s%Z", home, value)

@@ -472,8 +472,7 @@ ngx_ivschat_find_auto(ngx_ivschat_find_t *find)
     p = ngx_pnalloc(find->cf->pool,
                     NGX_IVSCHAT_TRIED_LEN + NGX_IVSCHAT_NAME_LEN);
     if (p == NULL) {
-        ngx_ivschat_find_reason(find, "out of memory");
-        return NGX_ERROR;
+        return ngx_ivschat_find_fail(find, NGX_ERROR, "out of memory");
     }
 
     found->tried.data = p;
@@ -512,7 +511,7 @@ ngx_ivschat_find_auto(ngx_ivschat_find_t *find)
         }
     }
 
-    ngx_ivschat_find_reason(find, "%V", &found->tried);
+    (void) ngx_ivschat_find_fail(find, NGX_DECLINED, "%V", &found->tried);
     ngx_ivschat_find_log(find, NGX_LOG_WARN, "finds no credentials");
 
     found->source.base = NGX_IVSCHAT_BASE_NONE;
@@ -585,7 +584,7 @@ ngx_ivschat_find_number(ngx_ivschat_find_t *find, const char *name,
     double       n;
     const char  *value;
 
-    value = ngx_ivschat_getenv(find->cf->cycle, name);
+    value = ngx_ivschat_getenv(find->cf, name);
     n = value ? atof(value) * unit : 0;
 
     return (n >= 1 && n < max + 1) ? (ngx_uint_t) n : preset;
@@ -606,10 +605,10 @@ ngx_ivschat_find_named(ngx_ivschat_find_t *find,
         }
     }
 
-    ngx_ivschat_find_reason(find, "%V:%ud: " NGX_IVSCHAT_PROFILE_NAMES,
-                            &find->found->files[property->file],
-                            property->line);
-    return NGX_ERROR;
+    return ngx_ivschat_find_fail(find, NGX_ERROR, "%V:%ud: "
+                                 NGX_IVSCHAT_PROFILE_NAMES,
+                                 &find->found->files[property->file],
+                                 property->line);
 }
 
 
@@ -635,8 +634,9 @@ ngx_ivschat_find_log(ngx_ivschat_find_t *find, ngx_uint_t level,
 }
 
 
-void
-ngx_ivschat_find_reason(ngx_ivschat_find_t *find, const char *fmt, ...)
+ngx_int_t
+ngx_ivschat_find_fail(ngx_ivschat_find_t *find, ngx_int_t rc, const char *fmt,
+    ...)
 {
     u_char  *p;
     va_list  args;
@@ -648,6 +648,8 @@ ngx_ivschat_find_reason(ngx_ivschat_find_t *find, const char *fmt, ...)
     va_end(args);
 
     *p = '\0';
+
+    return rc;
 }
 
 
@@ -659,7 +661,7 @@ ngx_ivschat_find_dup(ngx_ivschat_find_t *find, ngx_ivschat_str_t s)
     p = ngx_pnalloc(find->cf->pool, s.len + 1);
 
     if (p == NULL) {
-        ngx_ivschat_find_reason(find, "out of memory");
+        (void) ngx_ivschat_find_fail(find, NGX_ERROR, "out of memory");
         return NULL;
     }
 
@@ -674,7 +676,7 @@ ngx_ivschat_find_env(ngx_ivschat_find_t *find, const char *name)
 {
     const char  *value;
 
-    value = ngx_ivschat_getenv(find->cf->cycle, name);
+    value = ngx_ivschat_getenv(find->cf, name);
 
     return value ? ngx_ivschat_find_dup(find, ngx_ivschat_str(value)) : NULL;
 }

@@ -140,9 +140,10 @@ ngx_int_t ngx_ivschat_find(ngx_conf_t *cf, ngx_ivschat_line_t *line,
 ngx_int_t ngx_ivschat_find_named(ngx_ivschat_find_t *find,
     const ngx_ivschat_property_t *property);
 
-/* Sets find->reason, in nginx's formats. */
+/* Sets find->reason, in nginx's formats, and returns rc. */
 
-void ngx_ivschat_find_reason(ngx_ivschat_find_t *find, const char *fmt, ...);
+ngx_int_t ngx_ivschat_find_fail(ngx_ivschat_find_t *find, ngx_int_t rc,
+    const char *fmt, ...);
 
 /*
  * A copy with a NUL; NULL: out of memory.  And one of a variable of the
@@ -171,7 +172,7 @@ ngx_int_t ngx_ivschat_find_web_identity(ngx_ivschat_find_t *find);
  * NULL if it is not set, or empty.
  */
 
-const char *ngx_ivschat_getenv(ngx_cycle_t *cycle, const char *name);
+const char *ngx_ivschat_getenv(ngx_conf_t *cf, const char *name);
 
 /*
  * Adds the names of AWS's variables and HOME, as far as they are set, to the
