@@ -387,11 +387,10 @@ ngx_ivschat_plan_other(ngx_ivschat_planner_t *p)
         property = ngx_ivschat_plan_get(p, ngx_ivschat_unsupported[i].key);
 
         if (property != NULL) {
-            (void) ngx_ivschat_plan_fail(p, property, "%s is not supported, "
+            return ngx_ivschat_plan_fail(p, property, "%s is not supported, "
                                          "as %s",
                                          ngx_ivschat_unsupported[i].key,
                                          ngx_ivschat_unsupported[i].why);
-            return NGX_IVSCHAT_PLAN_UNSUPPORTED;
         }
     }
 

@@ -25,6 +25,8 @@ ngx_ivschat_find_keys(ngx_ivschat_find_t *find)
         [NGX_IVSCHAT_SESSION_TOKEN] = "AWS_SESSION_TOKEN"
     };
 
+    _Static_assert(NGX_IVSCHAT_SESSION_TOKEN == 2, "a row for each field");
+
     for (i = 0; i < 3; i++) {
         value = ngx_ivschat_getenv(find->cf, names[i]);
         keys[i] = ngx_ivschat_str(value ? value : "");

@@ -309,6 +309,8 @@ ngx_ivschat_check_static(ngx_conf_t *cf, ngx_ivschat_line_t *line)
         [NGX_IVSCHAT_SESSION_TOKEN] = NGX_IVSCHAT_PARAM_SESSION_TOKEN
     };
 
+    _Static_assert(NGX_IVSCHAT_SESSION_TOKEN == 2, "a row for each field");
+
     for (i = NGX_IVSCHAT_PARAM_KEY; i <= NGX_IVSCHAT_PARAM_SECRET; i++) {
         if (line->params[i].len == 0) {
             return ngx_ivschat_param_error(cf, &ngx_ivschat_params[i],

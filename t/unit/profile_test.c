@@ -345,7 +345,6 @@ static const grammar_case_t  ours[] = {
 #define OTHER    "\n[profile b]\n" KEYS
 
 #define E        NGX_IVSCHAT_PLAN_ERROR
-#define U        NGX_IVSCHAT_PLAN_UNSUPPORTED
 
 static const malformed_case_t  malformed[] = {
 
@@ -493,16 +492,16 @@ static const malformed_case_t  malformed[] = {
 
     /* what needs a program, or a person */
 
-    { "[default]\ncredential_process = /usr/bin/x", NULL, U,
+    { "[default]\ncredential_process = /usr/bin/x", NULL, E,
       "config:2: credential_process is not supported, as it would block" },
-    { "[default]\nregion = x\nsso_session = s\n[sso-session s]", NULL, U,
+    { "[default]\nregion = x\nsso_session = s\n[sso-session s]", NULL, E,
       "config:3: sso_session is not supported, as SSO needs a person" },
-    { "[default]\nsso_start_url = https://x", NULL, U,
+    { "[default]\nsso_start_url = https://x", NULL, E,
       "config:2: sso_start_url is not supported" },
-    { "[default]\nlogin_session = x", NULL, U,
+    { "[default]\nlogin_session = x", NULL, E,
       "config:2: login_session is not supported" },
     { "[default]\n" ROLE "source_profile = b\n[profile b]\n"
-      "credential_process = x", NULL, U,
+      "credential_process = x", NULL, E,
       "config:5: credential_process is not supported" }
 };
 
