@@ -214,6 +214,7 @@ ngx_ivschat_use_plan(ngx_ivschat_find_t *find, ngx_ivschat_plan_t *plan)
 
     if (rc != NGX_OK) {
         source->nroles = 0;
+        find->found->keys = 0;
     }
 
     return rc;
