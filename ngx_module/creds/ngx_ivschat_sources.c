@@ -17,7 +17,15 @@
 #define ngx_ivschat_bit(param)   (1 << NGX_IVSCHAT_PARAM_##param)
 
 
-static ngx_ivschat_kind_t *ngx_ivschat_find_kind(ngx_str_t *name);
+/* check: NULL, or a function that returns NULL or what is wrong. */
+
+typedef struct {
+    ngx_str_t             name;
+    const char         *(*check)(ngx_ivschat_str_t value);
+} ngx_ivschat_param_t;
+
+
+static ngx_ivschat_kind_t *ngx_ivschat_find_kind(ngx_ivschat_str_t name);
 static char *ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_line_t *line,
     ngx_str_t *value);
 static char *ngx_ivschat_param_error(ngx_conf_t *cf, ngx_str_t *name,
@@ -26,7 +34,9 @@ static char *ngx_ivschat_check_static(ngx_conf_t *cf,
     ngx_ivschat_line_t *line);
 static const char *ngx_ivschat_static_keys(ngx_ivschat_line_t *line,
     ngx_ivschat_credentials_t *creds, ngx_ivschat_credentials_field_e *field);
-static char *ngx_ivschat_check_role(ngx_conf_t *cf, ngx_ivschat_line_t *line);
+static const char *ngx_ivschat_check_source(ngx_ivschat_str_t value);
+static const char *ngx_ivschat_check_region(ngx_ivschat_str_t value);
+static const char *ngx_ivschat_check_duration(ngx_ivschat_str_t value);
 
 static ngx_int_t ngx_ivschat_find_auto(ngx_ivschat_find_t *find);
 static ngx_int_t ngx_ivschat_find_static(ngx_ivschat_find_t *find);
@@ -37,18 +47,24 @@ static void ngx_ivschat_find_log(ngx_ivschat_find_t *find, ngx_uint_t level,
     const char *what);
 
 
-static ngx_str_t  ngx_ivschat_params[] = {
-    [NGX_IVSCHAT_PARAM_KEY] = ngx_string("key"),
-    [NGX_IVSCHAT_PARAM_SECRET] = ngx_string("secret"),
-    [NGX_IVSCHAT_PARAM_SESSION_TOKEN] = ngx_string("token"),
-    [NGX_IVSCHAT_PARAM_NAME] = ngx_string("name"),
-    [NGX_IVSCHAT_PARAM_FILE] = ngx_string("file"),
-    [NGX_IVSCHAT_PARAM_ROLE] = ngx_string("role"),
-    [NGX_IVSCHAT_PARAM_SOURCE] = ngx_string("source"),
-    [NGX_IVSCHAT_PARAM_REGION] = ngx_string("region"),
-    [NGX_IVSCHAT_PARAM_EXTERNAL_ID] = ngx_string("external_id"),
-    [NGX_IVSCHAT_PARAM_SESSION_NAME] = ngx_string("session_name"),
-    [NGX_IVSCHAT_PARAM_DURATION] = ngx_string("duration")
+static ngx_ivschat_param_t  ngx_ivschat_params[] = {
+    [NGX_IVSCHAT_PARAM_KEY] = { ngx_string("key"), NULL },
+    [NGX_IVSCHAT_PARAM_SECRET] = { ngx_string("secret"), NULL },
+    [NGX_IVSCHAT_PARAM_SESSION_TOKEN] = { ngx_string("token"), NULL },
+    [NGX_IVSCHAT_PARAM_NAME] = { ngx_string("name"), NULL },
+    [NGX_IVSCHAT_PARAM_FILE] = { ngx_string("file"), NULL },
+    [NGX_IVSCHAT_PARAM_ROLE] = { ngx_string("role"),
+                                 ngx_ivschat_sts_check_role },
+    [NGX_IVSCHAT_PARAM_SOURCE] = { ngx_string("source"),
+                                   ngx_ivschat_check_source },
+    [NGX_IVSCHAT_PARAM_REGION] = { ngx_string("region"),
+                                   ngx_ivschat_check_region },
+    [NGX_IVSCHAT_PARAM_EXTERNAL_ID] = { ngx_string("external_id"),
+                                        ngx_ivschat_sts_check_external_id },
+    [NGX_IVSCHAT_PARAM_SESSION_NAME] = { ngx_string("session_name"),
+                                         ngx_ivschat_sts_check_session_name },
+    [NGX_IVSCHAT_PARAM_DURATION] = { ngx_string("duration"),
+                                     ngx_ivschat_check_duration }
 };
 
 _Static_assert(NGX_IVSCHAT_PARAMS == 11, "a row for each parameter");
@@ -62,40 +78,43 @@ _Static_assert(NGX_IVSCHAT_PARAMS == 11, "a row for each parameter");
 
 static ngx_ivschat_kind_t  ngx_ivschat_kinds[] = {
 
-    { ngx_string("auto"), NULL, NGX_IVSCHAT_BASE, 0,
+    { ngx_string("auto"), NULL, NGX_IVSCHAT_BASE, 0, 0,
       NULL, ngx_ivschat_find_auto },
 
-    { ngx_string("env"), "Environment", NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0,
+    { ngx_string("env"), "Environment",
+      NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0, 0,
       NULL, ngx_ivschat_find_keys },
 
     { ngx_string("static"), NULL, 0,
       ngx_ivschat_bit(KEY)|ngx_ivschat_bit(SECRET)
       |ngx_ivschat_bit(SESSION_TOKEN),
+      ngx_ivschat_bit(KEY)|ngx_ivschat_bit(SECRET),
       ngx_ivschat_check_static, ngx_ivschat_find_static },
 
     { ngx_string("profile"), NULL, NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO,
-      ngx_ivschat_bit(NAME)|ngx_ivschat_bit(FILE),
+      ngx_ivschat_bit(NAME)|ngx_ivschat_bit(FILE), 0,
       NULL, ngx_ivschat_find_profile },
 
     { ngx_string("web_identity"), NULL, NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO,
-      ngx_ivschat_bit(REGION),
+      ngx_ivschat_bit(REGION), 0,
       NULL, ngx_ivschat_find_web_identity },
 
     { ngx_string("container"), "EcsContainer",
-      NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0,
+      NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0, 0,
       NULL, ngx_ivschat_find_container },
 
     { ngx_string("imds"), "Ec2InstanceMetadata",
-      NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0,
+      NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0, 0,
       NULL, ngx_ivschat_find_imds },
 
     { ngx_string("assume_role"), NULL, 0,
       ngx_ivschat_bit(ROLE)|ngx_ivschat_bit(SOURCE)|ngx_ivschat_bit(REGION)
       |ngx_ivschat_bit(EXTERNAL_ID)|ngx_ivschat_bit(SESSION_NAME)
       |ngx_ivschat_bit(DURATION),
-      ngx_ivschat_check_role, ngx_ivschat_find_assumed },
+      ngx_ivschat_bit(ROLE),
+      NULL, ngx_ivschat_find_assumed },
 
-    { ngx_null_string, NULL, 0, 0, NULL, NULL }
+    { ngx_null_string, NULL, 0, 0, 0, NULL, NULL }
 };
 
 
@@ -119,8 +138,9 @@ static ngx_ivschat_kind_t  ngx_ivschat_kinds[] = {
 char *
 ngx_ivschat_line_read(ngx_conf_t *cf, ngx_ivschat_line_t *line)
 {
-    ngx_str_t   *value, *region, *file;
+    ngx_str_t   *value, *file;
     ngx_uint_t   i;
+    const char  *reason;
 
     ngx_memzero(line, sizeof(ngx_ivschat_line_t));
 
@@ -128,7 +148,7 @@ ngx_ivschat_line_read(ngx_conf_t *cf, ngx_ivschat_line_t *line)
 
     line->conf_file = cf->conf_file->file.name;
     line->line = cf->conf_file->line;
-    line->kind = ngx_ivschat_find_kind(&value[1]);
+    line->kind = ngx_ivschat_find_kind(ngx_ivschat_pure(&value[1]));
 
     if (line->kind == NULL) {
 
@@ -150,13 +170,24 @@ ngx_ivschat_line_read(ngx_conf_t *cf, ngx_ivschat_line_t *line)
         }
     }
 
-    region = &line->params[NGX_IVSCHAT_PARAM_REGION];
-    file = &line->params[NGX_IVSCHAT_PARAM_FILE];
+    for (i = 0; i < NGX_IVSCHAT_PARAMS; i++) {
+        value = &line->params[i];
 
-    if (region->len && !ngx_ivschat_region_valid(ngx_ivschat_pure(region))) {
-        return ngx_ivschat_invalid(cf, region,
-                                   "it is no region's name like \"us-west-2\"");
+        if (value->len == 0 && (line->kind->required & (1 << i))) {
+            return ngx_ivschat_param_error(cf, &ngx_ivschat_params[i].name,
+                                           "it is missing");
+        }
+
+        if (value->len && ngx_ivschat_params[i].check) {
+            reason = ngx_ivschat_params[i].check(ngx_ivschat_pure(value));
+
+            if (reason) {
+                return ngx_ivschat_invalid(cf, value, reason);
+            }
+        }
     }
+
+    file = &line->params[NGX_IVSCHAT_PARAM_FILE];
 
     if (file->len && ngx_conf_full_name(cf->cycle, file, 1) != NGX_OK) {
         return NGX_CONF_ERROR;
@@ -208,14 +239,12 @@ ngx_ivschat_line_wipe(ngx_ivschat_line_t *line)
 
 
 static ngx_ivschat_kind_t *
-ngx_ivschat_find_kind(ngx_str_t *name)
+ngx_ivschat_find_kind(ngx_ivschat_str_t name)
 {
     ngx_ivschat_kind_t  *kind;
 
     for (kind = ngx_ivschat_kinds; kind->name.len; kind++) {
-        if (ngx_ivschat_str_equal(ngx_ivschat_pure(&kind->name),
-                                  ngx_ivschat_pure(name)))
-        {
+        if (ngx_ivschat_str_equal(ngx_ivschat_pure(&kind->name), name)) {
             return kind;
         }
     }
@@ -239,8 +268,8 @@ ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_line_t *line,
     name.len = key.len;
 
     for (i = 0; i < NGX_IVSCHAT_PARAMS; i++) {
-        if (ngx_ivschat_str_equal(ngx_ivschat_pure(&ngx_ivschat_params[i]),
-                                  key))
+        if (ngx_ivschat_str_is(key,
+                               (char *) ngx_ivschat_params[i].name.data))
         {
             break;
         }
@@ -297,7 +326,6 @@ ngx_ivschat_param_error(ngx_conf_t *cf, ngx_str_t *name, const char *reason)
 static char *
 ngx_ivschat_check_static(ngx_conf_t *cf, ngx_ivschat_line_t *line)
 {
-    ngx_uint_t                        i;
     const char                       *reason;
     struct stat                       st;
     ngx_ivschat_credentials_t         creds;
@@ -311,19 +339,13 @@ ngx_ivschat_check_static(ngx_conf_t *cf, ngx_ivschat_line_t *line)
 
     _Static_assert(NGX_IVSCHAT_SESSION_TOKEN == 2, "a row for each field");
 
-    for (i = NGX_IVSCHAT_PARAM_KEY; i <= NGX_IVSCHAT_PARAM_SECRET; i++) {
-        if (line->params[i].len == 0) {
-            return ngx_ivschat_param_error(cf, &ngx_ivschat_params[i],
-                                           "it is missing");
-        }
-    }
-
     reason = ngx_ivschat_static_keys(line, &creds, &field);
 
     ngx_ivschat_credentials_wipe(&creds);
 
     if (reason) {
-        return ngx_ivschat_param_error(cf, &ngx_ivschat_params[params[field]],
+        return ngx_ivschat_param_error(cf,
+                                       &ngx_ivschat_params[params[field]].name,
                                        reason);
     }
 
@@ -355,61 +377,40 @@ ngx_ivschat_static_keys(ngx_ivschat_line_t *line,
 }
 
 
-static char *
-ngx_ivschat_check_role(ngx_conf_t *cf, ngx_ivschat_line_t *line)
+static const char *
+ngx_ivschat_check_source(ngx_ivschat_str_t value)
 {
-    ngx_int_t            duration;
-    ngx_str_t           *value;
-    ngx_uint_t           i;
-    const char          *reason;
-    ngx_ivschat_kind_t  *base;
+    ngx_ivschat_kind_t  *kind;
 
-    static const struct {
-        ngx_ivschat_param_e    param;
-        const char          *(*check)(ngx_ivschat_str_t value);
-    } checks[] = {
-        { NGX_IVSCHAT_PARAM_ROLE, ngx_ivschat_sts_check_role },
-        { NGX_IVSCHAT_PARAM_SESSION_NAME, ngx_ivschat_sts_check_session_name },
-        { NGX_IVSCHAT_PARAM_EXTERNAL_ID, ngx_ivschat_sts_check_external_id }
-    };
+    kind = ngx_ivschat_find_kind(value);
 
-    if (line->params[NGX_IVSCHAT_PARAM_ROLE].len == 0) {
-        return ngx_ivschat_param_error(cf,
-                                  &ngx_ivschat_params[NGX_IVSCHAT_PARAM_ROLE],
-                                       "it is missing");
-    }
+    return (kind && (kind->flags & NGX_IVSCHAT_BASE)) ? NULL
+                                                      : NGX_IVSCHAT_BASES;
+}
 
-    for (i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
 
-        value = &line->params[checks[i].param];
-        reason = value->len ? checks[i].check(ngx_ivschat_pure(value)) : NULL;
+static const char *
+ngx_ivschat_check_region(ngx_ivschat_str_t value)
+{
+    return ngx_ivschat_region_valid(value)
+           ? NULL : "it is no region's name like \"us-west-2\"";
+}
 
-        if (reason) {
-            return ngx_ivschat_invalid(cf, value, reason);
-        }
-    }
 
-    value = &line->params[NGX_IVSCHAT_PARAM_DURATION];
+static const char *
+ngx_ivschat_check_duration(ngx_ivschat_str_t value)
+{
+    ngx_int_t  duration;
+    ngx_str_t  s;
 
-    if (value->len) {
-        duration = ngx_parse_time(value, 1);
-        reason = duration == NGX_ERROR
-                 ? "it is no time like \"1h\""
-                 : ngx_ivschat_sts_check_duration((unsigned) duration);
+    s.data = (u_char *) value.data;
+    s.len = value.len;
 
-        if (reason) {
-            return ngx_ivschat_invalid(cf, value, reason);
-        }
-    }
+    duration = ngx_parse_time(&s, 1);
 
-    value = &line->params[NGX_IVSCHAT_PARAM_SOURCE];
-    base = ngx_ivschat_find_kind(value);
-
-    if (value->len && (base == NULL || !(base->flags & NGX_IVSCHAT_BASE))) {
-        return ngx_ivschat_invalid(cf, value, NGX_IVSCHAT_BASES);
-    }
-
-    return NGX_CONF_OK;
+    return duration == NGX_ERROR
+           ? "it is no time like \"1h\""
+           : ngx_ivschat_sts_check_duration((unsigned) duration);
 }
 
 
@@ -551,7 +552,8 @@ ngx_ivschat_find_assumed(ngx_ivschat_find_t *find)
     params = find->line->params;
     source = &find->found->source;
 
-    base = ngx_ivschat_find_kind(&params[NGX_IVSCHAT_PARAM_SOURCE]);
+    base = ngx_ivschat_find_kind(
+               ngx_ivschat_pure(&params[NGX_IVSCHAT_PARAM_SOURCE]));
     rc = base ? base->find(find) : ngx_ivschat_find_auto(find);
 
     find->found->name = find->line->kind->name;

@@ -110,6 +110,7 @@ struct ngx_ivschat_kind_s {
     const char                 *profile_name;   /* in a credential_source */
     ngx_uint_t                  flags;
     ngx_uint_t                  params;         /* bits: 1 << param */
+    ngx_uint_t                  required;       /* of these */
     char                     *(*check)(ngx_conf_t *cf,
                                    ngx_ivschat_line_t *line);
     ngx_ivschat_find_pt         find;
