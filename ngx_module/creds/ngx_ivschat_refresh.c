@@ -448,7 +448,7 @@ ngx_ivschat_refresh_ms(time_t refresh)
         return NGX_IVSCHAT_LOOK;
     }
 
-    /* spread, so that not all workers come for the lease at once */
+    /* spread, so that the workers do not ask for the lease together */
 
     return (ngx_msec_t) (refresh - now) * 1000 + ngx_random() % 200;
 }
