@@ -1,0 +1,30 @@
+
+/*
+ * The URLs that the environment gives for sources of credentials, as libcurl
+ * reads them.
+ */
+
+
+#ifndef _NGX_IVSCHAT_URL_H_INCLUDED_
+#define _NGX_IVSCHAT_URL_H_INCLUDED_
+
+
+#define NGX_IVSCHAT_URL_MAX   1024     /* bytes */
+
+
+/*
+ * Both take a NUL-terminated string.
+ *
+ * valid(): whether it is an http or https URL of at most NGX_IVSCHAT_URL_MAX
+ * bytes, without a user and a fragment.
+ *
+ * may_carry_keys(): whether keys may be fetched from it: over https from
+ * anywhere, over http from this machine and the addresses of ECS and EKS only
+ * ("Container credential provider", AWS SDKs and Tools Reference Guide).
+ */
+
+int ngx_ivschat_url_valid(const char *url);
+int ngx_ivschat_url_may_carry_keys(const char *url);
+
+
+#endif /* _NGX_IVSCHAT_URL_H_INCLUDED_ */
