@@ -15,7 +15,6 @@
 #include "../aws/ngx_ivschat_sts.h"
 
 
-#define NGX_IVSCHAT_FETCH_BODY_MAX        32768
 #define NGX_IVSCHAT_FETCH_ERROR_LEN       1024
 #define NGX_IVSCHAT_FETCH_URL_LEN         2048
 #define NGX_IVSCHAT_FETCH_PAUSE           500     /* between attempts, ms */
@@ -381,7 +380,6 @@ ngx_ivschat_fetch_init(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o,
     o->ca_file = f->source->ca_file;
     o->connect_timeout = 2000;
     o->timeout = 5000;
-    o->max_body = NGX_IVSCHAT_FETCH_BODY_MAX;
     o->done = ngx_ivschat_fetch_answer;
     o->data = f;
 }
