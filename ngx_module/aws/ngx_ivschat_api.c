@@ -11,7 +11,8 @@
 #include "../lib/ngx_ivschat_json.h"
 
 
-#define NGX_IVSCHAT_REGION_MAX   32
+#define NGX_IVSCHAT_REGION_MAX     32
+#define NGX_IVSCHAT_ANSWER_DEPTH   CJSON_NESTING_LIMIT
 
 /* 9999-12-31T23:59:59.999Z, the last time that has four digits of year. */
 #define NGX_IVSCHAT_TIME_MAX     INT64_C(253402300799999)
@@ -40,15 +41,11 @@ static int ngx_ivschat_add_attributes(cJSON *object,
     const ngx_ivschat_request_t *req);
 static int ngx_ivschat_print(cJSON *object, char **json, size_t *len);
 
-static cJSON *ngx_ivschat_parse_object(const char *body, size_t len,
-    const char **reason);
-static int ngx_ivschat_has_nul(const char *body, size_t len);
 static const cJSON *ngx_ivschat_member(const cJSON *object, const char *name,
     int *n);
 static const char *ngx_ivschat_read_token(const cJSON *object, char **token);
 static const char *ngx_ivschat_read_time(const cJSON *object,
     const char *name, int64_t *ms);
-static void ngx_ivschat_wipe_tree(cJSON *object);
 
 static int ngx_ivschat_number(ngx_ivschat_str_t *s, size_t digits, int *n);
 static int ngx_ivschat_fraction(ngx_ivschat_str_t *s, int *ms);
@@ -317,11 +314,12 @@ int
 ngx_ivschat_token_parse(const char *body, size_t len,
     ngx_ivschat_token_t *answer, const char **reason)
 {
-    cJSON  *object;
+    cJSON              *object;
+    ngx_ivschat_str_t   text = { body, len };
 
     memset(answer, 0, sizeof(ngx_ivschat_token_t));
 
-    object = ngx_ivschat_parse_object(body, len, reason);
+    object = ngx_ivschat_json_object(text, NGX_IVSCHAT_ANSWER_DEPTH, reason);
     if (object == NULL) {
         return -1;
     }
@@ -338,8 +336,7 @@ ngx_ivschat_token_parse(const char *body, size_t len,
         *reason = ngx_ivschat_read_token(object, &answer->token);
     }
 
-    ngx_ivschat_wipe_tree(object);
-    cJSON_Delete(object);
+    ngx_ivschat_json_delete(object);
 
     return *reason == NULL ? 0 : -1;
 }
@@ -376,8 +373,7 @@ ngx_ivschat_token_json(const ngx_ivschat_token_t *answer, char **json,
         rc = ngx_ivschat_print(object, json, len);
     }
 
-    ngx_ivschat_wipe_tree(object);
-    cJSON_Delete(object);
+    ngx_ivschat_json_delete(object);
 
     return rc;
 }
@@ -495,15 +491,16 @@ void
 ngx_ivschat_error_parse(ngx_ivschat_str_t errortype, const char *body,
     size_t len, ngx_ivschat_error_t *error)
 {
-    cJSON        *object;
-    const char   *reason;
-    const cJSON  *message;
+    cJSON              *object;
+    const char         *reason;
+    const cJSON        *message;
+    ngx_ivschat_str_t   text = { body, len };
 
     memset(error, 0, sizeof(ngx_ivschat_error_t));
 
     (void) ngx_ivschat_set_code(error, errortype);
 
-    object = ngx_ivschat_parse_object(body, len, &reason);
+    object = ngx_ivschat_json_object(text, NGX_IVSCHAT_ANSWER_DEPTH, &reason);
     if (object == NULL) {
         return;
     }
@@ -735,77 +732,6 @@ ngx_ivschat_print(cJSON *object, char **json, size_t *len)
 }
 
 
-static cJSON *
-ngx_ivschat_parse_object(const char *body, size_t len, const char **reason)
-{
-    cJSON             *object;
-    ngx_ivschat_str_t  text;
-
-    if (len == 0) {
-        *reason = "the body is empty";
-        return NULL;
-    }
-
-    /*
-     * cJSON would cut a string, and the name of a member, at U+0000: then
-     * two different names could be taken for the same.
-     */
-
-    if (ngx_ivschat_has_nul(body, len)) {
-        *reason = "the body has a U+0000";
-        return NULL;
-    }
-
-    text.data = body;
-    text.len = len;
-
-    *reason = "the body is not JSON";
-
-    object = ngx_ivschat_json_tree(text, reason);
-    if (object == NULL) {
-        return NULL;
-    }
-
-    if (!cJSON_IsObject(object)) {
-        *reason = "the body is not a JSON object";
-        cJSON_Delete(object);
-        return NULL;
-    }
-
-    return object;
-}
-
-
-/* Whether there is a NUL, plain or as \u0000. */
-
-static int
-ngx_ivschat_has_nul(const char *body, size_t len)
-{
-    size_t  i;
-
-    if (memchr(body, '\0', len) != NULL) {
-        return 1;
-    }
-
-    for (i = 0; i < len; i++) {
-
-        if (body[i] != '\\') {
-            continue;
-        }
-
-        /* the next byte is escaped, a backslash too */
-
-        i++;
-
-        if (len - i >= 5 && memcmp(&body[i], "u0000", 5) == 0) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
 /* The first member of this name; *n, if n is not NULL, is their number. */
 
 static const cJSON *
@@ -923,21 +849,6 @@ ngx_ivschat_read_time(const cJSON *object, const char *name, int64_t *ms)
     }
 
     return NULL;
-}
-
-
-/* cJSON frees strings as they are, and one of them is the token. */
-
-static void
-ngx_ivschat_wipe_tree(cJSON *object)
-{
-    cJSON  *item;
-
-    cJSON_ArrayForEach(item, object) {
-        if (cJSON_IsString(item)) {
-            explicit_bzero(item->valuestring, strlen(item->valuestring));
-        }
-    }
 }
 
 

@@ -24,8 +24,6 @@ typedef struct {
 } ngx_ivschat_body_reader_t;
 
 
-static cJSON *ngx_ivschat_body_tree(ngx_ivschat_str_t s, const char **reason);
-
 /* These return the reason of a failure, or NULL. */
 
 static const char *ngx_ivschat_body_unique(const cJSON *item);
@@ -66,7 +64,7 @@ ngx_ivschat_body_parse(ngx_ivschat_str_t s, const ngx_ivschat_str_t *allowed,
         return 0;
     }
 
-    object = ngx_ivschat_body_tree(s, reason);
+    object = ngx_ivschat_json_object(s, NGX_IVSCHAT_BODY_DEPTH, reason);
     if (object == NULL) {
         return -1;
     }
@@ -82,7 +80,7 @@ ngx_ivschat_body_parse(ngx_ivschat_str_t s, const ngx_ivschat_str_t *allowed,
         *reason = ngx_ivschat_body_members(&rd, object);
     }
 
-    cJSON_Delete(object);
+    ngx_ivschat_json_delete(object);
 
     return *reason == NULL ? 0 : -1;
 }
@@ -127,32 +125,6 @@ ngx_ivschat_body_attributes(const ngx_ivschat_body_t *body,
     }
 
     return n;
-}
-
-
-static cJSON *
-ngx_ivschat_body_tree(ngx_ivschat_str_t s, const char **reason)
-{
-    cJSON  *object;
-
-    if (ngx_ivschat_json_check(s, NGX_IVSCHAT_BODY_DEPTH, reason) != 0) {
-        return NULL;
-    }
-
-    *reason = "no memory";
-
-    object = ngx_ivschat_json_tree(s, reason);
-    if (object == NULL) {
-        return NULL;
-    }
-
-    if (!cJSON_IsObject(object)) {
-        *reason = "it is no object";
-        cJSON_Delete(object);
-        return NULL;
-    }
-
-    return object;
 }
 
 

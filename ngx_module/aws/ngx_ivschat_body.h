@@ -39,7 +39,7 @@ typedef struct {
 
 /*
  * Reads a body.  No bytes at all are "{}".  Otherwise it must be one object of
- * JSON as ngx_ivschat_json_check() takes it, NGX_IVSCHAT_BODY_DEPTH deep at
+ * JSON as ngx_ivschat_json_object() takes it, NGX_IVSCHAT_BODY_DEPTH deep at
  * most, in which no object has two members of one name (however they are
  * escaped), with these members, all of them optional:
  *

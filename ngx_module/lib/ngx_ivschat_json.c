@@ -1,13 +1,15 @@
 
 /*
- * Texts of JSON.
+ * JSON: a strict check before cJSON reads, and a writer of strings.
  */
 
 
 #include "ngx_ivschat_json.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 
+
+#define NGX_IVSCHAT_NOT_UTF8   "it is not UTF-8, or has a U+0000"
 
 
 typedef struct {
@@ -18,7 +20,9 @@ typedef struct {
 } ngx_ivschat_json_t;
 
 
-/* Each reads what it is named after, and returns -1 with j->reason set. */
+static void ngx_ivschat_json_wipe(cJSON *item);
+
+/* Each reads what its name says, and returns -1 with j->reason on failure. */
 
 static int ngx_ivschat_json_value(ngx_ivschat_json_t *j);
 static int ngx_ivschat_json_list(ngx_ivschat_json_t *j, char end);
@@ -35,59 +39,157 @@ static int ngx_ivschat_json_next(ngx_ivschat_json_t *j, char c);
 static int ngx_ivschat_json_fail(ngx_ivschat_json_t *j, const char *reason);
 
 
-int
-ngx_ivschat_json_check(ngx_ivschat_str_t s, unsigned depth,
+cJSON *
+ngx_ivschat_json_object(ngx_ivschat_str_t s, unsigned depth,
     const char **reason)
 {
-    ngx_ivschat_json_t  j;
+    cJSON               *tree;
+    ngx_ivschat_json_t   j;
 
-    if (ngx_ivschat_utf8_length(s) < 0) {
-        *reason = "it is not UTF-8, or has a U+0000";
-        return -1;
+    if (s.len == 0) {
+        *reason = "it is empty";
+        return NULL;
     }
 
     j.pos = s.data;
     j.end = s.data + s.len;
     j.depth = depth;
-    j.reason = NULL;
+    j.reason = "it is not JSON";       /* if no reader knows better */
 
     if (ngx_ivschat_json_value(&j) != 0) {
         *reason = j.reason;
-        return -1;
+        return NULL;
     }
 
     if (j.pos != j.end) {
         *reason = "something follows the JSON";
-        return -1;
+        return NULL;
     }
+
+    tree = cJSON_ParseWithLength(s.data, s.len);
+
+    if (tree == NULL) {
+        *reason = "no memory";         /* since cJSON takes all JSON */
+        return NULL;
+    }
+
+    if (!cJSON_IsObject(tree)) {
+        *reason = "it is not a JSON object";
+        ngx_ivschat_json_delete(tree);
+        return NULL;
+    }
+
+    return tree;
+}
+
+
+void
+ngx_ivschat_json_delete(cJSON *tree)
+{
+    ngx_ivschat_json_wipe(tree);
+    cJSON_Delete(tree);
+}
+
+
+const char *
+ngx_ivschat_json_members(const cJSON *object,
+    ngx_ivschat_json_member_t *members, size_t n)
+{
+    size_t        i;
+    const char   *twice;
+    const cJSON  *item;
+
+    twice = NULL;
+
+    for (i = 0; i < n; i++) {
+        members[i].item = NULL;
+    }
+
+    cJSON_ArrayForEach(item, object) {
+
+        for (i = 0; i < n; i++) {
+
+            if (strcmp(item->string, members[i].name) != 0) {
+                continue;
+            }
+
+            if (members[i].item == NULL) {
+                members[i].item = item;
+
+            } else {
+                twice = members[i].name;
+            }
+
+            break;
+        }
+    }
+
+    return twice;
+}
+
+
+ngx_ivschat_str_t
+ngx_ivschat_json_text(const cJSON *item)
+{
+    ngx_ivschat_str_t  none = { NULL, 0 };
+
+    return cJSON_IsString(item) ? ngx_ivschat_str(item->valuestring) : none;
+}
+
+
+int
+ngx_ivschat_json_write(ngx_ivschat_out_t *out, ngx_ivschat_str_t s)
+{
+    char         escape[sizeof("\\u001f")];
+    size_t       n;
+    uint32_t     cp;
+    const char  *p;
+
+    static const char  controls[] = "\b\t\n\f\r\"\\", letters[] = "btnfr\"\\";
+
+    ngx_ivschat_out_write(out, "\"", 1);
+
+    for ( /* void */ ; s.len != 0; s.data += n, s.len -= n) {
+        n = ngx_ivschat_utf8_next((const unsigned char *) s.data, s.len, &cp);
+
+        if (n == 0 || cp == 0) {
+            return -1;
+        }
+
+        p = n == 1 ? strchr(controls, *s.data) : NULL;
+
+        if (p != NULL) {
+            escape[0] = '\\';
+            escape[1] = letters[p - controls];
+            ngx_ivschat_out_write(out, escape, 2);
+
+        } else if (cp < 0x20) {
+            (void) snprintf(escape, sizeof(escape), "\\u%04x", (unsigned) cp);
+            ngx_ivschat_out_write(out, escape, 6);
+
+        } else {
+            ngx_ivschat_out_write(out, s.data, n);
+        }
+    }
+
+    ngx_ivschat_out_write(out, "\"", 1);
 
     return 0;
 }
 
 
-cJSON *
-ngx_ivschat_json_tree(ngx_ivschat_str_t s, const char **reason)
+static void
+ngx_ivschat_json_wipe(cJSON *item)
 {
-    char   *copy;
-    cJSON  *tree;
+    cJSON  *child;
 
-    /* a NUL behind the text, since cJSON may look one byte too far */
-
-    copy = malloc(s.len + 1);
-    if (copy == NULL) {
-        *reason = "no memory";
-        return NULL;
+    if (cJSON_IsString(item)) {
+        explicit_bzero(item->valuestring, strlen(item->valuestring));
     }
 
-    memcpy(copy, s.data, s.len);
-    copy[s.len] = '\0';
-
-    tree = cJSON_ParseWithLengthOpts(copy, s.len + 1, NULL, 1);
-
-    explicit_bzero(copy, s.len);
-    free(copy);
-
-    return tree;
+    cJSON_ArrayForEach(child, item) {
+        ngx_ivschat_json_wipe(child);
+    }
 }
 
 
@@ -165,7 +267,7 @@ ngx_ivschat_json_list(ngx_ivschat_json_t *j, char end)
         } while (ngx_ivschat_json_next(j, ','));
 
         if (!ngx_ivschat_json_next(j, end)) {
-            return ngx_ivschat_json_fail(j, "it is not JSON");
+            return -1;
         }
     }
 
@@ -183,7 +285,7 @@ ngx_ivschat_json_name(ngx_ivschat_json_t *j)
     ngx_ivschat_json_blanks(j);
 
     if (j->pos == j->end || *j->pos != '"') {
-        return ngx_ivschat_json_fail(j, "it is not JSON");
+        return -1;
     }
 
     if (ngx_ivschat_json_string(j) != 0) {
@@ -192,39 +294,46 @@ ngx_ivschat_json_name(ngx_ivschat_json_t *j)
 
     ngx_ivschat_json_blanks(j);
 
-    if (!ngx_ivschat_json_next(j, ':')) {
-        return ngx_ivschat_json_fail(j, "it is not JSON");
-    }
-
-    return 0;
+    return ngx_ivschat_json_next(j, ':') ? 0 : -1;
 }
 
+
+/* UTF-8 is checked here: outside of strings all of JSON is ASCII. */
 
 static int
 ngx_ivschat_json_string(ngx_ivschat_json_t *j)
 {
-    char  c;
+    size_t                n;
+    uint32_t              cp;
+    const unsigned char  *p;
 
     j->pos++;
 
     while (j->pos < j->end) {
-        c = *j->pos++;
+        p = (const unsigned char *) j->pos;
+        n = ngx_ivschat_utf8_next(p, (size_t) (j->end - j->pos), &cp);
 
-        if (c == '"') {
+        if (n == 0 || cp == 0) {
+            return ngx_ivschat_json_fail(j, NGX_IVSCHAT_NOT_UTF8);
+        }
+
+        j->pos += n;
+
+        if (cp == '"') {
             return 0;
         }
 
-        if ((unsigned char) c < 0x20) {
+        if (cp < 0x20) {
             return ngx_ivschat_json_fail(j,
                                  "a string has a bare control character");
         }
 
-        if (c == '\\' && ngx_ivschat_json_escape(j) != 0) {
+        if (cp == '\\' && ngx_ivschat_json_escape(j) != 0) {
             return -1;
         }
     }
 
-    return ngx_ivschat_json_fail(j, "it is not JSON");
+    return -1;
 }
 
 
@@ -236,13 +345,13 @@ ngx_ivschat_json_escape(ngx_ivschat_json_t *j)
     unsigned  unit;
 
     if (j->pos == j->end) {
-        return ngx_ivschat_json_fail(j, "it is not JSON");
+        return -1;
     }
 
     if (*j->pos != 'u') {
 
         if (memchr("\"\\/bfnrt", *j->pos, 8) == NULL) {
-            return ngx_ivschat_json_fail(j, "it is not JSON");
+            return -1;
         }
 
         j->pos++;
@@ -255,7 +364,7 @@ ngx_ivschat_json_escape(ngx_ivschat_json_t *j)
     }
 
     if (unit == 0) {
-        return ngx_ivschat_json_fail(j, "it is not UTF-8, or has a U+0000");
+        return ngx_ivschat_json_fail(j, NGX_IVSCHAT_NOT_UTF8);
     }
 
     if (unit < 0xd800 || unit > 0xdfff) {
@@ -288,7 +397,7 @@ ngx_ivschat_json_unicode(ngx_ivschat_json_t *j, unsigned *unit)
     p = j->pos;
 
     if (j->end - p < 5 || *p != 'u') {
-        return ngx_ivschat_json_fail(j, "it is not JSON");
+        return -1;
     }
 
     n = 0;
@@ -303,7 +412,7 @@ ngx_ivschat_json_unicode(ngx_ivschat_json_t *j, unsigned *unit)
             n = n * 16 + (unsigned) ((c | 0x20) - 'a') + 10;
 
         } else {
-            return ngx_ivschat_json_fail(j, "it is not JSON");
+            return -1;
         }
     }
 
@@ -363,11 +472,7 @@ ngx_ivschat_json_digits(ngx_ivschat_json_t *j)
         j->pos++;
     }
 
-    if (j->pos == start) {
-        return ngx_ivschat_json_fail(j, "it is not JSON");
-    }
-
-    return 0;
+    return j->pos == start ? -1 : 0;
 }
 
 
@@ -379,7 +484,7 @@ ngx_ivschat_json_word(ngx_ivschat_json_t *j, const char *word)
     len = strlen(word);
 
     if ((size_t) (j->end - j->pos) < len || memcmp(j->pos, word, len) != 0) {
-        return ngx_ivschat_json_fail(j, "it is not JSON");
+        return -1;
     }
 
     j->pos += len;

@@ -271,7 +271,6 @@ check_end(const char *data, size_t len, const reading_t *rd)
 static void
 check_json(const char *data, size_t len)
 {
-    char               *copy;
     cJSON              *tree;
     const char         *reason;
     ngx_ivschat_str_t   s;
@@ -280,23 +279,16 @@ check_json(const char *data, size_t len)
     s.len = len;
     reason = NULL;
 
-    if (ngx_ivschat_json_check(s, NGX_IVSCHAT_BODY_DEPTH, &reason) != 0) {
-        must(reason != NULL);
+    tree = ngx_ivschat_json_object(s, NGX_IVSCHAT_BODY_DEPTH, &reason);
+
+    if (tree == NULL) {
+        must(reason != NULL && strcmp(reason, "no memory") != 0);
         return;
     }
 
     must(memchr(data, '\0', len) == NULL);
 
-    copy = malloc(len + 1);
-    must(copy != NULL);
-    memcpy(copy, data, len);
-    copy[len] = '\0';
-
-    tree = cJSON_ParseWithLengthOpts(copy, len + 1, NULL, 1);
-    must(tree != NULL);
-
-    cJSON_Delete(tree);
-    free(copy);
+    ngx_ivschat_json_delete(tree);
 }
 
 

@@ -79,7 +79,7 @@ static const json_case_t  json[] = {
     { S("123456789012345678901234567890123456789012345678901234567890123"),
       NULL },
 
-    { S(""), "not JSON" },
+    { S(""), "empty" },
     { S(" "), "not JSON" },
     { S("{"), "not JSON" },
     { S("}"), "not JSON" },
@@ -147,9 +147,9 @@ static const json_case_t  json[] = {
     { S("\"a\nb\""), "control character" },
     { S("\"\x1f\""), "control character" },
     { S("{\"a\tb\":1}"), "control character" },
-    { S("{}\0"), "U+0000" },
-    { S("\0{}"), "U+0000" },
-    { S("{\0}"), "U+0000" },
+    { S("{}\0"), "something follows" },
+    { S("\0{}"), "not JSON" },
+    { S("{\0}"), "not JSON" },
     { S("\"\0\""), "U+0000" },
     { S("\"\xff\""), "not UTF-8" },
     { S("\"\xc3\""), "not UTF-8" },
@@ -255,13 +255,13 @@ static const bad_case_t  bad[] = {
     { S(" "), "not JSON" },
     { S("x"), "not JSON" },
     { S("arn=" ARN), "not JSON" },
-    { S("[]"), "no object" },
-    { S("null"), "no object" },
-    { S("\"\""), "no object" },
-    { S("1"), "no object" },
-    { S("[{}]"), "no object" },
+    { S("[]"), "not a JSON object" },
+    { S("null"), "not a JSON object" },
+    { S("\"\""), "not a JSON object" },
+    { S("1"), "not a JSON object" },
+    { S("[{}]"), "not a JSON object" },
     { S("{}{}"), "something follows" },
-    { S("{}\0"), "U+0000" },
+    { S("{}\0"), "something follows" },
     { S("{\"x\":\"\xff\"}"), "not UTF-8" },
     { S("{\"x\":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}"), "too deeply" },
 
@@ -377,15 +377,20 @@ parse(ngx_ivschat_str_t text, char *strings, ngx_ivschat_body_t *body,
 static void
 test_json(void)
 {
+    cJSON       *tree;
     size_t       i;
     const char  *reason;
 
     for (i = 0; i < size(json); i++) {
-        reason = NULL;
+        tree = ngx_ivschat_json_object(json[i].text, 5, &reason);
 
-        if (ngx_ivschat_json_check(json[i].text, 5, &reason) == 0) {
+        if (tree != NULL
+            || strcmp(reason, "it is not a JSON object") == 0)
+        {
             reason = NULL;
         }
+
+        ngx_ivschat_json_delete(tree);
 
         ok(json[i].reason == NULL
            ? reason == NULL
