@@ -1,20 +1,15 @@
 
 /*
- * AWS credentials: checks, the answers of metadata services, refresh times.
+ * AWS credentials: checks, the answers that carry them, refresh times.
  */
 
 
 #include "ngx_ivschat_credentials.h"
 #include "ngx_ivschat_api.h"
-
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "../lib/ngx_ivschat_json.h"
+#include "ngx_ivschat_errors.h"
 
 
-#define NGX_IVSCHAT_JSON_DEPTH          8
+#define NGX_IVSCHAT_YEAR_10000          INT64_C(253402300800)
 
 #define NGX_IVSCHAT_ADVISORY_SHORT      (5 * 60)
 #define NGX_IVSCHAT_ADVISORY_MEDIUM     (15 * 60)
@@ -28,42 +23,31 @@
 #define NGX_IVSCHAT_RETRY_DOUBLINGS     4
 
 
-/* The members of an answer that are read. */
+/* The members of an answer; the first three are the fields of a set. */
 
-typedef struct {
-    const cJSON   *access_key;
-    const cJSON   *secret_key;
-    const cJSON   *token;
-    const cJSON   *expiration;
-    const cJSON   *account;
-    const cJSON   *code;
-} ngx_ivschat_members_t;
+typedef enum {
+    NGX_IVSCHAT_MEMBER_EXPIRATION = NGX_IVSCHAT_SESSION_TOKEN + 1,
+    NGX_IVSCHAT_MEMBER_CODE,
+    NGX_IVSCHAT_MEMBER_MESSAGE,
+    NGX_IVSCHAT_NMEMBERS
+} ngx_ivschat_member_e;
 
 
-static int ngx_ivschat_visible(ngx_ivschat_str_t s);
-static size_t ngx_ivschat_copy(char *dst, ngx_ivschat_str_t src);
-
-static int ngx_ivschat_find_members(const cJSON *object,
-    ngx_ivschat_members_t *members, char *reason, size_t size);
-static int ngx_ivschat_check_code(const ngx_ivschat_members_t *members,
-    const char *body, size_t len, char *reason, size_t size);
-static int ngx_ivschat_read_members(const ngx_ivschat_members_t *members,
+static int ngx_ivschat_read_code(const ngx_ivschat_json_member_t *m,
+    char *reason, size_t size);
+static int ngx_ivschat_read_keys(ngx_ivschat_credentials_flavour_e flavour,
+    const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
+    char *reason, size_t size);
+static int ngx_ivschat_read_expiration(
     ngx_ivschat_credentials_flavour_e flavour,
-    ngx_ivschat_credentials_t *creds, char *reason, size_t size);
-static int ngx_ivschat_read_string(const cJSON *item, const char *name,
-    int required, ngx_ivschat_str_t *value, char *reason, size_t size);
-static int ngx_ivschat_refuse(char *reason, size_t size, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
+    const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
+    char *reason, size_t size);
+static int ngx_ivschat_read_text(const ngx_ivschat_json_member_t *m,
+    int required, ngx_ivschat_str_t *text, char *reason, size_t size);
+static int ngx_ivschat_check_time(const ngx_ivschat_credentials_t *creds,
+    int64_t now, char *reason, size_t size);
 static uint32_t ngx_ivschat_between(uint32_t min, uint32_t max,
     uint32_t random);
-
-
-static const char  *ngx_ivschat_json_names[] = {
-    "AccessKeyId",                     /* by ngx_ivschat_credentials_field_e */
-    "SecretAccessKey",
-    "Token"
-};
 
 
 const char *
@@ -71,9 +55,6 @@ ngx_ivschat_credentials_check(ngx_ivschat_str_t access_key,
     ngx_ivschat_str_t secret_key, ngx_ivschat_str_t session_token,
     ngx_ivschat_credentials_field_e *field)
 {
-    char    c;
-    size_t  i;
-
     *field = NGX_IVSCHAT_ACCESS_KEY;
 
     if (access_key.len == 0) {
@@ -84,14 +65,10 @@ ngx_ivschat_credentials_check(ngx_ivschat_str_t access_key,
         return "it is too long";
     }
 
-    for (i = 0; i < access_key.len; i++) {
-        c = access_key.data[i];
-
-        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
-              || (c >= 'a' && c <= 'z') || c == '_'))
-        {
-            return "an access key id has only letters, digits and \"_\"";
-        }
+    if (!ngx_ivschat_str_only(access_key, NGX_IVSCHAT_LETTERS
+                                          NGX_IVSCHAT_DIGITS "_"))
+    {
+        return "an access key id has only letters, digits and \"_\"";
     }
 
     *field = NGX_IVSCHAT_SECRET_KEY;
@@ -101,7 +78,7 @@ ngx_ivschat_credentials_check(ngx_ivschat_str_t access_key,
     }
 
     if (secret_key.len > NGX_IVSCHAT_SECRET_KEY_MAX
-        || !ngx_ivschat_visible(secret_key))
+        || !ngx_ivschat_str_visible(secret_key))
     {
         return "it is too long, or has blanks or control characters";
     }
@@ -109,7 +86,7 @@ ngx_ivschat_credentials_check(ngx_ivschat_str_t access_key,
     *field = NGX_IVSCHAT_SESSION_TOKEN;
 
     if (session_token.len > NGX_IVSCHAT_SESSION_TOKEN_MAX
-        || !ngx_ivschat_visible(session_token))
+        || !ngx_ivschat_str_visible(session_token))
     {
         return "it is too long, or has blanks or control characters";
     }
@@ -133,34 +110,14 @@ ngx_ivschat_credentials_set(ngx_ivschat_credentials_t *creds,
         return reason;
     }
 
-    creds->access_key_len = ngx_ivschat_copy(creds->access_key, access_key);
-    creds->secret_key_len = ngx_ivschat_copy(creds->secret_key, secret_key);
-    creds->session_token_len = ngx_ivschat_copy(creds->session_token,
-                                                session_token);
+    creds->access_key_len = ngx_ivschat_str_copy(creds->access_key,
+                                                 access_key);
+    creds->secret_key_len = ngx_ivschat_str_copy(creds->secret_key,
+                                                 secret_key);
+    creds->session_token_len = ngx_ivschat_str_copy(creds->session_token,
+                                                    session_token);
 
     return NULL;
-}
-
-
-void
-ngx_ivschat_credentials_set_account(ngx_ivschat_credentials_t *creds,
-    ngx_ivschat_str_t account)
-{
-    size_t  i;
-
-    creds->account_id[0] = '\0';
-
-    if (account.len != NGX_IVSCHAT_ACCOUNT_LEN) {
-        return;
-    }
-
-    for (i = 0; i < account.len; i++) {
-        if (account.data[i] < '0' || account.data[i] > '9') {
-            return;
-        }
-    }
-
-    (void) ngx_ivschat_copy(creds->account_id, account);
 }
 
 
@@ -169,77 +126,63 @@ ngx_ivschat_credentials_parse(ngx_ivschat_credentials_flavour_e flavour,
     const char *body, size_t len, int64_t now,
     ngx_ivschat_credentials_t *creds, char *reason, size_t size)
 {
-    int                    rc;
-    cJSON                 *object;
-    const char            *why;
-    ngx_ivschat_str_t      answer = { body, len };
-    ngx_ivschat_members_t  members;
+    int                 rc;
+    cJSON              *object;
+    const char         *why;
+    ngx_ivschat_str_t   answer = { body, len };
 
-    ngx_ivschat_credentials_wipe(creds);
-
-    object = ngx_ivschat_json_object(answer, NGX_IVSCHAT_JSON_DEPTH, &why);
-
+    object = ngx_ivschat_json_object(answer, NGX_IVSCHAT_CREDENTIALS_DEPTH,
+                                     &why);
     if (object == NULL) {
-        return ngx_ivschat_refuse(reason, size, "the answer is refused: %s",
-                                  why);
+        ngx_ivschat_credentials_wipe(creds);
+        return ngx_ivschat_fail(reason, size, "the answer is refused: %s",
+                                why);
     }
 
-    rc = -1;
-
-    if (ngx_ivschat_find_members(object, &members, reason, size) == 0
-        && ngx_ivschat_check_code(&members, body, len, reason, size) == 0)
-    {
-        rc = ngx_ivschat_read_members(&members, flavour, creds, reason, size);
-    }
+    rc = ngx_ivschat_credentials_read(flavour, object, now, creds, reason,
+                                      size);
 
     ngx_ivschat_json_delete(object);
 
-    if (rc != 0) {
+    return rc;
+}
+
+
+int
+ngx_ivschat_credentials_read(ngx_ivschat_credentials_flavour_e flavour,
+    const cJSON *object, int64_t now, ngx_ivschat_credentials_t *creds,
+    char *reason, size_t size)
+{
+    const char                 *twice;
+    ngx_ivschat_json_member_t   m[NGX_IVSCHAT_NMEMBERS] = {
+        [NGX_IVSCHAT_ACCESS_KEY] = { "AccessKeyId", NULL },
+        [NGX_IVSCHAT_SECRET_KEY] = { "SecretAccessKey", NULL },
+        [NGX_IVSCHAT_SESSION_TOKEN] = {
+            flavour == NGX_IVSCHAT_STS ? "SessionToken" : "Token", NULL },
+        [NGX_IVSCHAT_MEMBER_EXPIRATION] = { "Expiration", NULL },
+        [NGX_IVSCHAT_MEMBER_CODE] = { "Code", NULL },
+        [NGX_IVSCHAT_MEMBER_MESSAGE] = { "Message", NULL }
+    };
+
+    ngx_ivschat_credentials_wipe(creds);
+
+    twice = ngx_ivschat_json_members(object, m, NGX_IVSCHAT_NMEMBERS);
+
+    if (twice != NULL) {
+        return ngx_ivschat_fail(reason, size, "the answer has \"%s\" more "
+                                "than once", twice);
+    }
+
+    if (ngx_ivschat_read_code(m, reason, size) != 0
+        || ngx_ivschat_read_keys(flavour, m, creds, reason, size) != 0
+        || ngx_ivschat_read_expiration(flavour, m, creds, reason, size) != 0
+        || ngx_ivschat_check_time(creds, now, reason, size) != 0)
+    {
         ngx_ivschat_credentials_wipe(creds);
         return -1;
     }
 
-    return ngx_ivschat_credentials_expired(creds, now, reason, size);
-}
-
-
-int
-ngx_ivschat_credentials_set_expiration(ngx_ivschat_credentials_t *creds,
-    ngx_ivschat_str_t time)
-{
-    int64_t  ms;
-
-    /* 0 would be "never" */
-
-    if (ngx_ivschat_time_parse(time, &ms) != 0 || ms < 1000) {
-        return -1;
-    }
-
-    creds->expiration = ms / 1000;
-
     return 0;
-}
-
-
-int
-ngx_ivschat_credentials_expired(const ngx_ivschat_credentials_t *creds,
-    int64_t now, char *reason, size_t size)
-{
-    char  time[NGX_IVSCHAT_TIME_LEN + 1];
-
-    if (creds->expiration == 0 || creds->expiration > now) {
-        return 0;
-    }
-
-    if (ngx_ivschat_time_format(creds->expiration * 1000, time) != 0) {
-        time[0] = '\0';
-    }
-
-    (void) ngx_ivschat_refuse(reason, size, "they have expired at %s; if that "
-                              "is in the future, the clock of this host is "
-                              "wrong", time);
-
-    return NGX_IVSCHAT_EXPIRED;
 }
 
 
@@ -325,143 +268,66 @@ ngx_ivschat_refresh_delay(const ngx_ivschat_refresh_t *times, int64_t now,
 }
 
 
-static int
-ngx_ivschat_visible(ngx_ivschat_str_t s)
-{
-    size_t  i;
-
-    for (i = 0; i < s.len; i++) {
-        if (s.data[i] <= ' ' || s.data[i] >= 0x7f) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static size_t
-ngx_ivschat_copy(char *dst, ngx_ivschat_str_t src)
-{
-    if (src.len != 0) {
-        memcpy(dst, src.data, src.len);
-    }
-
-    dst[src.len] = '\0';
-
-    return src.len;
-}
-
-
-/* null is the same as a member that is not there. */
+/* IMDS reports an error with a status of 200. */
 
 static int
-ngx_ivschat_find_members(const cJSON *object, ngx_ivschat_members_t *members,
-    char *reason, size_t size)
+ngx_ivschat_read_code(const ngx_ivschat_json_member_t *m, char *reason,
+    size_t size)
 {
-    size_t         i;
-    const cJSON   *item;
-    unsigned char  seen[6];
-
-    const struct {
-        const char    *name;
-        const cJSON  **item;
-    } known[] = {
-        { "AccessKeyId", &members->access_key },
-        { "SecretAccessKey", &members->secret_key },
-        { "Token", &members->token },
-        { "Expiration", &members->expiration },
-        { "AccountId", &members->account },
-        { "Code", &members->code }
-    };
-
-    memset(members, 0, sizeof(ngx_ivschat_members_t));
-    memset(seen, 0, sizeof(seen));
-
-    cJSON_ArrayForEach(item, object) {
-
-        for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-
-            if (strcmp(item->string, known[i].name) != 0) {
-                continue;
-            }
-
-            if (seen[i]) {
-                return ngx_ivschat_refuse(reason, size, "the answer has \"%s\" "
-                                          "more than once", known[i].name);
-            }
-
-            seen[i] = 1;
-
-            if (!cJSON_IsNull(item)) {
-                *known[i].item = item;
-            }
-        }
-    }
-
-    return 0;
-}
-
-
-static int
-ngx_ivschat_check_code(const ngx_ivschat_members_t *members, const char *body,
-    size_t len, char *reason, size_t size)
-{
-    ngx_ivschat_str_t    code, none = ngx_ivschat_string("");
+    ngx_ivschat_str_t    code;
     ngx_ivschat_error_t  error;
 
-    if (ngx_ivschat_read_string(members->code, "Code", 0, &code, reason, size)
+    if (ngx_ivschat_read_text(&m[NGX_IVSCHAT_MEMBER_CODE], 0, &code, reason,
+                              size)
         != 0)
     {
         return -1;
     }
 
-    if (code.len == 0 || strcmp(code.data, "Success") == 0) {
+    if (code.len == 0 || ngx_ivschat_str_is(code, "Success")) {
         return 0;
     }
 
-    ngx_ivschat_error_parse(none, body, len, &error);
-
     /* where there are keys, a text could repeat them */
 
-    if (members->access_key != NULL || members->secret_key != NULL
-        || members->token != NULL)
+    if (m[NGX_IVSCHAT_ACCESS_KEY].item != NULL
+        || m[NGX_IVSCHAT_SECRET_KEY].item != NULL
+        || m[NGX_IVSCHAT_SESSION_TOKEN].item != NULL)
     {
-        return ngx_ivschat_refuse(reason, size, "the answer has keys, but its "
-                                  "\"Code\" is not \"Success\"");
+        return ngx_ivschat_fail(reason, size, "the answer has keys, but its "
+                                "\"Code\" is not \"Success\"");
     }
 
-    return ngx_ivschat_refuse(reason, size, "the answer is an error, \"%s\"%s"
-                              "%s", error.code, error.message[0] ? ": " : "",
-                              error.message);
+    memset(&error, 0, sizeof(ngx_ivschat_error_t));
+
+    (void) ngx_ivschat_error_set_code(&error, code);
+    ngx_ivschat_error_set_message(&error,
+               ngx_ivschat_json_text(m[NGX_IVSCHAT_MEMBER_MESSAGE].item));
+
+    return ngx_ivschat_fail(reason, size, "the answer is an error, "
+                            "\"%s\"%s%s", error.code,
+                            error.message[0] ? ": " : "", error.message);
 }
 
 
 static int
-ngx_ivschat_read_members(const ngx_ivschat_members_t *members,
-    ngx_ivschat_credentials_flavour_e flavour,
-    ngx_ivschat_credentials_t *creds, char *reason, size_t size)
+ngx_ivschat_read_keys(ngx_ivschat_credentials_flavour_e flavour,
+    const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
+    char *reason, size_t size)
 {
     const char                      *why;
     ngx_ivschat_str_t                access_key, secret_key, token;
-    ngx_ivschat_str_t                expiration, account;
     ngx_ivschat_credentials_field_e  field;
 
-    if (ngx_ivschat_read_string(members->access_key, "AccessKeyId", 1,
-                                &access_key, reason, size)
+    if (ngx_ivschat_read_text(&m[NGX_IVSCHAT_ACCESS_KEY], 1, &access_key,
+                              reason, size)
         != 0
-        || ngx_ivschat_read_string(members->secret_key, "SecretAccessKey", 1,
-                                   &secret_key, reason, size)
+        || ngx_ivschat_read_text(&m[NGX_IVSCHAT_SECRET_KEY], 1, &secret_key,
+                                 reason, size)
         != 0
-        || ngx_ivschat_read_string(members->token, "Token",
-                                   flavour == NGX_IVSCHAT_IMDS, &token,
-                                   reason, size)
-        != 0
-        || ngx_ivschat_read_string(members->expiration, "Expiration", 1,
-                                   &expiration, reason, size)
-        != 0
-        || ngx_ivschat_read_string(members->account, "AccountId", 0,
-                                   &account, reason, size)
+        || ngx_ivschat_read_text(&m[NGX_IVSCHAT_SESSION_TOKEN],
+                                 flavour != NGX_IVSCHAT_CONTAINER, &token,
+                                 reason, size)
         != 0)
     {
         return -1;
@@ -470,52 +336,77 @@ ngx_ivschat_read_members(const ngx_ivschat_members_t *members,
     why = ngx_ivschat_credentials_set(creds, access_key, secret_key, token,
                                       &field);
     if (why != NULL) {
-        return ngx_ivschat_refuse(reason, size, "\"%s\" of the answer cannot "
-                                  "be used: %s", ngx_ivschat_json_names[field],
-                                  why);
+        return ngx_ivschat_fail(reason, size, "\"%s\" of the answer cannot "
+                                "be used: %s", m[field].name, why);
     }
-
-    if (ngx_ivschat_credentials_set_expiration(creds, expiration) != 0) {
-        return ngx_ivschat_refuse(reason, size, "\"Expiration\" of the answer "
-                                  "is not a time of ISO 8601");
-    }
-
-    ngx_ivschat_credentials_set_account(creds, account);
 
     return 0;
 }
 
 
-/* The string belongs to the item, and has a NUL. */
-
 static int
-ngx_ivschat_read_string(const cJSON *item, const char *name, int required,
-    ngx_ivschat_str_t *value, char *reason, size_t size)
+ngx_ivschat_read_expiration(ngx_ivschat_credentials_flavour_e flavour,
+    const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
+    char *reason, size_t size)
 {
-    value->data = "";
-    value->len = 0;
+    double             seconds;
+    int64_t            ms;
+    ngx_ivschat_str_t  text;
 
-    if (item == NULL) {
+    m = &m[NGX_IVSCHAT_MEMBER_EXPIRATION];
 
-        if (!required) {
-            return 0;
+    if (flavour == NGX_IVSCHAT_STS && cJSON_IsNumber(m->item)) {
+        seconds = m->item->valuedouble;
+
+        if (!(seconds >= 1 && seconds < NGX_IVSCHAT_YEAR_10000)) {
+            return ngx_ivschat_fail(reason, size, "\"Expiration\" of the "
+                                    "answer is not a time");
         }
 
-        return ngx_ivschat_refuse(reason, size, "there is no \"%s\" in the "
-                                  "answer", name);
+        creds->expiration = (int64_t) seconds;
+
+        return 0;
     }
 
-    if (!cJSON_IsString(item)) {
-        return ngx_ivschat_refuse(reason, size, "\"%s\" of the answer is not a "
-                                  "string", name);
+    if (ngx_ivschat_read_text(m, 1, &text, reason, size) != 0) {
+        return -1;
     }
 
-    value->data = item->valuestring;
-    value->len = strlen(item->valuestring);
+    /* 0 would be "never" */
 
-    if (required && value->len == 0) {
-        return ngx_ivschat_refuse(reason, size, "\"%s\" of the answer is "
-                                  "empty", name);
+    if (ngx_ivschat_time_parse(text, &ms) != 0 || ms < 1000) {
+        return ngx_ivschat_fail(reason, size, "\"Expiration\" of the answer "
+                                "is not a time of ISO 8601");
+    }
+
+    creds->expiration = ms / 1000;
+
+    return 0;
+}
+
+
+/* null is the same as a member that is not there. */
+
+static int
+ngx_ivschat_read_text(const ngx_ivschat_json_member_t *m, int required,
+    ngx_ivschat_str_t *text, char *reason, size_t size)
+{
+    *text = ngx_ivschat_json_text(m->item);
+
+    if (m->item == NULL || cJSON_IsNull(m->item)) {
+        return required ? ngx_ivschat_fail(reason, size, "there is no \"%s\" "
+                                           "in the answer", m->name)
+                        : 0;
+    }
+
+    if (text->data == NULL) {
+        return ngx_ivschat_fail(reason, size, "\"%s\" of the answer is not a "
+                                "string", m->name);
+    }
+
+    if (required && text->len == 0) {
+        return ngx_ivschat_fail(reason, size, "\"%s\" of the answer is "
+                                "empty", m->name);
     }
 
     return 0;
@@ -523,15 +414,22 @@ ngx_ivschat_read_string(const cJSON *item, const char *name, int required,
 
 
 static int
-ngx_ivschat_refuse(char *reason, size_t size, const char *fmt, ...)
+ngx_ivschat_check_time(const ngx_ivschat_credentials_t *creds, int64_t now,
+    char *reason, size_t size)
 {
-    va_list  args;
+    char  time[NGX_IVSCHAT_TIME_LEN + 1];
 
-    va_start(args, fmt);
-    (void) vsnprintf(reason, size, fmt, args);
-    va_end(args);
+    if (creds->expiration > now) {
+        return 0;
+    }
 
-    return -1;
+    if (ngx_ivschat_time_format(creds->expiration * 1000, time) != 0) {
+        time[0] = '\0';
+    }
+
+    return ngx_ivschat_fail(reason, size, "they have expired at %s; if that "
+                            "is in the future, the clock of this host is "
+                            "wrong", time);
 }
 
 

@@ -1,14 +1,13 @@
 
 /*
- * AWS credentials: what they look like, the answers of metadata services
- * that carry them, and when to get new ones.
+ * AWS credentials: what they look like, the answers that carry them, and when
+ * to get new ones.
  *
  * The forms of the answers: "Container credential provider" and "IMDS
  * credential provider" in the AWS SDKs and Tools Reference Guide.
  *
- * Nothing here reads a clock, does I/O or knows nginx; nothing allocated
- * outlives a call.  Reasons are texts for the log and never hold a part of a
- * key, a secret or a session token.
+ * Reasons are texts for the log, cut if size is too small; they never hold a
+ * part of a key, a secret or a session token.
  */
 
 
@@ -16,7 +15,7 @@
 #define _NGX_IVSCHAT_CREDENTIALS_H_INCLUDED_
 
 
-#include "../lib/ngx_ivschat_str.h"
+#include "../lib/ngx_ivschat_json.h"
 
 
 /*
@@ -27,12 +26,9 @@
 #define NGX_IVSCHAT_ACCESS_KEY_MAX      128
 #define NGX_IVSCHAT_SECRET_KEY_MAX      256
 #define NGX_IVSCHAT_SESSION_TOKEN_MAX   8192
-#define NGX_IVSCHAT_ACCOUNT_LEN         12
+#define NGX_IVSCHAT_CREDENTIALS_DEPTH   8       /* of an answer's JSON */
 
 #define NGX_IVSCHAT_REASON_LEN          512    /* enough for any reason */
-
-/* Not a failure of the parsers below: all is well but for the date. */
-#define NGX_IVSCHAT_EXPIRED             1
 
 #define NGX_IVSCHAT_NEVER               INT64_MAX
 
@@ -50,7 +46,6 @@ typedef struct {
     char       access_key[NGX_IVSCHAT_ACCESS_KEY_MAX + 1];
     char       secret_key[NGX_IVSCHAT_SECRET_KEY_MAX + 1];
     char       session_token[NGX_IVSCHAT_SESSION_TOKEN_MAX + 1];
-    char       account_id[NGX_IVSCHAT_ACCOUNT_LEN + 1];    /* "": unknown */
 } ngx_ivschat_credentials_t;
 
 
@@ -65,7 +60,8 @@ typedef enum {
 
 typedef enum {
     NGX_IVSCHAT_CONTAINER = 0,         /* ECS, EKS Pod Identity, Greengrass */
-    NGX_IVSCHAT_IMDS                   /* EC2 instance metadata */
+    NGX_IVSCHAT_IMDS,                  /* EC2 instance metadata */
+    NGX_IVSCHAT_STS
 } ngx_ivschat_credentials_flavour_e;
 
 
@@ -89,34 +85,26 @@ const char *ngx_ivschat_credentials_check(ngx_ivschat_str_t access_key,
     ngx_ivschat_credentials_field_e *field);
 
 /*
- * The same check, and on success a copy into *creds that never expires and
- * has no account; on failure *creds is wiped.
+ * The same check, and on success a copy into *creds that never expires; on
+ * failure *creds is wiped.
  */
 
 const char *ngx_ivschat_credentials_set(ngx_ivschat_credentials_t *creds,
     ngx_ivschat_str_t access_key, ngx_ivschat_str_t secret_key,
     ngx_ivschat_str_t session_token, ngx_ivschat_credentials_field_e *field);
 
-/* 12 digits are taken for the account, else there is none. */
-
-void ngx_ivschat_credentials_set_account(ngx_ivschat_credentials_t *creds,
-    ngx_ivschat_str_t account);
-
 /*
- * Reads the body of a 200 of a metadata service, which must be one JSON
- * object and nothing behind it: {"AccessKeyId", "SecretAccessKey", "Token",
- * "Expiration", "AccountId", "Code", "Message", …}.
+ * Reads the body of a 200 of a metadata service, which must be one JSON object
+ * by ngx_ivschat_json.h: {"AccessKeyId", "SecretAccessKey", "Token",
+ * "Expiration", "Code", "Message", …}.
  *
- * All SDKs want the keys and the expiration, so they are required; one takes
- * a container's answer without a Token (long-term keys have none), so that is
- * optional there; null stands for absent where absent is allowed.  A "Code"
- * other than "Success" is the error that IMDS sends with a status of 200.
- * Unknown members are ignored, names are compared exactly, a member of ours
- * that is there twice is refused, and so is what lies deeper than 8 levels.
+ * All SDKs want the keys and the expiration, so they are required, and must be
+ * good after now; a container's answer may have no Token, as long-term keys
+ * have none; null stands for absent.  A "Code" other than "Success" is the
+ * error that IMDS sends with a status of 200.  Unknown members are ignored, a
+ * member of ours that is there twice is refused.
  *
- * Returns 0; NGX_IVSCHAT_EXPIRED, if all is well except that the expiration
- * is not after now; or -1 with *creds wiped.  Unless it is 0 there is a reason
- * (cut if size is too small).
+ * Returns 0, or -1 with *creds wiped and a reason.
  */
 
 int ngx_ivschat_credentials_parse(ngx_ivschat_credentials_flavour_e flavour,
@@ -124,20 +112,13 @@ int ngx_ivschat_credentials_parse(ngx_ivschat_credentials_flavour_e flavour,
     ngx_ivschat_credentials_t *creds, char *reason, size_t size);
 
 /*
- * For other parsers: reads an ISO 8601 time, as the answers have it, into
- * creds->expiration; -1 if it is none.
+ * The same for the object that has the members.  STS's session token is
+ * "SessionToken", and its expiration may be a number of seconds.
  */
 
-int ngx_ivschat_credentials_set_expiration(ngx_ivschat_credentials_t *creds,
-    ngx_ivschat_str_t time);
-
-/*
- * NGX_IVSCHAT_EXPIRED with a reason, if they have an expiration that is not
- * after now; else 0.
- */
-
-int ngx_ivschat_credentials_expired(const ngx_ivschat_credentials_t *creds,
-    int64_t now, char *reason, size_t size);
+int ngx_ivschat_credentials_read(ngx_ivschat_credentials_flavour_e flavour,
+    const cJSON *object, int64_t now, ngx_ivschat_credentials_t *creds,
+    char *reason, size_t size);
 
 void ngx_ivschat_credentials_wipe(ngx_ivschat_credentials_t *creds);
 
