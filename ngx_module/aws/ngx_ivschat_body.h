@@ -20,7 +20,6 @@
 
 #define NGX_IVSCHAT_BODY_MAX           8192   /* bytes */
 #define NGX_IVSCHAT_BODY_DEPTH         16     /* of objects and arrays */
-#define NGX_IVSCHAT_DURATION_DEFAULT   60     /* AWS's, in minutes */
 
 
 /* What a client asks for; a wish that is not there limits nothing. */
