@@ -93,6 +93,11 @@ static const ngx_ivschat_error_row_t  ngx_ivschat_error_rows[] = {
     { "RequestTimeoutException", NGX_IVSCHAT_ERROR_TRANSIENT, "" },
     { "TimeoutError", NGX_IVSCHAT_ERROR_TRANSIENT, "" },
 
+    /* STS could not reach, or not understand, the identity provider */
+
+    { "IDPCommunicationError", NGX_IVSCHAT_ERROR_TRANSIENT, "" },
+    { "InvalidIdentityToken", NGX_IVSCHAT_ERROR_TRANSIENT, "" },
+
     ngx_ivschat_throttling("BandwidthLimitExceeded"),
     ngx_ivschat_throttling("EC2ThrottledException"),
     ngx_ivschat_throttling("LimitExceededException"),

@@ -403,15 +403,6 @@ ngx_ivschat_sts_error_parse(const char *body, size_t len,
 }
 
 
-int
-ngx_ivschat_sts_retryable(unsigned status, const char *code)
-{
-    return ngx_ivschat_retry_class(status, code) != NGX_IVSCHAT_RETRY_NEVER
-           || strcmp(code, "IDPCommunicationError") == 0
-           || strcmp(code, "InvalidIdentityToken") == 0;
-}
-
-
 const char *
 ngx_ivschat_sts_remedy(ngx_ivschat_sts_action_e action, unsigned status,
     const char *code)
@@ -556,6 +547,7 @@ ngx_ivschat_sts_error(const cJSON *object, ngx_ivschat_error_t *error)
     memset(error, 0, sizeof(ngx_ivschat_error_t));
 
     if (ngx_ivschat_json_members(object, &m, 1) != NULL
+        || !cJSON_IsObject(m.item)
         || ngx_ivschat_json_members(m.item, members, 2) != NULL)
     {
         return;

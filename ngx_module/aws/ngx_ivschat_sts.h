@@ -103,14 +103,6 @@ void ngx_ivschat_sts_error_parse(const char *body, size_t len,
     ngx_ivschat_error_t *error);
 
 /*
- * Whether the same request, signed anew, may succeed a moment later: what is
- * transient or throttled, and the two codes by which STS says that it could
- * not reach, or not understand, the identity provider.
- */
-
-int ngx_ivschat_sts_retryable(unsigned status, const char *code);
-
-/*
  * A line for the error log that tells the operator what to do about this code
  * of STS's; an empty string for codes that have no remedy of their own.
  */

@@ -11,19 +11,25 @@
 #include <ngx_event.h>
 
 #include "../aws/ngx_ivschat_sigv4.h"
-#include "../aws/ngx_ivschat_skew.h"
 #include "../aws/ngx_ivschat_sts.h"
 
 
 #define NGX_IVSCHAT_FETCH_ERROR_LEN       1024
 #define NGX_IVSCHAT_FETCH_URL_LEN         2048
-#define NGX_IVSCHAT_FETCH_PAUSE           500     /* between attempts, ms */
+#define NGX_IVSCHAT_FETCH_ATTEMPTS        3       /* but for IMDS */
+#define NGX_IVSCHAT_FETCH_PAUSE           500     /* between them, ms */
 #define NGX_IVSCHAT_FETCH_FILE_MAX        32768
 #define NGX_IVSCHAT_FETCH_IMDS_TOKEN_MAX  256
 #define NGX_IVSCHAT_FETCH_IMDS_ROLE_MAX   64
 
+/* The signature of STS, and a session token, twice. */
+
+#define NGX_IVSCHAT_FETCH_SIGNED_LEN      (3 * NGX_IVSCHAT_SESSION_TOKEN_MAX)
+
 #define NGX_IVSCHAT_FETCH_IMDS_PATH                                           \
     "/latest/meta-data/iam/security-credentials/"
+
+#define NGX_IVSCHAT_AUTHORIZATION         "Authorization: "
 
 
 typedef enum {
@@ -37,29 +43,30 @@ typedef enum {
 } ngx_ivschat_step_e;
 
 
-/* NGX_OK: on its way; NGX_ERROR: f->error says why not. */
-
-typedef ngx_int_t (*ngx_ivschat_step_send_pt)(ngx_ivschat_fetch_t *f);
-
 /*
- * What a whole answer means.  NGX_OK: go to f->step; NGX_AGAIN: f->error says
- * what was wrong, but it may be better in a moment; NGX_ERROR: it will not.
+ * send(): NGX_OK, the request is on its way; NGX_ERROR, f->error says why not.
+ *
+ * got() is given an answer of 200.  NGX_OK: go to f->step; NGX_AGAIN: f->error
+ * says what was wrong, but it may be better in a moment; NGX_ERROR: it will
+ * not.
  */
 
-typedef ngx_int_t (*ngx_ivschat_step_got_pt)(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_answer_t *answer);
-
-
 typedef struct {
-    const char                  *peer;
-    ngx_ivschat_step_send_pt     send;
-    ngx_ivschat_step_got_pt      got;
+    ngx_ivschat_credentials_flavour_e    peer;
+    ngx_int_t                          (*send)(ngx_ivschat_fetch_t *f);
+    ngx_int_t                          (*got)(ngx_ivschat_fetch_t *f,
+                                             ngx_ivschat_curl_answer_t *answer);
+
+    /* what is known about an answer with one of these statuses */
+
+    ngx_uint_t                           hinted[2];
+    const char                          *hint;
 } ngx_ivschat_step_t;
 
 
 struct ngx_ivschat_fetch_s {
     ngx_ivschat_curl_t          *http;
-    ngx_ivschat_source_t          *source;
+    ngx_ivschat_source_t        *source;
     ngx_log_t                   *log;
     ngx_ivschat_fetch_done_pt    done;
     void                        *data;
@@ -85,11 +92,15 @@ struct ngx_ivschat_fetch_s {
 };
 
 
-static ngx_ivschat_step_e ngx_ivschat_fetch_first(ngx_ivschat_source_t *source);
+static ngx_ivschat_step_e ngx_ivschat_fetch_first(ngx_ivschat_fetch_t *f);
 static ngx_ivschat_step_e ngx_ivschat_fetch_next_role(ngx_ivschat_fetch_t *f);
 static void ngx_ivschat_fetch_timer(ngx_event_t *ev);
 static void ngx_ivschat_fetch_step(ngx_ivschat_fetch_t *f);
 static void ngx_ivschat_fetch_answer(void *data,
+    ngx_ivschat_curl_answer_t *answer);
+static ngx_int_t ngx_ivschat_fetch_failed(ngx_ivschat_fetch_t *f,
+    ngx_ivschat_curl_answer_t *answer);
+static ngx_int_t ngx_ivschat_fetch_refused(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_answer_t *answer);
 static ngx_uint_t ngx_ivschat_fetch_may_retry(ngx_ivschat_fetch_t *f);
 static void ngx_ivschat_fetch_finish(ngx_ivschat_fetch_t *f,
@@ -101,35 +112,24 @@ static void ngx_ivschat_fetch_init(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_options_t *o, const char *method, const char *url);
 static ngx_int_t ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_options_t *o);
-static ngx_int_t ngx_ivschat_fetch_status(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_answer_t *answer, const char *hint);
-static ngx_int_t ngx_ivschat_fetch_parse(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_credentials_flavour_e flavour,
-    ngx_ivschat_curl_answer_t *answer);
 static ngx_int_t ngx_ivschat_fetch_file(ngx_ivschat_fetch_t *f,
     const char *path, char *buf, size_t size, ngx_ivschat_str_t *text);
 
 static ngx_int_t ngx_ivschat_container_send(ngx_ivschat_fetch_t *f);
-static ngx_int_t ngx_ivschat_container_got(ngx_ivschat_fetch_t *f,
+static ngx_int_t ngx_ivschat_imds_put(ngx_ivschat_fetch_t *f);
+static ngx_int_t ngx_ivschat_imds_get(ngx_ivschat_fetch_t *f);
+static ngx_int_t ngx_ivschat_imds_token(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_answer_t *answer);
-static ngx_int_t ngx_ivschat_imds_token_send(ngx_ivschat_fetch_t *f);
-static ngx_int_t ngx_ivschat_imds_token_got(ngx_ivschat_fetch_t *f,
+static ngx_int_t ngx_ivschat_imds_role(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_answer_t *answer);
-static ngx_int_t ngx_ivschat_imds_role_send(ngx_ivschat_fetch_t *f);
-static ngx_int_t ngx_ivschat_imds_role_got(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_answer_t *answer);
-static ngx_int_t ngx_ivschat_imds_creds_send(ngx_ivschat_fetch_t *f);
-static ngx_int_t ngx_ivschat_imds_creds_got(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_answer_t *answer);
-static ngx_int_t ngx_ivschat_imds_get(ngx_ivschat_fetch_t *f,
-    const char *name);
-static ngx_int_t ngx_ivschat_imds_status(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_answer_t *answer, const char *hint);
 static ngx_uint_t ngx_ivschat_imds_copy(char *to, size_t size,
     ngx_ivschat_curl_answer_t *answer);
-static ngx_int_t ngx_ivschat_web_identity_send(ngx_ivschat_fetch_t *f);
-static ngx_int_t ngx_ivschat_role_send(ngx_ivschat_fetch_t *f);
-static ngx_int_t ngx_ivschat_sts_send(ngx_ivschat_fetch_t *f,
+static ngx_int_t ngx_ivschat_metadata_got(ngx_ivschat_fetch_t *f,
+    ngx_ivschat_curl_answer_t *answer);
+static ngx_ivschat_sts_action_e ngx_ivschat_sts_action(ngx_ivschat_fetch_t *f,
+    ngx_ivschat_role_t **role);
+static ngx_int_t ngx_ivschat_sts_send(ngx_ivschat_fetch_t *f);
+static ngx_int_t ngx_ivschat_sts_post(ngx_ivschat_fetch_t *f,
     ngx_ivschat_role_t *role, ngx_ivschat_sts_request_t *req);
 static ngx_int_t ngx_ivschat_sts_sign(ngx_ivschat_fetch_t *f,
     ngx_ivschat_role_t *role, ngx_ivschat_curl_options_t *o, char *buf,
@@ -137,24 +137,52 @@ static ngx_int_t ngx_ivschat_sts_sign(ngx_ivschat_fetch_t *f,
 static ngx_int_t ngx_ivschat_sts_got(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_answer_t *answer);
 static ngx_int_t ngx_ivschat_sts_refused(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_sts_action_e action, const char *role,
-    ngx_ivschat_curl_answer_t *answer, ngx_uint_t off);
+    ngx_ivschat_curl_answer_t *answer);
 
 
-static ngx_ivschat_step_t  ngx_ivschat_fetch_steps[] = {
-    { "the container credentials endpoint",
-      ngx_ivschat_container_send, ngx_ivschat_container_got },
-    { "the instance metadata service",
-      ngx_ivschat_imds_token_send, ngx_ivschat_imds_token_got },
-    { "the instance metadata service",
-      ngx_ivschat_imds_role_send, ngx_ivschat_imds_role_got },
-    { "the instance metadata service",
-      ngx_ivschat_imds_creds_send, ngx_ivschat_imds_creds_got },
-    { "AWS STS",
-      ngx_ivschat_web_identity_send, ngx_ivschat_sts_got },
-    { "AWS STS",
-      ngx_ivschat_role_send, ngx_ivschat_sts_got }
+static const ngx_ivschat_step_t  ngx_ivschat_fetch_steps[] = {
+
+    [NGX_IVSCHAT_STEP_CONTAINER] = {
+        NGX_IVSCHAT_CONTAINER,
+        ngx_ivschat_container_send, ngx_ivschat_metadata_got,
+        { 401, 403 }, ": it does not take the authorization token"
+    },
+    [NGX_IVSCHAT_STEP_IMDS_TOKEN] = {
+        NGX_IVSCHAT_IMDS, ngx_ivschat_imds_put, ngx_ivschat_imds_token,
+        { 403 }, ": it is switched off for this instance"
+    },
+    [NGX_IVSCHAT_STEP_IMDS_ROLE] = {
+        NGX_IVSCHAT_IMDS, ngx_ivschat_imds_get, ngx_ivschat_imds_role,
+        { 404 }, ": the instance has no IAM role"
+    },
+    [NGX_IVSCHAT_STEP_IMDS_CREDS] = {
+        NGX_IVSCHAT_IMDS, ngx_ivschat_imds_get, ngx_ivschat_metadata_got,
+        { 0 }, NULL
+    },
+    [NGX_IVSCHAT_STEP_WEB_IDENTITY] = {
+        NGX_IVSCHAT_STS, ngx_ivschat_sts_send, ngx_ivschat_sts_got,
+        { 0 }, NULL
+    },
+    [NGX_IVSCHAT_STEP_ROLE] = {
+        NGX_IVSCHAT_STS, ngx_ivschat_sts_send, ngx_ivschat_sts_got,
+        { 0 }, NULL
+    }
 };
+
+_Static_assert(sizeof(ngx_ivschat_fetch_steps)
+               == NGX_IVSCHAT_STEP_DONE * sizeof(ngx_ivschat_step_t),
+               "a step without its row");
+
+
+static const char  *ngx_ivschat_fetch_peers[] = {
+    [NGX_IVSCHAT_CONTAINER] = "the container credentials endpoint",
+    [NGX_IVSCHAT_IMDS] = "the instance metadata service",
+    [NGX_IVSCHAT_STS] = "AWS STS"
+};
+
+_Static_assert(sizeof(ngx_ivschat_fetch_peers)
+               == (NGX_IVSCHAT_STS + 1) * sizeof(char *),
+               "a peer without its name");
 
 
 ngx_ivschat_fetch_t *
@@ -176,7 +204,7 @@ ngx_ivschat_fetch_start(ngx_ivschat_curl_t *http,
     f->done = done;
     f->data = data;
     f->start = ngx_current_msec;
-    f->step = ngx_ivschat_fetch_first(source);
+    f->step = ngx_ivschat_fetch_first(f);
 
     if (source->base == NGX_IVSCHAT_BASE_STATIC) {
         f->creds = *source->creds;
@@ -208,9 +236,9 @@ ngx_ivschat_fetch_cancel(ngx_ivschat_fetch_t *f)
 
 
 static ngx_ivschat_step_e
-ngx_ivschat_fetch_first(ngx_ivschat_source_t *source)
+ngx_ivschat_fetch_first(ngx_ivschat_fetch_t *f)
 {
-    switch (source->base) {
+    switch (f->source->base) {
 
     case NGX_IVSCHAT_BASE_CONTAINER:
         return NGX_IVSCHAT_STEP_CONTAINER;
@@ -222,7 +250,7 @@ ngx_ivschat_fetch_first(ngx_ivschat_source_t *source)
         return NGX_IVSCHAT_STEP_WEB_IDENTITY;
 
     default:
-        return source->nroles ? NGX_IVSCHAT_STEP_ROLE : NGX_IVSCHAT_STEP_DONE;
+        return ngx_ivschat_fetch_next_role(f);
     }
 }
 
@@ -231,7 +259,7 @@ static ngx_ivschat_step_e
 ngx_ivschat_fetch_next_role(ngx_ivschat_fetch_t *f)
 {
     return f->role < f->source->nroles ? NGX_IVSCHAT_STEP_ROLE
-                                     : NGX_IVSCHAT_STEP_DONE;
+                                       : NGX_IVSCHAT_STEP_DONE;
 }
 
 
@@ -268,25 +296,18 @@ ngx_ivschat_fetch_answer(void *data, ngx_ivschat_curl_answer_t *answer)
 {
     ngx_ivschat_fetch_t  *f = data;
 
-    ngx_int_t           rc;
-    ngx_ivschat_step_e  step;
+    ngx_int_t  rc;
 
     f->request = NULL;
-    step = f->step;
 
     if (answer->error) {
-        ngx_ivschat_fetch_error(f, "%s", answer->error);
+        rc = ngx_ivschat_fetch_failed(f, answer);
 
-        if (answer->timedout && step == NGX_IVSCHAT_STEP_IMDS_TOKEN) {
-            ngx_ivschat_fetch_error(f, "%s (in a container on an instance, "
-                                    "HttpPutResponseHopLimit must be 2 or "
-                                    "more)", answer->error);
-        }
-
-        rc = NGX_AGAIN;
+    } else if (answer->status == 200) {
+        rc = ngx_ivschat_fetch_steps[f->step].got(f, answer);
 
     } else {
-        rc = ngx_ivschat_fetch_steps[step].got(f, answer);
+        rc = ngx_ivschat_fetch_refused(f, answer);
     }
 
     if (rc == NGX_OK) {
@@ -304,18 +325,62 @@ ngx_ivschat_fetch_answer(void *data, ngx_ivschat_curl_answer_t *answer)
 }
 
 
+/* No answer came. */
+
+static ngx_int_t
+ngx_ivschat_fetch_failed(ngx_ivschat_fetch_t *f,
+    ngx_ivschat_curl_answer_t *answer)
+{
+    ngx_ivschat_fetch_error(f, "%s%s", answer->error,
+                            answer->timedout
+                            && f->step == NGX_IVSCHAT_STEP_IMDS_TOKEN
+                            ? " (in a container on an instance, "
+                              "HttpPutResponseHopLimit must be 2 or more)"
+                            : "");
+    return NGX_AGAIN;
+}
+
+
+/* Anything but a 200 is an error; some may pass. */
+
+static ngx_int_t
+ngx_ivschat_fetch_refused(ngx_ivschat_fetch_t *f,
+    ngx_ivschat_curl_answer_t *answer)
+{
+    ngx_uint_t                 status;
+    const ngx_ivschat_step_t  *step;
+
+    status = answer->status;
+    step = &ngx_ivschat_fetch_steps[f->step];
+
+    if (step->peer == NGX_IVSCHAT_STS) {
+        return ngx_ivschat_sts_refused(f, answer);
+    }
+
+    /* another session token of IMDS, once */
+
+    if (status == 401 && step->send == ngx_ivschat_imds_get && !f->imds_again)
+    {
+        f->imds_again = 1;
+        f->step = NGX_IVSCHAT_STEP_IMDS_TOKEN;
+        return NGX_OK;
+    }
+
+    ngx_ivschat_fetch_error(f, "it answered %ui%s", status,
+                            status == step->hinted[0]
+                            || status == step->hinted[1] ? step->hint : "");
+
+    return (status == 429 || status >= 500) ? NGX_AGAIN : NGX_ERROR;
+}
+
+
 static ngx_uint_t
 ngx_ivschat_fetch_may_retry(ngx_ivschat_fetch_t *f)
 {
     ngx_uint_t  attempts;
 
-    attempts = 3;
-
-    if (f->step >= NGX_IVSCHAT_STEP_IMDS_TOKEN
-        && f->step <= NGX_IVSCHAT_STEP_IMDS_CREDS)
-    {
-        attempts = f->source->imds_attempts;
-    }
+    attempts = ngx_ivschat_fetch_steps[f->step].peer == NGX_IVSCHAT_IMDS
+               ? f->source->imds_attempts : NGX_IVSCHAT_FETCH_ATTEMPTS;
 
     return f->attempt < attempts && !ngx_terminate && !ngx_exiting
            && ngx_current_msec - f->start < NGX_IVSCHAT_FETCH_LIMIT / 2;
@@ -332,7 +397,9 @@ ngx_ivschat_fetch_finish(ngx_ivschat_fetch_t *f,
 
     if (creds == NULL) {
         (void) ngx_snprintf(text, sizeof(text), "%s: %s%Z",
-                            ngx_ivschat_fetch_steps[f->step].peer, f->error);
+                            ngx_ivschat_fetch_peers[
+                                      ngx_ivschat_fetch_steps[f->step].peer],
+                            f->error);
         text[sizeof(text) - 1] = '\0';
     }
 
@@ -382,6 +449,11 @@ ngx_ivschat_fetch_init(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o,
     o->timeout = 5000;
     o->done = ngx_ivschat_fetch_answer;
     o->data = f;
+
+    if (ngx_ivschat_fetch_steps[f->step].peer == NGX_IVSCHAT_IMDS) {
+        o->connect_timeout = f->source->imds_timeout;
+        o->timeout = f->source->imds_timeout;
+    }
 }
 
 
@@ -412,47 +484,7 @@ ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
 }
 
 
-/* Anything but a 200 is an error; some may pass. */
-
-static ngx_int_t
-ngx_ivschat_fetch_status(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_answer_t *answer, const char *hint)
-{
-    if (answer->status == 200) {
-        return NGX_OK;
-    }
-
-    ngx_ivschat_fetch_error(f, "it answered %ui%s", answer->status, hint);
-
-    return (answer->status == 429 || answer->status >= 500) ? NGX_AGAIN
-                                                            : NGX_ERROR;
-}
-
-
-static ngx_int_t
-ngx_ivschat_fetch_parse(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_credentials_flavour_e flavour,
-    ngx_ivschat_curl_answer_t *answer)
-{
-    char  reason[NGX_IVSCHAT_REASON_LEN];
-
-    if (ngx_ivschat_credentials_parse(flavour, (const char *) answer->body,
-                                      answer->len,
-                                      f->clock.now(f->clock.data), &f->creds,
-                                      reason, sizeof(reason))
-        != 0)
-    {
-        ngx_ivschat_fetch_error(f, "%s", reason);
-        return NGX_AGAIN;
-    }
-
-    f->step = ngx_ivschat_fetch_next_role(f);
-
-    return NGX_OK;
-}
-
-
-/* A small file, at once, as nginx reads its own; the text points into buf. */
+/* A small file, as nginx reads its own; the text points into buf. */
 
 static ngx_int_t
 ngx_ivschat_fetch_file(ngx_ivschat_fetch_t *f, const char *path, char *buf,
@@ -493,16 +525,12 @@ ngx_ivschat_fetch_file(ngx_ivschat_fetch_t *f, const char *path, char *buf,
         return NGX_ERROR;
     }
 
-    /* editors and shells end it with a line feed */
-
-    while (n && (buf[n - 1] == '\n' || buf[n - 1] == '\r'
-                 || buf[n - 1] == ' '))
-    {
-        n--;
-    }
-
     text->data = buf;
     text->len = n;
+
+    /* editors and shells end it with a line feed */
+
+    *text = ngx_ivschat_str_trim(*text, " \t\r\n");
 
     return NGX_OK;
 }
@@ -513,7 +541,7 @@ ngx_ivschat_container_send(ngx_ivschat_fetch_t *f)
 {
     size_t                      i;
     ngx_int_t                   rc;
-    u_char                      header[NGX_IVSCHAT_FETCH_FILE_MAX + 32];
+    char                        header[NGX_IVSCHAT_FETCH_FILE_MAX + 32];
     char                        buf[NGX_IVSCHAT_FETCH_FILE_MAX];
     ngx_ivschat_str_t           token;
     ngx_ivschat_curl_options_t  o;
@@ -533,8 +561,7 @@ ngx_ivschat_container_send(ngx_ivschat_fetch_t *f)
         }
 
     } else if (f->source->token) {
-        token.data = f->source->token;
-        token.len = ngx_strlen(f->source->token);
+        token = ngx_ivschat_str(f->source->token);
     }
 
     /* a line end would smuggle in headers */
@@ -548,9 +575,10 @@ ngx_ivschat_container_send(ngx_ivschat_fetch_t *f)
     }
 
     if (token.len) {
-        (void) ngx_snprintf(header, sizeof(header), "Authorization: %*s%Z",
+        (void) ngx_snprintf((u_char *) header, sizeof(header),
+                            NGX_IVSCHAT_AUTHORIZATION "%*s%Z",
                             token.len, token.data);
-        o.headers[1] = (const char *) header;
+        o.headers[1] = header;
     }
 
     rc = ngx_ivschat_fetch_send(f, &o);
@@ -563,24 +591,7 @@ ngx_ivschat_container_send(ngx_ivschat_fetch_t *f)
 
 
 static ngx_int_t
-ngx_ivschat_container_got(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_answer_t *answer)
-{
-    ngx_int_t  rc;
-
-    rc = ngx_ivschat_fetch_status(f, answer,
-                                  answer->status == 401
-                                  || answer->status == 403
-                                  ? ": it does not take the authorization "
-                                  "token" : "");
-
-    return (rc == NGX_OK)
-           ? ngx_ivschat_fetch_parse(f, NGX_IVSCHAT_CONTAINER, answer) : rc;
-}
-
-
-static ngx_int_t
-ngx_ivschat_imds_token_send(ngx_ivschat_fetch_t *f)
+ngx_ivschat_imds_put(ngx_ivschat_fetch_t *f)
 {
     u_char                      url[NGX_IVSCHAT_FETCH_URL_LEN];
     ngx_ivschat_curl_options_t  o;
@@ -592,91 +603,15 @@ ngx_ivschat_imds_token_send(ngx_ivschat_fetch_t *f)
 
     o.headers[0] = "X-aws-ec2-metadata-token-ttl-seconds: 21600";
     o.headers[1] = "Content-Length: 0";
-    o.connect_timeout = f->source->imds_timeout;
-    o.timeout = f->source->imds_timeout;
 
     return ngx_ivschat_fetch_send(f, &o);
 }
 
 
-static ngx_int_t
-ngx_ivschat_imds_token_got(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_answer_t *answer)
-{
-    ngx_int_t  rc;
-
-    rc = ngx_ivschat_fetch_status(f, answer,
-                                  answer->status == 403
-                                  ? ": it is switched off for this instance"
-                                  : "");
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (!ngx_ivschat_imds_copy(f->imds_token, sizeof(f->imds_token), answer)) {
-        ngx_ivschat_fetch_error(f, "its session token is malformed");
-        return NGX_AGAIN;
-    }
-
-    f->step = NGX_IVSCHAT_STEP_IMDS_ROLE;
-
-    return NGX_OK;
-}
-
+/* The role, as long as there is none, else its credentials. */
 
 static ngx_int_t
-ngx_ivschat_imds_role_send(ngx_ivschat_fetch_t *f)
-{
-    return ngx_ivschat_imds_get(f, "");
-}
-
-
-static ngx_int_t
-ngx_ivschat_imds_role_got(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_answer_t *answer)
-{
-    ngx_int_t  rc;
-
-    rc = ngx_ivschat_imds_status(f, answer,
-                                 answer->status == 404
-                                 ? ": the instance has no IAM role" : "");
-    if (rc != NGX_DONE) {
-        return rc;
-    }
-
-    if (!ngx_ivschat_imds_copy(f->imds_role, sizeof(f->imds_role), answer)) {
-        ngx_ivschat_fetch_error(f, "the name of its IAM role is malformed");
-        return NGX_AGAIN;
-    }
-
-    f->step = NGX_IVSCHAT_STEP_IMDS_CREDS;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_ivschat_imds_creds_send(ngx_ivschat_fetch_t *f)
-{
-    return ngx_ivschat_imds_get(f, f->imds_role);
-}
-
-
-static ngx_int_t
-ngx_ivschat_imds_creds_got(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_answer_t *answer)
-{
-    ngx_int_t  rc;
-
-    rc = ngx_ivschat_imds_status(f, answer, "");
-
-    return (rc == NGX_DONE)
-           ? ngx_ivschat_fetch_parse(f, NGX_IVSCHAT_IMDS, answer) : rc;
-}
-
-
-static ngx_int_t
-ngx_ivschat_imds_get(ngx_ivschat_fetch_t *f, const char *name)
+ngx_ivschat_imds_get(ngx_ivschat_fetch_t *f)
 {
     ngx_int_t                   rc;
     u_char                      url[NGX_IVSCHAT_FETCH_URL_LEN];
@@ -685,7 +620,7 @@ ngx_ivschat_imds_get(ngx_ivschat_fetch_t *f, const char *name)
 
     (void) ngx_snprintf(url, sizeof(url),
                         "%s" NGX_IVSCHAT_FETCH_IMDS_PATH "%s%Z",
-                        f->source->url, name);
+                        f->source->url, f->imds_role);
 
     (void) ngx_snprintf(header, sizeof(header),
                         "X-aws-ec2-metadata-token: %s%Z", f->imds_token);
@@ -693,8 +628,6 @@ ngx_ivschat_imds_get(ngx_ivschat_fetch_t *f, const char *name)
     ngx_ivschat_fetch_init(f, &o, "GET", (const char *) url);
 
     o.headers[0] = (const char *) header;
-    o.connect_timeout = f->source->imds_timeout;
-    o.timeout = f->source->imds_timeout;
 
     rc = ngx_ivschat_fetch_send(f, &o);
 
@@ -704,23 +637,35 @@ ngx_ivschat_imds_get(ngx_ivschat_fetch_t *f, const char *name)
 }
 
 
-/* NGX_DONE: a 200.  A session token that is refused is asked for once more. */
-
 static ngx_int_t
-ngx_ivschat_imds_status(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_answer_t *answer, const char *hint)
+ngx_ivschat_imds_token(ngx_ivschat_fetch_t *f,
+    ngx_ivschat_curl_answer_t *answer)
 {
-    ngx_int_t  rc;
-
-    if (answer->status == 401 && !f->imds_again) {
-        f->imds_again = 1;
-        f->step = NGX_IVSCHAT_STEP_IMDS_TOKEN;
-        return NGX_OK;
+    if (!ngx_ivschat_imds_copy(f->imds_token, sizeof(f->imds_token), answer)) {
+        ngx_ivschat_fetch_error(f, "its session token is malformed");
+        return NGX_AGAIN;
     }
 
-    rc = ngx_ivschat_fetch_status(f, answer, hint);
+    f->imds_role[0] = '\0';
+    f->step = NGX_IVSCHAT_STEP_IMDS_ROLE;
 
-    return (rc == NGX_OK) ? NGX_DONE : rc;
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_ivschat_imds_role(ngx_ivschat_fetch_t *f,
+    ngx_ivschat_curl_answer_t *answer)
+{
+    if (!ngx_ivschat_imds_copy(f->imds_role, sizeof(f->imds_role), answer)) {
+        f->imds_role[0] = '\0';
+        ngx_ivschat_fetch_error(f, "the name of its IAM role is malformed");
+        return NGX_AGAIN;
+    }
+
+    f->step = NGX_IVSCHAT_STEP_IMDS_CREDS;
+
+    return NGX_OK;
 }
 
 
@@ -756,20 +701,72 @@ ngx_ivschat_imds_copy(char *to, size_t size, ngx_ivschat_curl_answer_t *answer)
 
 
 static ngx_int_t
-ngx_ivschat_web_identity_send(ngx_ivschat_fetch_t *f)
+ngx_ivschat_metadata_got(ngx_ivschat_fetch_t *f,
+    ngx_ivschat_curl_answer_t *answer)
 {
-    char                       buf[NGX_IVSCHAT_FETCH_FILE_MAX];
-    ngx_int_t                  rc;
-    ngx_ivschat_sts_request_t  req;
+    char  reason[NGX_IVSCHAT_REASON_LEN];
+
+    if (ngx_ivschat_credentials_parse(ngx_ivschat_fetch_steps[f->step].peer,
+                                      (const char *) answer->body,
+                                      answer->len,
+                                      f->clock.now(f->clock.data), &f->creds,
+                                      reason, sizeof(reason))
+        != 0)
+    {
+        ngx_ivschat_fetch_error(f, "%s", reason);
+        return NGX_AGAIN;
+    }
+
+    f->step = ngx_ivschat_fetch_next_role(f);
+
+    return NGX_OK;
+}
+
+
+/* What this step asks STS for. */
+
+static ngx_ivschat_sts_action_e
+ngx_ivschat_sts_action(ngx_ivschat_fetch_t *f, ngx_ivschat_role_t **role)
+{
+    if (f->step == NGX_IVSCHAT_STEP_ROLE) {
+        *role = &f->source->roles[f->role];
+        return NGX_IVSCHAT_ASSUME_ROLE;
+    }
+
+    *role = &f->source->web_identity;
+
+    return NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY;
+}
+
+
+static ngx_int_t
+ngx_ivschat_sts_send(ngx_ivschat_fetch_t *f)
+{
+    char                        buf[NGX_IVSCHAT_FETCH_FILE_MAX];
+    ngx_int_t                   rc;
+    ngx_ivschat_role_t         *role;
+    ngx_ivschat_sts_request_t   req;
 
     ngx_memzero(&req, sizeof(ngx_ivschat_sts_request_t));
 
-    req.action = NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY;
+    req.action = ngx_ivschat_sts_action(f, &role);
+    req.role_arn = ngx_ivschat_str(role->role_arn);
+    req.session_name = ngx_ivschat_str(role->session_name);
+    req.duration = role->duration;
 
-    rc = ngx_ivschat_fetch_file(f, f->source->token_file, buf, sizeof(buf),
-                                &req.web_token);
+    if (role->external_id) {
+        req.external_id = ngx_ivschat_str(role->external_id);
+    }
+
+    rc = NGX_OK;
+
+    if (req.action == NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY) {
+        rc = ngx_ivschat_fetch_file(f, f->source->token_file, buf,
+                                    sizeof(buf), &req.web_token);
+    }
+
     if (rc == NGX_OK) {
-        rc = ngx_ivschat_sts_send(f, &f->source->web_identity, &req);
+        rc = ngx_ivschat_sts_post(f, role, &req);
     }
 
     ngx_explicit_memzero(buf, sizeof(buf));
@@ -779,79 +776,54 @@ ngx_ivschat_web_identity_send(ngx_ivschat_fetch_t *f)
 
 
 static ngx_int_t
-ngx_ivschat_role_send(ngx_ivschat_fetch_t *f)
-{
-    ngx_ivschat_role_t        *role;
-    ngx_ivschat_sts_request_t  req;
-
-    role = &f->source->roles[f->role];
-
-    ngx_memzero(&req, sizeof(ngx_ivschat_sts_request_t));
-
-    req.action = NGX_IVSCHAT_ASSUME_ROLE;
-
-    if (role->external_id) {
-        req.external_id.data = role->external_id;
-        req.external_id.len = ngx_strlen(role->external_id);
-    }
-
-    return ngx_ivschat_sts_send(f, role, &req);
-}
-
-
-static ngx_int_t
-ngx_ivschat_sts_send(ngx_ivschat_fetch_t *f, ngx_ivschat_role_t *role,
+ngx_ivschat_sts_post(ngx_ivschat_fetch_t *f, ngx_ivschat_role_t *role,
     ngx_ivschat_sts_request_t *req)
 {
-    char                       *form, *headers;
     size_t                      size;
     ngx_int_t                   rc;
     char                        reason[NGX_IVSCHAT_REASON_LEN];
+    ngx_ivschat_out_t           form = { NULL, 0, 0 };
     ngx_ivschat_curl_options_t  o;
 
-    /* headers: the authorization, and a session token, twice */
+    if (ngx_ivschat_sts_form(req, &form, reason, sizeof(reason)) != 0) {
+        ngx_ivschat_fetch_error(f, "%s", reason);
+        return NGX_ERROR;
+    }
 
-    const size_t  headers_size = 3 * NGX_IVSCHAT_SESSION_TOKEN_MAX;
+    size = form.len + NGX_IVSCHAT_FETCH_SIGNED_LEN;
 
-    req->role_arn.data = role->role_arn;
-    req->role_arn.len = ngx_strlen(role->role_arn);
-    req->session_name.data = role->session_name;
-    req->session_name.len = ngx_strlen(role->session_name);
-    req->duration = role->duration;
-
-    ngx_ivschat_fetch_init(f, &o, "POST", role->url);
-
-    o.headers[0] = "Content-Type: " NGX_IVSCHAT_STS_CONTENT_TYPE;
-
-    size = ngx_ivschat_sts_form_size(req);
-
-    form = ngx_alloc(size + headers_size, f->log);
-    if (form == NULL) {
+    form.data = ngx_alloc(size, f->log);
+    if (form.data == NULL) {
         ngx_ivschat_fetch_error(f, "out of memory");
         return NGX_ERROR;
     }
 
-    headers = form + size;
-    o.body = form;
-    rc = NGX_ERROR;
+    form.size = form.len;
+    form.len = 0;
 
-    if (ngx_ivschat_sts_form(req, form, size, &o.len, reason, sizeof(reason))
-        != 0)
-    {
-        ngx_ivschat_fetch_error(f, "%s", reason);
+    (void) ngx_ivschat_sts_form(req, &form, reason, sizeof(reason));
 
-    } else if (req->action == NGX_IVSCHAT_ASSUME_ROLE
-               && ngx_ivschat_sts_sign(f, role, &o, headers, headers_size)
-               != NGX_OK)
+    ngx_ivschat_fetch_init(f, &o, "POST", role->url);
+
+    o.headers[0] = "Content-Type: " NGX_IVSCHAT_STS_CONTENT_TYPE;
+    o.headers[1] = "Accept: " NGX_IVSCHAT_STS_ACCEPT;
+    o.body = form.data;
+    o.len = form.len;
+
+    if (req->action == NGX_IVSCHAT_ASSUME_ROLE
+        && ngx_ivschat_sts_sign(f, role, &o, form.data + form.len,
+                                NGX_IVSCHAT_FETCH_SIGNED_LEN)
+           != NGX_OK)
     {
         ngx_ivschat_fetch_error(f, "the request could not be signed");
+        rc = NGX_ERROR;
 
     } else {
         rc = ngx_ivschat_fetch_send(f, &o);
     }
 
-    ngx_explicit_memzero(form, size + headers_size);
-    ngx_free(form);
+    ngx_explicit_memzero(form.data, size);
+    ngx_free(form.data);
 
     return rc;
 }
@@ -916,15 +888,15 @@ ngx_ivschat_sts_sign(ngx_ivschat_fetch_t *f, ngx_ivschat_role_t *role,
         return NGX_ERROR;
     }
 
-    o->headers[1] = buf;
+    o->headers[2] = buf;
     p = ngx_cpymem(p, "Authorization: ", sizeof("Authorization: ") - 1) + len;
     *p++ = '\0';
 
-    o->headers[2] = (const char *) p;
+    o->headers[3] = (const char *) p;
     p = ngx_slprintf(p, last, "X-Amz-Date: %s%Z", scope.time);
 
     if (f->creds.session_token_len) {
-        o->headers[3] = (const char *) p;
+        o->headers[4] = (const char *) p;
         p = ngx_slprintf(p, last, "X-Amz-Security-Token: %s%Z",
                          f->creds.session_token);
     }
@@ -936,39 +908,26 @@ ngx_ivschat_sts_sign(ngx_ivschat_fetch_t *f, ngx_ivschat_role_t *role,
 static ngx_int_t
 ngx_ivschat_sts_got(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_answer_t *answer)
 {
-    char                      reason[NGX_IVSCHAT_REASON_LEN];
-    ngx_uint_t                off;
-    const char               *role;
-    ngx_ivschat_sts_action_e  action;
+    char                       reason[NGX_IVSCHAT_REASON_LEN];
+    ngx_ivschat_role_t        *role;
+    ngx_ivschat_sts_action_e   action;
 
-    off = f->clock.note(f->clock.data, answer->date, f->sent);
+    (void) f->clock.note(f->clock.data, answer->date, f->sent);
 
-    if (f->step == NGX_IVSCHAT_STEP_ROLE) {
-        action = NGX_IVSCHAT_ASSUME_ROLE;
-        role = f->source->roles[f->role].role_arn;
-
-    } else {
-        action = NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY;
-        role = f->source->web_identity.role_arn;
-    }
-
-    if (answer->status != 200) {
-        return ngx_ivschat_sts_refused(f, action, role, answer, off);
-    }
+    action = ngx_ivschat_sts_action(f, &role);
 
     if (ngx_ivschat_sts_parse(action, (const char *) answer->body, answer->len,
                               f->clock.now(f->clock.data), &f->creds, reason,
                               sizeof(reason))
         != 0)
     {
+        /* no second attempt: the credentials that it needs are wiped */
+
         ngx_ivschat_fetch_error(f, "%s", reason);
-
-        /* what the role was to be assumed with is gone */
-
         return NGX_ERROR;
     }
 
-    if (f->step == NGX_IVSCHAT_STEP_ROLE) {
+    if (action == NGX_IVSCHAT_ASSUME_ROLE) {
         f->role++;
     }
 
@@ -980,11 +939,17 @@ ngx_ivschat_sts_got(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_answer_t *answer)
 
 static ngx_int_t
 ngx_ivschat_sts_refused(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_sts_action_e action, const char *role,
-    ngx_ivschat_curl_answer_t *answer, ngx_uint_t off)
+    ngx_ivschat_curl_answer_t *answer)
 {
-    const char          *remedy;
-    ngx_ivschat_error_t  error;
+    ngx_uint_t                 off;
+    const char                *remedy;
+    ngx_ivschat_role_t        *role;
+    ngx_ivschat_error_t        error;
+    ngx_ivschat_sts_action_e   action;
+
+    off = f->clock.note(f->clock.data, answer->date, f->sent);
+
+    action = ngx_ivschat_sts_action(f, &role);
 
     ngx_ivschat_sts_error_parse((const char *) answer->body, answer->len,
                                 &error);
@@ -993,10 +958,12 @@ ngx_ivschat_sts_refused(ngx_ivschat_fetch_t *f,
 
     ngx_ivschat_fetch_error(f, "it answered %ui%s%s for role \"%s\": "
                             "\"%s\"%s%s", answer->status,
-                            *error.code ? " " : "", error.code, role,
-                            error.message, *remedy ? "; " : "", remedy);
+                            *error.code ? " " : "", error.code,
+                            role->role_arn, error.message,
+                            *remedy ? "; " : "", remedy);
 
-    return (ngx_ivschat_sts_retryable(answer->status, error.code)
-            || (off && ngx_ivschat_skew_code(error.code)))
+    return ngx_ivschat_retry_class(answer->status, error.code)
+           != NGX_IVSCHAT_RETRY_NEVER
+           || (off && ngx_ivschat_skew_code(error.code))
            ? NGX_AGAIN : NGX_ERROR;
 }
