@@ -9,6 +9,7 @@
 #include "ngx_ivschat_nginx.h"
 #include "ngx_ivschat_refresh.h"
 #include "ngx_ivschat_sources.h"
+#include "../aws/ngx_ivschat_api.h"
 #include "../aws/ngx_ivschat_sigv4.h"
 #include "../aws/ngx_ivschat_sts.h"
 
