@@ -6,7 +6,7 @@
 
 
 #include "ngx_ivschat_creds.h"
-#include "ngx_ivschat_refresh.h"
+#include "ngx_ivschat_slot.h"
 
 
 #define NGX_IVSCHAT_LEASE        (NGX_IVSCHAT_FETCH_LIMIT + 5000)
@@ -15,8 +15,7 @@
 #define NGX_IVSCHAT_LOOK_NOW     25      /* and somebody waits */
 
 
-static void ngx_ivschat_refresh_start(ngx_ivschat_slot_t *slot,
-    ngx_ivschat_curl_t *http, ngx_log_t *log);
+static ngx_uint_t ngx_ivschat_refresh_pending(ngx_ivschat_slot_t *slot);
 static void ngx_ivschat_refresh_timer(ngx_event_t *ev);
 static void ngx_ivschat_refresh_fetch(ngx_ivschat_slot_t *slot);
 static time_t ngx_ivschat_refresh_now(void *data);
@@ -33,14 +32,14 @@ static ngx_msec_t ngx_ivschat_refresh_ms(time_t refresh);
 static void ngx_ivschat_refresh_wake(ngx_ivschat_slot_t *slot);
 static ngx_uint_t ngx_ivschat_refresh_sync(ngx_ivschat_slot_t *slot);
 static ngx_uint_t ngx_ivschat_refresh_usable(ngx_ivschat_slot_t *slot);
-static ngx_uint_t ngx_ivschat_refresh_expired(ngx_ivschat_slot_t *slot);
+static ngx_uint_t ngx_ivschat_refresh_current(ngx_ivschat_slot_t *slot);
 
 
 void
 ngx_ivschat_creds_start(ngx_cycle_t *cycle, ngx_ivschat_creds_conf_t *ccf)
 {
     ngx_uint_t            i;
-    ngx_ivschat_slot_t  **slots;
+    ngx_ivschat_slot_t  **slots, *slot;
 
     if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
     {
@@ -50,50 +49,51 @@ ngx_ivschat_creds_start(ngx_cycle_t *cycle, ngx_ivschat_creds_conf_t *ccf)
     slots = ccf->slots.elts;
 
     for (i = 0; i < ccf->slots.nelts; i++) {
+        slot = slots[i];
 
-        ngx_ivschat_watch_start(slots[i], cycle->log);
+        ngx_ivschat_watch_start(slot, cycle->log);
 
-        if (slots[i]->shared == NULL) {
+        if (slot->entry.shared == NULL) {
             continue;
         }
 
         if (ccf->http == NULL) {
             ccf->http = ngx_ivschat_curl_create(cycle->log);
-
-            if (ccf->http == NULL) {
-
-                /*
-                 * An error here would leave nginx without workers; so only
-                 * the locations with these credentials have none.
-                 */
-
-                return;
-            }
         }
 
-        ngx_ivschat_refresh_start(slots[i], ccf->http, cycle->log);
+        if (ccf->http == NULL) {
+
+            /*
+             * An error here would leave nginx without workers; so only the
+             * locations with these credentials have none.
+             */
+
+            return;
+        }
+
+        slot->http = ccf->http;
+        slot->running = 1;
+
+        ngx_queue_init(&slot->waiters);
+
+        ngx_ivschat_slot_timer(slot, &slot->timer, ngx_ivschat_refresh_timer,
+                               cycle->log);
+        ngx_add_timer(&slot->timer, 1);
     }
 }
 
 
-static void
-ngx_ivschat_refresh_start(ngx_ivschat_slot_t *slot, ngx_ivschat_curl_t *http,
-    ngx_log_t *log)
+void
+ngx_ivschat_slot_timer(ngx_ivschat_slot_t *slot, ngx_event_t *ev,
+    ngx_event_handler_pt handler, ngx_log_t *log)
 {
-    slot->http = http;
-    slot->running = 1;
-
-    ngx_queue_init(&slot->waiters);
-
     slot->dummy.fd = (ngx_socket_t) -1;
     slot->dummy.data = slot;
 
-    slot->timer.handler = ngx_ivschat_refresh_timer;
-    slot->timer.data = &slot->dummy;
-    slot->timer.log = log;
-    slot->timer.cancelable = 1;
-
-    ngx_add_timer(&slot->timer, 1);
+    ev->handler = handler;
+    ev->data = &slot->dummy;
+    ev->log = log;
+    ev->cancelable = 1;
 }
 
 
@@ -101,30 +101,27 @@ void
 ngx_ivschat_creds_stop(ngx_ivschat_creds_conf_t *ccf)
 {
     ngx_uint_t            i;
-    ngx_ivschat_slot_t  **slots;
+    ngx_ivschat_slot_t  **slots, *slot;
 
     slots = ccf->slots.elts;
 
     for (i = 0; i < ccf->slots.nelts; i++) {
+        slot = slots[i];
 
-        if (slots[i]->watch.timer_set) {
-            ngx_del_timer(&slots[i]->watch);
+        if (slot->watch.timer_set) {
+            ngx_del_timer(&slot->watch);
         }
 
-        if (!slots[i]->running) {
-            continue;
+        if (slot->timer.timer_set) {
+            ngx_del_timer(&slot->timer);
         }
 
-        if (slots[i]->fetch) {
-            ngx_ivschat_fetch_cancel(slots[i]->fetch);
-            slots[i]->fetch = NULL;
+        if (slot->fetch) {
+            ngx_ivschat_fetch_cancel(slot->fetch);
+            slot->fetch = NULL;
         }
 
-        if (slots[i]->timer.timer_set) {
-            ngx_del_timer(&slots[i]->timer);
-        }
-
-        slots[i]->running = 0;
+        slot->running = 0;
     }
 
     if (ccf->http) {
@@ -144,37 +141,18 @@ ngx_ivschat_creds_time(ngx_ivschat_creds_conf_t *ccf)
 ngx_int_t
 ngx_ivschat_creds_get(ngx_ivschat_slot_t *slot, ngx_ivschat_creds_t *creds)
 {
-    time_t  refresh;
-
     (void) ngx_ivschat_refresh_sync(slot);
 
-    if (!ngx_ivschat_refresh_usable(slot)
-        || ngx_ivschat_refresh_expired(slot))
+    if (!ngx_ivschat_refresh_current(slot)
+        && ngx_ivschat_refresh_pending(slot))
     {
-        if (slot->running) {
+        return NGX_AGAIN;
+    }
 
-            switch (ngx_ivschat_zone_lease(slot->shpool,
-                                           slot->shared, slot->fingerprint, 0,
-                                           &refresh))
-            {
-            case NGX_IVSCHAT_LEASE_TAKEN:
-                ngx_ivschat_refresh_again(slot, 1);
-                return NGX_AGAIN;
+    /* what has expired is used until AWS refuses it */
 
-            case NGX_IVSCHAT_LEASE_HELD:
-                ngx_ivschat_refresh_again(slot, NGX_IVSCHAT_LOOK_NOW);
-                return NGX_AGAIN;
-
-            default:
-                break;
-            }
-        }
-
-        /* what has expired is used until AWS refuses it */
-
-        if (!ngx_ivschat_refresh_usable(slot)) {
-            return NGX_DECLINED;
-        }
+    if (!ngx_ivschat_refresh_usable(slot)) {
+        return NGX_DECLINED;
     }
 
     creds->access_key.data = (u_char *) slot->creds.access_key;
@@ -188,6 +166,33 @@ ngx_ivschat_creds_get(ngx_ivschat_slot_t *slot, ngx_ivschat_creds_t *creds)
     creds->id = (slot->index << 48) | slot->generation;
 
     return NGX_OK;
+}
+
+
+/* Whether a fetch is under way, or may begin now. */
+
+static ngx_uint_t
+ngx_ivschat_refresh_pending(ngx_ivschat_slot_t *slot)
+{
+    time_t  refresh;
+
+    if (!slot->running) {
+        return 0;
+    }
+
+    switch (ngx_ivschat_zone_lease(&slot->entry, 0, &refresh)) {
+
+    case NGX_IVSCHAT_LEASE_TAKEN:
+        ngx_ivschat_refresh_again(slot, 1);
+        return 1;
+
+    case NGX_IVSCHAT_LEASE_HELD:
+        ngx_ivschat_refresh_again(slot, NGX_IVSCHAT_LOOK_NOW);
+        return 1;
+
+    default:
+        return 0;
+    }
 }
 
 
@@ -218,8 +223,7 @@ ngx_ivschat_creds_refuse(ngx_ivschat_slot_t *slot,
         return NGX_DECLINED;
     }
 
-    ngx_ivschat_zone_refuse(slot->shpool, slot->shared, slot->fingerprint,
-                            generation);
+    ngx_ivschat_zone_refuse(&slot->entry, generation);
 
     return NGX_OK;
 }
@@ -247,9 +251,7 @@ ngx_ivschat_refresh_timer(ngx_event_t *ev)
         return;
     }
 
-    switch (ngx_ivschat_zone_lease(slot->shpool, slot->shared,
-                                   slot->fingerprint,
-                                   NGX_IVSCHAT_LEASE, &refresh))
+    switch (ngx_ivschat_zone_lease(&slot->entry, NGX_IVSCHAT_LEASE, &refresh))
     {
     case NGX_IVSCHAT_LEASE_TAKEN:
         ngx_ivschat_refresh_fetch(slot);
@@ -284,13 +286,13 @@ ngx_ivschat_refresh_fetch(ngx_ivschat_slot_t *slot)
 
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, slot->timer.log, 0,
                    "ivschat token credentials fetch: \"%V\"",
-                   &slot->resolved.name);
+                   &slot->found.name);
 
     clock.now = ngx_ivschat_refresh_now;
     clock.note = ngx_ivschat_refresh_note;
     clock.data = slot;
 
-    slot->fetch = ngx_ivschat_fetch_start(slot->http, &slot->resolved.source,
+    slot->fetch = ngx_ivschat_fetch_start(slot->http, &slot->found.source,
                                           &clock, slot->timer.log,
                                           ngx_ivschat_refresh_done, slot);
     if (slot->fetch == NULL) {
@@ -362,9 +364,7 @@ ngx_ivschat_refresh_fetched(ngx_ivschat_slot_t *slot,
                          creds->access_key_len)
               == 0;
 
-    if (ngx_ivschat_zone_publish(slot->shpool, slot->shared,
-                                 slot->fingerprint, creds, refresh)
-        == NGX_OK
+    if (ngx_ivschat_zone_publish(&slot->entry, creds, refresh) == NGX_OK
         && !same)
     {
         ngx_ivschat_creds_notice(slot->timer.log, slot, creds);
@@ -381,31 +381,27 @@ ngx_ivschat_refresh_failed(ngx_ivschat_slot_t *slot, const char *error)
 {
     time_t                 refresh;
     uint32_t               ms;
-    ngx_uint_t             usable, level;
+    ngx_uint_t             current, level;
     const char            *now;
     ngx_ivschat_refresh_t  times;
 
-    usable = ngx_ivschat_refresh_usable(slot)
-             && !ngx_ivschat_refresh_expired(slot);
+    current = ngx_ivschat_refresh_current(slot);
+    level = current ? NGX_LOG_WARN : NGX_LOG_ERR;
 
     /* as of credentials that live long: which these are, or they end soon */
 
     ngx_ivschat_refresh_times(0, slot->creds.expiration, &times);
 
-    ms = ngx_ivschat_refresh_delay(usable ? &times : NULL,
+    ms = ngx_ivschat_refresh_delay(current ? &times : NULL,
                                    ngx_ivschat_refresh_now(slot),
-                                   slot->shared->failures + 1,
+                                   slot->entry.shared->failures + 1,
                                    (uint32_t) ngx_random());
 
     refresh = ngx_time() + (ms + 999) / 1000;
 
-    if (ngx_ivschat_zone_publish(slot->shpool, slot->shared,
-                                 slot->fingerprint, NULL, refresh)
-        == NGX_OK)
-    {
-        level = usable ? NGX_LOG_WARN : NGX_LOG_ERR;
+    if (ngx_ivschat_zone_publish(&slot->entry, NULL, refresh) == NGX_OK) {
 
-        if (usable) {
+        if (current) {
             now = "those at hand are used on";
 
         } else if (ngx_ivschat_refresh_usable(slot)) {
@@ -419,9 +415,9 @@ ngx_ivschat_refresh_failed(ngx_ivschat_slot_t *slot, const char *error)
         ngx_log_error(level, slot->timer.log, 0,
                       "no AWS credentials could be fetched from \"%V\": "
                       "%s%s%V; %s, next try in %T s",
-                      &slot->resolved.name, error,
-                      slot->resolved.tried.len ? "; " : "",
-                      &slot->resolved.tried, now, refresh - ngx_time());
+                      &slot->found.name, error,
+                      slot->found.tried.len ? "; " : "",
+                      &slot->found.tried, now, refresh - ngx_time());
     }
 
     ngx_ivschat_refresh_again(slot, ngx_ivschat_refresh_ms(refresh));
@@ -501,31 +497,34 @@ ngx_ivschat_refresh_wake(ngx_ivschat_slot_t *slot)
 static ngx_uint_t
 ngx_ivschat_refresh_sync(ngx_ivschat_slot_t *slot)
 {
-    if (!slot->running || slot->shared->generation == slot->generation) {
+    if (!slot->running || slot->entry.shared->generation == slot->generation) {
         return 0;
     }
 
-    return ngx_ivschat_zone_read(slot->shpool, slot->shared, slot->fingerprint,
-                                 &slot->creds, &slot->generation)
+    return ngx_ivschat_zone_read(&slot->entry, &slot->creds,
+                                 &slot->generation)
            == NGX_OK;
 }
 
 
+/* There are credentials, and AWS has not refused them. */
+
 static ngx_uint_t
 ngx_ivschat_refresh_usable(ngx_ivschat_slot_t *slot)
 {
-    if (slot->generation == 0) {
-        return 0;
-    }
-
-    return slot->shared == NULL || slot->shared->refused != slot->generation;
+    return slot->generation != 0
+           && (slot->entry.shared == NULL
+               || slot->entry.shared->refused != slot->generation);
 }
 
 
+/* They also have not expired. */
+
 static ngx_uint_t
-ngx_ivschat_refresh_expired(ngx_ivschat_slot_t *slot)
+ngx_ivschat_refresh_current(ngx_ivschat_slot_t *slot)
 {
-    return slot->creds.expiration != 0
-           && slot->creds.expiration
-              <= (int64_t) ngx_ivschat_refresh_now(slot);
+    return ngx_ivschat_refresh_usable(slot)
+           && (slot->creds.expiration == 0
+               || slot->creds.expiration
+                  > (int64_t) ngx_ivschat_refresh_now(slot));
 }
