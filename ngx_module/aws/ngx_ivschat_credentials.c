@@ -8,7 +8,10 @@
 #include "ngx_ivschat_api.h"
 #include "ngx_ivschat_errors.h"
 
+#include "../lib/ngx_ivschat_json.h"
 
+
+#define NGX_IVSCHAT_ANSWER_LEVELS       8
 #define NGX_IVSCHAT_YEAR_10000          INT64_C(253402300800)
 
 #define NGX_IVSCHAT_ADVISORY_SHORT      (5 * 60)
@@ -28,18 +31,28 @@
 typedef enum {
     NGX_IVSCHAT_MEMBER_EXPIRATION = NGX_IVSCHAT_SESSION_TOKEN + 1,
     NGX_IVSCHAT_MEMBER_CODE,
-    NGX_IVSCHAT_MEMBER_MESSAGE,
     NGX_IVSCHAT_NMEMBERS
 } ngx_ivschat_member_e;
 
 
-static int ngx_ivschat_read_code(const ngx_ivschat_json_member_t *m,
-    char *reason, size_t size);
-static int ngx_ivschat_read_keys(ngx_ivschat_credentials_flavour_e flavour,
+typedef struct {
+    const char   *path[3];             /* the objects around the members */
+    const char   *token;
+    unsigned      token_optional:1;
+    unsigned      seconds:1;           /* the expiration may be a number */
+} ngx_ivschat_flavour_t;
+
+
+static int ngx_ivschat_read_answer(const ngx_ivschat_flavour_t *flavour,
+    const cJSON *object, ngx_ivschat_str_t answer,
+    ngx_ivschat_credentials_t *creds, char *reason, size_t size);
+static const char *ngx_ivschat_find_members(
+    const ngx_ivschat_flavour_t *flavour, const cJSON *object,
+    ngx_ivschat_json_member_t *m);
+static int ngx_ivschat_read_keys(const ngx_ivschat_flavour_t *flavour,
     const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
     char *reason, size_t size);
-static int ngx_ivschat_read_expiration(
-    ngx_ivschat_credentials_flavour_e flavour,
+static int ngx_ivschat_read_expiration(const ngx_ivschat_flavour_t *flavour,
     const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
     char *reason, size_t size);
 static int ngx_ivschat_read_text(const ngx_ivschat_json_member_t *m,
@@ -48,6 +61,25 @@ static int ngx_ivschat_check_time(const ngx_ivschat_credentials_t *creds,
     int64_t now, char *reason, size_t size);
 static uint32_t ngx_ivschat_between(uint32_t min, uint32_t max,
     uint32_t random);
+
+
+static const ngx_ivschat_flavour_t  ngx_ivschat_flavours[] = {
+    [NGX_IVSCHAT_CONTAINER] = { { NULL }, "Token", 1, 0 },
+    [NGX_IVSCHAT_IMDS] = { { NULL }, "Token", 0, 0 },
+    [NGX_IVSCHAT_ASSUME_ROLE] = {
+        { "AssumeRoleResponse", "AssumeRoleResult", "Credentials" },
+        "SessionToken", 0, 1
+    },
+    [NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY] = {
+        { "AssumeRoleWithWebIdentityResponse",
+          "AssumeRoleWithWebIdentityResult", "Credentials" },
+        "SessionToken", 0, 1
+    }
+};
+
+_Static_assert(sizeof(ngx_ivschat_flavours)
+               == NGX_IVSCHAT_NFLAVOURS * sizeof(ngx_ivschat_flavour_t),
+               "a flavour without its row");
 
 
 const char *
@@ -131,53 +163,22 @@ ngx_ivschat_credentials_parse(ngx_ivschat_credentials_flavour_e flavour,
     const char         *why;
     ngx_ivschat_str_t   answer = { body, len };
 
-    object = ngx_ivschat_json_object(answer, NGX_IVSCHAT_CREDENTIALS_DEPTH,
-                                     &why);
+    ngx_ivschat_credentials_wipe(creds);
+
+    object = ngx_ivschat_json_object(answer, NGX_IVSCHAT_ANSWER_LEVELS, &why);
+
     if (object == NULL) {
-        ngx_ivschat_credentials_wipe(creds);
         return ngx_ivschat_fail(reason, size, "the answer is refused: %s",
-                                why);
+                                len != 0 && body[0] == '<'
+                                ? NGX_IVSCHAT_XML : why);
     }
 
-    rc = ngx_ivschat_credentials_read(flavour, object, now, creds, reason,
-                                      size);
+    rc = ngx_ivschat_read_answer(&ngx_ivschat_flavours[flavour], object,
+                                 answer, creds, reason, size);
 
     ngx_ivschat_json_delete(object);
 
-    return rc;
-}
-
-
-int
-ngx_ivschat_credentials_read(ngx_ivschat_credentials_flavour_e flavour,
-    const cJSON *object, int64_t now, ngx_ivschat_credentials_t *creds,
-    char *reason, size_t size)
-{
-    const char                 *twice;
-    ngx_ivschat_json_member_t   m[NGX_IVSCHAT_NMEMBERS] = {
-        [NGX_IVSCHAT_ACCESS_KEY] = { "AccessKeyId", NULL },
-        [NGX_IVSCHAT_SECRET_KEY] = { "SecretAccessKey", NULL },
-        [NGX_IVSCHAT_SESSION_TOKEN] = {
-            flavour == NGX_IVSCHAT_STS ? "SessionToken" : "Token", NULL },
-        [NGX_IVSCHAT_MEMBER_EXPIRATION] = { "Expiration", NULL },
-        [NGX_IVSCHAT_MEMBER_CODE] = { "Code", NULL },
-        [NGX_IVSCHAT_MEMBER_MESSAGE] = { "Message", NULL }
-    };
-
-    ngx_ivschat_credentials_wipe(creds);
-
-    twice = ngx_ivschat_json_members(object, m, NGX_IVSCHAT_NMEMBERS);
-
-    if (twice != NULL) {
-        return ngx_ivschat_fail(reason, size, "the answer has \"%s\" more "
-                                "than once", twice);
-    }
-
-    if (ngx_ivschat_read_code(m, reason, size) != 0
-        || ngx_ivschat_read_keys(flavour, m, creds, reason, size) != 0
-        || ngx_ivschat_read_expiration(flavour, m, creds, reason, size) != 0
-        || ngx_ivschat_check_time(creds, now, reason, size) != 0)
-    {
+    if (rc != 0 || ngx_ivschat_check_time(creds, now, reason, size) != 0) {
         ngx_ivschat_credentials_wipe(creds);
         return -1;
     }
@@ -205,36 +206,23 @@ ngx_ivschat_refresh_times(int64_t issued, int64_t expiration,
         return;
     }
 
-    if (expiration <= issued) {
-        times->advisory = issued;
-        times->mandatory = issued;
-        return;
-    }
-
-    lifetime = expiration - issued;
+    lifetime = expiration > issued ? expiration - issued : 0;
 
     if (lifetime < 2 * NGX_IVSCHAT_ADVISORY_SHORT) {
         window = lifetime / 2;
 
-    } else if (lifetime <= 20 * 60) {
-        window = NGX_IVSCHAT_ADVISORY_SHORT;
-
-    } else if (lifetime < 90 * 60) {
-        window = NGX_IVSCHAT_ADVISORY_MEDIUM;
-
     } else {
-        window = NGX_IVSCHAT_ADVISORY_LONG;
+        window = lifetime <= 20 * 60 ? NGX_IVSCHAT_ADVISORY_SHORT
+                 : lifetime < 90 * 60 ? NGX_IVSCHAT_ADVISORY_MEDIUM
+                                      : NGX_IVSCHAT_ADVISORY_LONG;
     }
 
-    times->advisory = expiration - window;
+    times->advisory = issued + lifetime - window;
 
-    window = NGX_IVSCHAT_MANDATORY;
+    window = lifetime < 4 * NGX_IVSCHAT_MANDATORY ? lifetime / 4
+                                                  : NGX_IVSCHAT_MANDATORY;
 
-    if (lifetime < 4 * NGX_IVSCHAT_MANDATORY) {
-        window = lifetime / 4;
-    }
-
-    times->mandatory = expiration - window;
+    times->mandatory = issued + lifetime - window;
 }
 
 
@@ -268,14 +256,86 @@ ngx_ivschat_refresh_delay(const ngx_ivschat_refresh_t *times, int64_t now,
 }
 
 
-/* IMDS reports an error with a status of 200. */
+static int
+ngx_ivschat_read_answer(const ngx_ivschat_flavour_t *flavour,
+    const cJSON *object, ngx_ivschat_str_t answer,
+    ngx_ivschat_credentials_t *creds, char *reason, size_t size)
+{
+    const char                 *twice;
+    ngx_ivschat_str_t           none = { NULL, 0 };
+    ngx_ivschat_error_t         error;
+    ngx_ivschat_json_member_t   m[NGX_IVSCHAT_NMEMBERS] = {
+        [NGX_IVSCHAT_ACCESS_KEY] = { "AccessKeyId", NULL },
+        [NGX_IVSCHAT_SECRET_KEY] = { "SecretAccessKey", NULL },
+        [NGX_IVSCHAT_SESSION_TOKEN] = { flavour->token, NULL },
+        [NGX_IVSCHAT_MEMBER_EXPIRATION] = { "Expiration", NULL },
+        [NGX_IVSCHAT_MEMBER_CODE] = { "Code", NULL }
+    };
+
+    twice = ngx_ivschat_find_members(flavour, object, m);
+
+    if (twice != NULL) {
+        return ngx_ivschat_fail(reason, size, "the answer has \"%s\" more "
+                                "than once", twice);
+    }
+
+    /* a 200 may be an error; where there are keys, a text could repeat them */
+
+    if (m[NGX_IVSCHAT_ACCESS_KEY].item == NULL
+        && m[NGX_IVSCHAT_SECRET_KEY].item == NULL
+        && m[NGX_IVSCHAT_SESSION_TOKEN].item == NULL)
+    {
+        ngx_ivschat_error_parse(none, answer.data, answer.len, &error);
+
+        if (error.code[0] && strcmp(error.code, "Success") != 0) {
+            return ngx_ivschat_fail(reason, size, "the answer is an error, "
+                                    "\"%s\"%s%s", error.code,
+                                    error.message[0] ? ": " : "",
+                                    error.message);
+        }
+    }
+
+    if (ngx_ivschat_read_keys(flavour, m, creds, reason, size) != 0) {
+        return -1;
+    }
+
+    return ngx_ivschat_read_expiration(flavour, m, creds, reason, size);
+}
+
+
+/* Returns the name of a member that is there twice, or NULL. */
+
+static const char *
+ngx_ivschat_find_members(const ngx_ivschat_flavour_t *flavour,
+    const cJSON *object, ngx_ivschat_json_member_t *m)
+{
+    size_t                     i;
+    ngx_ivschat_json_member_t  level;
+
+    for (i = 0; i < 3 && flavour->path[i] != NULL; i++) {
+        level.name = flavour->path[i];
+
+        if (ngx_ivschat_json_members(object, &level, 1) != NULL) {
+            return level.name;
+        }
+
+        object = cJSON_IsObject(level.item) ? level.item : NULL;
+    }
+
+    return ngx_ivschat_json_members(object, m, NGX_IVSCHAT_NMEMBERS);
+}
+
 
 static int
-ngx_ivschat_read_code(const ngx_ivschat_json_member_t *m, char *reason,
-    size_t size)
+ngx_ivschat_read_keys(const ngx_ivschat_flavour_t *flavour,
+    const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
+    char *reason, size_t size)
 {
-    ngx_ivschat_str_t    code;
-    ngx_ivschat_error_t  error;
+    int                              required;
+    size_t                           i;
+    const char                      *why;
+    ngx_ivschat_str_t                code, keys[NGX_IVSCHAT_SESSION_TOKEN + 1];
+    ngx_ivschat_credentials_field_e  field;
 
     if (ngx_ivschat_read_text(&m[NGX_IVSCHAT_MEMBER_CODE], 0, &code, reason,
                               size)
@@ -284,57 +344,24 @@ ngx_ivschat_read_code(const ngx_ivschat_json_member_t *m, char *reason,
         return -1;
     }
 
-    if (code.len == 0 || ngx_ivschat_str_is(code, "Success")) {
-        return 0;
-    }
-
-    /* where there are keys, a text could repeat them */
-
-    if (m[NGX_IVSCHAT_ACCESS_KEY].item != NULL
-        || m[NGX_IVSCHAT_SECRET_KEY].item != NULL
-        || m[NGX_IVSCHAT_SESSION_TOKEN].item != NULL)
-    {
+    if (code.len != 0 && !ngx_ivschat_str_is(code, "Success")) {
         return ngx_ivschat_fail(reason, size, "the answer has keys, but its "
                                 "\"Code\" is not \"Success\"");
     }
 
-    memset(&error, 0, sizeof(ngx_ivschat_error_t));
+    for (i = 0; i <= NGX_IVSCHAT_SESSION_TOKEN; i++) {
+        required = i != NGX_IVSCHAT_SESSION_TOKEN || !flavour->token_optional;
 
-    (void) ngx_ivschat_error_set_code(&error, code);
-    ngx_ivschat_error_set_message(&error,
-               ngx_ivschat_json_text(m[NGX_IVSCHAT_MEMBER_MESSAGE].item));
-
-    return ngx_ivschat_fail(reason, size, "the answer is an error, "
-                            "\"%s\"%s%s", error.code,
-                            error.message[0] ? ": " : "", error.message);
-}
-
-
-static int
-ngx_ivschat_read_keys(ngx_ivschat_credentials_flavour_e flavour,
-    const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
-    char *reason, size_t size)
-{
-    const char                      *why;
-    ngx_ivschat_str_t                access_key, secret_key, token;
-    ngx_ivschat_credentials_field_e  field;
-
-    if (ngx_ivschat_read_text(&m[NGX_IVSCHAT_ACCESS_KEY], 1, &access_key,
-                              reason, size)
-        != 0
-        || ngx_ivschat_read_text(&m[NGX_IVSCHAT_SECRET_KEY], 1, &secret_key,
-                                 reason, size)
-        != 0
-        || ngx_ivschat_read_text(&m[NGX_IVSCHAT_SESSION_TOKEN],
-                                 flavour != NGX_IVSCHAT_CONTAINER, &token,
-                                 reason, size)
-        != 0)
-    {
-        return -1;
+        if (ngx_ivschat_read_text(&m[i], required, &keys[i], reason, size)
+            != 0)
+        {
+            return -1;
+        }
     }
 
-    why = ngx_ivschat_credentials_set(creds, access_key, secret_key, token,
-                                      &field);
+    why = ngx_ivschat_credentials_set(creds, keys[NGX_IVSCHAT_ACCESS_KEY],
+                                      keys[NGX_IVSCHAT_SECRET_KEY],
+                                      keys[NGX_IVSCHAT_SESSION_TOKEN], &field);
     if (why != NULL) {
         return ngx_ivschat_fail(reason, size, "\"%s\" of the answer cannot "
                                 "be used: %s", m[field].name, why);
@@ -345,7 +372,7 @@ ngx_ivschat_read_keys(ngx_ivschat_credentials_flavour_e flavour,
 
 
 static int
-ngx_ivschat_read_expiration(ngx_ivschat_credentials_flavour_e flavour,
+ngx_ivschat_read_expiration(const ngx_ivschat_flavour_t *flavour,
     const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
     char *reason, size_t size)
 {
@@ -355,7 +382,7 @@ ngx_ivschat_read_expiration(ngx_ivschat_credentials_flavour_e flavour,
 
     m = &m[NGX_IVSCHAT_MEMBER_EXPIRATION];
 
-    if (flavour == NGX_IVSCHAT_STS && cJSON_IsNumber(m->item)) {
+    if (flavour->seconds && cJSON_IsNumber(m->item)) {
         seconds = m->item->valuedouble;
 
         if (!(seconds >= 1 && seconds < NGX_IVSCHAT_YEAR_10000)) {

@@ -15,7 +15,7 @@
 #define _NGX_IVSCHAT_CREDENTIALS_H_INCLUDED_
 
 
-#include "../lib/ngx_ivschat_json.h"
+#include "../lib/ngx_ivschat_str.h"
 
 
 /*
@@ -26,9 +26,10 @@
 #define NGX_IVSCHAT_ACCESS_KEY_MAX      128
 #define NGX_IVSCHAT_SECRET_KEY_MAX      256
 #define NGX_IVSCHAT_SESSION_TOKEN_MAX   8192
-#define NGX_IVSCHAT_CREDENTIALS_DEPTH   8       /* of an answer's JSON */
-
 #define NGX_IVSCHAT_REASON_LEN          512    /* enough for any reason */
+
+/* What an answer that begins with "<" is. */
+#define NGX_IVSCHAT_XML                 "it is XML or HTML, not JSON"
 
 #define NGX_IVSCHAT_NEVER               INT64_MAX
 
@@ -56,12 +57,14 @@ typedef enum {
 } ngx_ivschat_credentials_field_e;
 
 
-/* Who gave an answer. */
+/* Who gave an answer, and STS to which action. */
 
 typedef enum {
     NGX_IVSCHAT_CONTAINER = 0,         /* ECS, EKS Pod Identity, Greengrass */
     NGX_IVSCHAT_IMDS,                  /* EC2 instance metadata */
-    NGX_IVSCHAT_STS
+    NGX_IVSCHAT_ASSUME_ROLE,
+    NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY,
+    NGX_IVSCHAT_NFLAVOURS
 } ngx_ivschat_credentials_flavour_e;
 
 
@@ -94,9 +97,12 @@ const char *ngx_ivschat_credentials_set(ngx_ivschat_credentials_t *creds,
     ngx_ivschat_str_t session_token, ngx_ivschat_credentials_field_e *field);
 
 /*
- * Reads the body of a 200 of a metadata service, which must be one JSON object
- * by ngx_ivschat_json.h: {"AccessKeyId", "SecretAccessKey", "Token",
- * "Expiration", "Code", "Message", …}.
+ * Reads the body of a 200, which must be one JSON object by ngx_ivschat_json.h.
+ * Of a metadata service: {"AccessKeyId", "SecretAccessKey", "Token",
+ * "Expiration", "Code", …}.  Of STS, which sends JSON if it is asked for it:
+ * {"<action>Response": {"<action>Result": {"Credentials": {"AccessKeyId",
+ * "SecretAccessKey", "SessionToken", "Expiration"}}}}; there the expiration
+ * may be a number of seconds.
  *
  * All SDKs want the keys and the expiration, so they are required, and must be
  * good after now; a container's answer may have no Token, as long-term keys
@@ -110,15 +116,6 @@ const char *ngx_ivschat_credentials_set(ngx_ivschat_credentials_t *creds,
 int ngx_ivschat_credentials_parse(ngx_ivschat_credentials_flavour_e flavour,
     const char *body, size_t len, int64_t now,
     ngx_ivschat_credentials_t *creds, char *reason, size_t size);
-
-/*
- * The same for the object that has the members.  STS's session token is
- * "SessionToken", and its expiration may be a number of seconds.
- */
-
-int ngx_ivschat_credentials_read(ngx_ivschat_credentials_flavour_e flavour,
-    const cJSON *object, int64_t now, ngx_ivschat_credentials_t *creds,
-    char *reason, size_t size);
 
 void ngx_ivschat_credentials_wipe(ngx_ivschat_credentials_t *creds);
 

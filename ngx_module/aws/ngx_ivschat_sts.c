@@ -15,9 +15,6 @@
 #define NGX_IVSCHAT_STS_UNRESERVED                                            \
     NGX_IVSCHAT_LETTERS NGX_IVSCHAT_DIGITS "-._~"
 
-#define NGX_IVSCHAT_STS_XML                                                   \
-    "the answer is XML, although JSON was asked for"
-
 /* "what has 2 to 64 unit" */
 
 #define ngx_ivschat_sts_range(what, min, max, unit)                           \
@@ -34,48 +31,17 @@ typedef struct {
 } ngx_ivschat_sts_form_t;
 
 
-/* The name of the action, and of the objects around the credentials. */
-
-typedef struct {
-    ngx_ivschat_str_t    name;
-    const char          *path[3];
-} ngx_ivschat_sts_action_t;
-
-
-/* What to do about a code; NULL: nothing is known. */
+/* What to do about a code; web is NULL if it is the same there. */
 
 typedef struct {
     const char   *code;
-    const char   *role;                /* for AssumeRole */
+    const char   *remedy;
     const char   *web;                 /* for a web identity */
 } ngx_ivschat_sts_remedy_t;
 
 
 static void ngx_ivschat_sts_put(ngx_ivschat_sts_form_t *form, const char *name,
     ngx_ivschat_str_t value, const char *why);
-static cJSON *ngx_ivschat_sts_object(const char *body, size_t len,
-    const char **reason);
-static const cJSON *ngx_ivschat_sts_keys(ngx_ivschat_sts_action_e action,
-    const cJSON *object, char *reason, size_t size);
-static void ngx_ivschat_sts_error(const cJSON *object,
-    ngx_ivschat_error_t *error);
-
-
-static const ngx_ivschat_sts_action_t  ngx_ivschat_sts_actions[] = {
-    [NGX_IVSCHAT_ASSUME_ROLE] = {
-        ngx_ivschat_string("AssumeRole"),
-        { "AssumeRoleResponse", "AssumeRoleResult", "Credentials" }
-    },
-    [NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY] = {
-        ngx_ivschat_string("AssumeRoleWithWebIdentity"),
-        { "AssumeRoleWithWebIdentityResponse",
-          "AssumeRoleWithWebIdentityResult", "Credentials" }
-    }
-};
-
-_Static_assert(sizeof(ngx_ivschat_sts_actions)
-               == NGX_IVSCHAT_STS_NACTIONS * sizeof(ngx_ivschat_sts_action_t),
-               "an action without its names");
 
 
 #define NGX_IVSCHAT_STS_REMEDY_CLOCK                                          \
@@ -93,8 +59,6 @@ _Static_assert(sizeof(ngx_ivschat_sts_actions)
     "the token in the web identity token file has expired: check what "       \
     "renews the file"
 
-#define NGX_IVSCHAT_STS_BOTH(text)   text, text
-
 
 static const ngx_ivschat_sts_remedy_t  ngx_ivschat_sts_remedies[] = {
     { "AccessDenied",
@@ -103,52 +67,47 @@ static const ngx_ivschat_sts_remedy_t  ngx_ivschat_sts_remedies[] = {
       "allow sts:AssumeRoleWithWebIdentity in the trust policy of the role to "
       "this identity provider, with the audience and the subject that the "
       "token has" },
-    { "RegionDisabledException", NGX_IVSCHAT_STS_BOTH(
+    { "RegionDisabledException",
       "STS is not active in this region for the account: activate it in the "
-      "account settings of IAM, or set another region") },
-    { "MalformedPolicyDocument", NGX_IVSCHAT_STS_BOTH(
-      "the trust policy of the role is malformed") },
-    { "PackedPolicyTooLarge", NGX_IVSCHAT_STS_BOTH(
+      "account settings of IAM, or set another region", NULL },
+    { "MalformedPolicyDocument",
+      "the trust policy of the role is malformed", NULL },
+    { "PackedPolicyTooLarge",
       "the session policies and tags of the identity provider are too "
-      "large") },
-    { "ValidationError", NGX_IVSCHAT_STS_BOTH(
+      "large", NULL },
+    { "ValidationError",
       "a parameter is outside AWS's limits: check role, session name, "
       "external id, and duration against the role's maximum session duration "
-      "(one hour for a role that is assumed by another one)") },
-    { "InvalidClientTokenId",
-      NGX_IVSCHAT_STS_BOTH(NGX_IVSCHAT_STS_REMEDY_KEY) },
-    { "UnrecognizedClientException",
-      NGX_IVSCHAT_STS_BOTH(NGX_IVSCHAT_STS_REMEDY_KEY) },
-    { "SignatureDoesNotMatch", NGX_IVSCHAT_STS_BOTH(
+      "(one hour for a role that is assumed by another one)", NULL },
+    { "InvalidClientTokenId", NGX_IVSCHAT_STS_REMEDY_KEY, NULL },
+    { "UnrecognizedClientException", NGX_IVSCHAT_STS_REMEDY_KEY, NULL },
+    { "SignatureDoesNotMatch",
       "the secret access key that the role is assumed with is wrong, or the "
-      "clock of this host is") },
-    { "IncompleteSignature",
-      NGX_IVSCHAT_STS_BOTH(NGX_IVSCHAT_STS_REMEDY_KEY) },
-    { "MissingAuthenticationToken",
-      NGX_IVSCHAT_STS_BOTH(NGX_IVSCHAT_STS_REMEDY_KEY) },
-    { "OptInRequired", NGX_IVSCHAT_STS_BOTH(
-      "the AWS account is not signed up for STS") },
-    { "RequestExpired", NGX_IVSCHAT_STS_BOTH(NGX_IVSCHAT_STS_REMEDY_CLOCK) },
-    { "RequestTimeTooSkewed",
-      NGX_IVSCHAT_STS_BOTH(NGX_IVSCHAT_STS_REMEDY_CLOCK) },
-    { "RequestInTheFuture",
-      NGX_IVSCHAT_STS_BOTH(NGX_IVSCHAT_STS_REMEDY_CLOCK) },
+      "clock of this host is", NULL },
+    { "IncompleteSignature", NGX_IVSCHAT_STS_REMEDY_KEY, NULL },
+    { "MissingAuthenticationToken", NGX_IVSCHAT_STS_REMEDY_KEY, NULL },
+    { "OptInRequired",
+      "the AWS account is not signed up for STS", NULL },
+    { "RequestExpired", NGX_IVSCHAT_STS_REMEDY_CLOCK, NULL },
+    { "RequestTimeTooSkewed", NGX_IVSCHAT_STS_REMEDY_CLOCK, NULL },
+    { "RequestInTheFuture", NGX_IVSCHAT_STS_REMEDY_CLOCK, NULL },
     { "ExpiredToken",
       NGX_IVSCHAT_STS_REMEDY_EXPIRED, NGX_IVSCHAT_STS_REMEDY_FILE },
     { "ExpiredTokenException",
       NGX_IVSCHAT_STS_REMEDY_EXPIRED, NGX_IVSCHAT_STS_REMEDY_FILE },
-    { "InvalidAction", NGX_IVSCHAT_STS_BOTH(
+    { "InvalidAction",
       "what answers is not AWS STS: check the region and "
-      "AWS_ENDPOINT_URL_STS") },
-    { "IDPCommunicationError", NULL,
+      "AWS_ENDPOINT_URL_STS", NULL },
+    { "IDPCommunicationError",
       "STS cannot reach the identity provider: its discovery document and "
-      "keys must be open to the internet" },
-    { "IDPRejectedClaim", NULL,
+      "keys must be open to the internet", NULL },
+    { "IDPRejectedClaim",
       "the identity provider rejected the token: it is revoked, or its claims "
-      "are wrong" },
-    { "InvalidIdentityToken", NULL,
+      "are wrong", NULL },
+    { "InvalidIdentityToken",
       "STS cannot verify the token: check that IAM has an OIDC provider for "
-      "its issuer and audience, and that the file is the right one" }
+      "its issuer and audience, and that the file is the right one", NULL },
+    { NULL, NULL, NULL }
 };
 
 
@@ -314,111 +273,60 @@ ngx_ivschat_sts_session_name(ngx_ivschat_str_t hostname,
 
 
 int
-ngx_ivschat_sts_form(const ngx_ivschat_sts_request_t *req,
+ngx_ivschat_sts_form(ngx_ivschat_credentials_flavour_e action,
+    const ngx_ivschat_role_t *role, ngx_ivschat_str_t web_token,
     ngx_ivschat_out_t *out, char *reason, size_t size)
 {
     char                    duration[16];
+    ngx_ivschat_str_t       s;
     ngx_ivschat_sts_form_t  form = { out, reason, size, 0 };
 
     ngx_ivschat_sts_put(&form, "Action",
-                        ngx_ivschat_sts_actions[req->action].name, NULL);
+                        ngx_ivschat_str(action == NGX_IVSCHAT_ASSUME_ROLE
+                                        ? "AssumeRole"
+                                        : "AssumeRoleWithWebIdentity"),
+                        NULL);
     ngx_ivschat_sts_put(&form, "Version", ngx_ivschat_str("2011-06-15"), NULL);
-    ngx_ivschat_sts_put(&form, "RoleArn", req->role_arn,
-                        ngx_ivschat_sts_check_role(req->role_arn));
-    ngx_ivschat_sts_put(&form, "RoleSessionName", req->session_name,
-                        ngx_ivschat_sts_check_session_name(req->session_name));
 
-    if (req->duration != 0) {
-        (void) snprintf(duration, sizeof(duration), "%u", req->duration);
+    s = ngx_ivschat_str(role->role_arn);
+    ngx_ivschat_sts_put(&form, "RoleArn", s, ngx_ivschat_sts_check_role(s));
+
+    s = ngx_ivschat_str(role->session_name);
+    ngx_ivschat_sts_put(&form, "RoleSessionName", s,
+                        ngx_ivschat_sts_check_session_name(s));
+
+    if (role->duration != 0) {
+        (void) snprintf(duration, sizeof(duration), "%u", role->duration);
         ngx_ivschat_sts_put(&form, "DurationSeconds",
                             ngx_ivschat_str(duration),
-                            ngx_ivschat_sts_check_duration(req->duration));
+                            ngx_ivschat_sts_check_duration(role->duration));
     }
 
-    if (req->external_id.len != 0) {
-        ngx_ivschat_sts_put(&form, "ExternalId", req->external_id,
-                            ngx_ivschat_sts_check_external_id(
-                                                        req->external_id));
+    if (role->external_id != NULL) {
+        s = ngx_ivschat_str(role->external_id);
+        ngx_ivschat_sts_put(&form, "ExternalId", s,
+                            ngx_ivschat_sts_check_external_id(s));
     }
 
-    if (req->action == NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY) {
-        ngx_ivschat_sts_put(&form, "WebIdentityToken", req->web_token,
-                            ngx_ivschat_sts_check_web_token(req->web_token));
+    if (action == NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY) {
+        ngx_ivschat_sts_put(&form, "WebIdentityToken", web_token,
+                            ngx_ivschat_sts_check_web_token(web_token));
     }
 
     return form.rc;
 }
 
 
-int
-ngx_ivschat_sts_parse(ngx_ivschat_sts_action_e action, const char *body,
-    size_t len, int64_t now, ngx_ivschat_credentials_t *creds, char *reason,
-    size_t size)
-{
-    int           rc;
-    cJSON        *object;
-    const char   *why;
-    const cJSON  *keys;
-
-    rc = -1;
-    ngx_ivschat_credentials_wipe(creds);
-
-    object = ngx_ivschat_sts_object(body, len, &why);
-    if (object == NULL) {
-        return ngx_ivschat_fail(reason, size, "the answer is refused: %s",
-                                why);
-    }
-
-    keys = ngx_ivschat_sts_keys(action, object, reason, size);
-
-    if (keys != NULL) {
-        rc = ngx_ivschat_credentials_read(NGX_IVSCHAT_STS, keys, now, creds,
-                                          reason, size);
-    }
-
-    ngx_ivschat_json_delete(object);
-
-    return rc;
-}
-
-
-void
-ngx_ivschat_sts_error_parse(const char *body, size_t len,
-    ngx_ivschat_error_t *error)
-{
-    cJSON       *object;
-    const char  *why;
-
-    memset(error, 0, sizeof(ngx_ivschat_error_t));
-
-    object = ngx_ivschat_sts_object(body, len, &why);
-
-    if (object != NULL) {
-        ngx_ivschat_sts_error(object, error);
-        ngx_ivschat_json_delete(object);
-
-    } else if (strcmp(why, NGX_IVSCHAT_STS_XML) == 0) {
-        ngx_ivschat_error_set_message(error, ngx_ivschat_str(why));
-    }
-}
-
-
 const char *
-ngx_ivschat_sts_remedy(ngx_ivschat_sts_action_e action, unsigned status,
-    const char *code)
+ngx_ivschat_sts_remedy(ngx_ivschat_credentials_flavour_e action,
+    unsigned status, const char *code)
 {
-    size_t       i;
-    const char  *text;
+    const ngx_ivschat_sts_remedy_t  *row;
 
-    for (i = 0; i < sizeof(ngx_ivschat_sts_remedies)
-                    / sizeof(ngx_ivschat_sts_remedies[0]); i++)
-    {
-        if (strcmp(code, ngx_ivschat_sts_remedies[i].code) == 0) {
-            text = action == NGX_IVSCHAT_ASSUME_ROLE
-                   ? ngx_ivschat_sts_remedies[i].role
-                   : ngx_ivschat_sts_remedies[i].web;
-
-            return text ? text : "";
+    for (row = ngx_ivschat_sts_remedies; row->code; row++) {
+        if (strcmp(code, row->code) == 0) {
+            return action != NGX_IVSCHAT_ASSUME_ROLE && row->web
+                   ? row->web : row->remedy;
         }
     }
 
@@ -469,92 +377,4 @@ ngx_ivschat_sts_put(ngx_ivschat_sts_form_t *form, const char *name,
                         (unsigned char) *c.data);
         ngx_ivschat_out_text(form->out, encoded);
     }
-}
-
-
-static cJSON *
-ngx_ivschat_sts_object(const char *body, size_t len, const char **reason)
-{
-    cJSON              *object;
-    ngx_ivschat_str_t   answer = { body, len };
-
-    object = ngx_ivschat_json_object(answer, NGX_IVSCHAT_CREDENTIALS_DEPTH,
-                                     reason);
-
-    if (object == NULL && len != 0 && body[0] == '<') {
-        *reason = NGX_IVSCHAT_STS_XML;
-    }
-
-    return object;
-}
-
-
-/* The object that has the keys; NULL if there is none, and a reason. */
-
-static const cJSON *
-ngx_ivschat_sts_keys(ngx_ivschat_sts_action_e action, const cJSON *object,
-    char *reason, size_t size)
-{
-    size_t                     i;
-    ngx_ivschat_error_t        error;
-    ngx_ivschat_json_member_t  m;
-
-    m.item = object;
-
-    for (i = 0; i < 3; i++) {
-        m.name = ngx_ivschat_sts_actions[action].path[i];
-
-        if (ngx_ivschat_json_members(m.item, &m, 1) != NULL) {
-            (void) ngx_ivschat_fail(reason, size, "the answer has \"%s\" more "
-                                    "than once", m.name);
-            return NULL;
-        }
-
-        if (!cJSON_IsObject(m.item)) {
-            break;
-        }
-    }
-
-    if (i == 3) {
-        return m.item;
-    }
-
-    ngx_ivschat_sts_error(object, &error);
-
-    if (error.code[0]) {
-        (void) ngx_ivschat_fail(reason, size, "the answer is an error, "
-                                "\"%s\"%s%s", error.code,
-                                error.message[0] ? ": " : "", error.message);
-
-    } else {
-        (void) ngx_ivschat_fail(reason, size, "there is no \"%s\" in the "
-                                "answer", m.name);
-    }
-
-    return NULL;
-}
-
-
-static void
-ngx_ivschat_sts_error(const cJSON *object, ngx_ivschat_error_t *error)
-{
-    ngx_ivschat_json_member_t  m = { "Error", NULL };
-    ngx_ivschat_json_member_t  members[] = {
-        { "Code", NULL },
-        { "Message", NULL }
-    };
-
-    memset(error, 0, sizeof(ngx_ivschat_error_t));
-
-    if (ngx_ivschat_json_members(object, &m, 1) != NULL
-        || !cJSON_IsObject(m.item)
-        || ngx_ivschat_json_members(m.item, members, 2) != NULL)
-    {
-        return;
-    }
-
-    (void) ngx_ivschat_error_set_code(error,
-                                      ngx_ivschat_json_text(members[0].item));
-    ngx_ivschat_error_set_message(error,
-                                  ngx_ivschat_json_text(members[1].item));
 }

@@ -1,7 +1,7 @@
 
 /*
- * AWS STS: the requests AssumeRole and AssumeRoleWithWebIdentity, and their
- * answers.
+ * AWS STS: the requests AssumeRole and AssumeRoleWithWebIdentity, and what to
+ * do about their errors.  ngx_ivschat_credentials.h reads their answers.
  *
  * The rules: both actions in the AWS STS API Reference.  The requests are
  * forms; the answers are JSON if the request has NGX_IVSCHAT_STS_ACCEPT.
@@ -17,6 +17,7 @@
 
 #include "ngx_ivschat_credentials.h"
 #include "ngx_ivschat_errors.h"
+#include "ngx_ivschat_role.h"
 
 
 #define NGX_IVSCHAT_STS_CONTENT_TYPE    "application/x-www-form-urlencoded"
@@ -35,23 +36,6 @@
 #define NGX_IVSCHAT_WEB_TOKEN_MAX       20000
 #define NGX_IVSCHAT_ROLE_DURATION_MIN   900
 #define NGX_IVSCHAT_ROLE_DURATION_MAX   43200
-
-
-typedef enum {
-    NGX_IVSCHAT_ASSUME_ROLE = 0,
-    NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY,
-    NGX_IVSCHAT_STS_NACTIONS
-} ngx_ivschat_sts_action_e;
-
-
-typedef struct {
-    ngx_ivschat_sts_action_e   action;
-    ngx_ivschat_str_t          role_arn;
-    ngx_ivschat_str_t          session_name;
-    ngx_ivschat_str_t          external_id;  /* empty: none */
-    ngx_ivschat_str_t          web_token;    /* for a web identity only */
-    unsigned                   duration;     /* seconds; 0: AWS's, one hour */
-} ngx_ivschat_sts_request_t;
 
 
 /*
@@ -76,38 +60,21 @@ size_t ngx_ivschat_sts_session_name(ngx_ivschat_str_t hostname,
     char name[NGX_IVSCHAT_SESSION_NAME_MAX + 1]);
 
 /*
- * Writes the body of the request, no NUL; all parameters are checked.  On
- * failure (-1) the reason is a text for the log, "RoleArn: it is …".
+ * Writes the body of the request, no NUL; all parameters are checked.
+ * web_token is for a web identity only.  On failure (-1) the reason is a text
+ * for the log, "RoleArn: it is …".
  */
 
-int ngx_ivschat_sts_form(const ngx_ivschat_sts_request_t *req,
+int ngx_ivschat_sts_form(ngx_ivschat_credentials_flavour_e action,
+    const ngx_ivschat_role_t *role, ngx_ivschat_str_t web_token,
     ngx_ivschat_out_t *out, char *reason, size_t size);
-
-/*
- * Reads the body of a 200: {"<action>Response": {"<action>Result":
- * {"Credentials": {"AccessKeyId", "SecretAccessKey", "SessionToken",
- * "Expiration"}}}}.  Result and reasons are those of
- * ngx_ivschat_credentials_read().
- */
-
-int ngx_ivschat_sts_parse(ngx_ivschat_sts_action_e action, const char *body,
-    size_t len, int64_t now, ngx_ivschat_credentials_t *creds, char *reason,
-    size_t size);
-
-/*
- * Code and message of {"Error": {"Code", "Message"}}; empty where there are
- * none, and a message of ours for XML.
- */
-
-void ngx_ivschat_sts_error_parse(const char *body, size_t len,
-    ngx_ivschat_error_t *error);
 
 /*
  * A line for the error log that tells the operator what to do about this code
  * of STS's; an empty string for codes that have no remedy of their own.
  */
 
-const char *ngx_ivschat_sts_remedy(ngx_ivschat_sts_action_e action,
+const char *ngx_ivschat_sts_remedy(ngx_ivschat_credentials_flavour_e action,
     unsigned status, const char *code);
 
 

@@ -15,21 +15,18 @@
 
 
 #define NGX_IVSCHAT_FETCH_ERROR_LEN       1024
-#define NGX_IVSCHAT_FETCH_URL_LEN         2048
-#define NGX_IVSCHAT_FETCH_ATTEMPTS        3       /* but for IMDS */
-#define NGX_IVSCHAT_FETCH_PAUSE           500     /* between them, ms */
+#define NGX_IVSCHAT_FETCH_ATTEMPTS        3         /* but for IMDS */
+#define NGX_IVSCHAT_FETCH_PAUSE           500       /* between them, ms */
 #define NGX_IVSCHAT_FETCH_FILE_MAX        32768
 #define NGX_IVSCHAT_FETCH_IMDS_TOKEN_MAX  256
 #define NGX_IVSCHAT_FETCH_IMDS_ROLE_MAX   64
 
-/* The signature of STS, and a session token, twice. */
+/* A token file and a form that has it encoded, or a signed form. */
 
-#define NGX_IVSCHAT_FETCH_SIGNED_LEN      (3 * NGX_IVSCHAT_SESSION_TOKEN_MAX)
+#define NGX_IVSCHAT_FETCH_REQUEST_MAX     131072
 
 #define NGX_IVSCHAT_FETCH_IMDS_PATH                                           \
     "/latest/meta-data/iam/security-credentials/"
-
-#define NGX_IVSCHAT_AUTHORIZATION         "Authorization: "
 
 
 typedef enum {
@@ -44,7 +41,8 @@ typedef enum {
 
 
 /*
- * send(): NGX_OK, the request is on its way; NGX_ERROR, f->error says why not.
+ * make() completes a request that has method, URL and limits.  NGX_ERROR:
+ * f->error says why it cannot be sent.
  *
  * got() is given an answer of 200.  NGX_OK: go to f->step; NGX_AGAIN: f->error
  * says what was wrong, but it may be better in a moment; NGX_ERROR: it will
@@ -52,15 +50,16 @@ typedef enum {
  */
 
 typedef struct {
-    ngx_ivschat_credentials_flavour_e    peer;
-    ngx_int_t                          (*send)(ngx_ivschat_fetch_t *f);
-    ngx_int_t                          (*got)(ngx_ivschat_fetch_t *f,
-                                             ngx_ivschat_curl_answer_t *answer);
+    ngx_ivschat_credentials_flavour_e   peer;
+    const char                         *method;
 
-    /* what is known about an answer with one of these statuses */
+    ngx_int_t     (*make)(ngx_ivschat_fetch_t *f,
+                      ngx_ivschat_curl_options_t *o);
+    ngx_int_t     (*got)(ngx_ivschat_fetch_t *f,
+                      ngx_ivschat_curl_answer_t *answer);
 
-    ngx_uint_t                           hinted[2];
-    const char                          *hint;
+    ngx_uint_t      hinted[2];         /* statuses with this hint */
+    const char     *hint;
 } ngx_ivschat_step_t;
 
 
@@ -83,12 +82,16 @@ struct ngx_ivschat_fetch_s {
     ngx_uint_t                   role;        /* the next to assume */
     ngx_msec_t                   start;
 
+    u_char                      *pos;         /* free space for the texts of */
+    u_char                      *last;        /* the request that is made */
+
     ngx_ivschat_credentials_t    creds;
     char    imds_token[NGX_IVSCHAT_FETCH_IMDS_TOKEN_MAX + 1];
     char    imds_role[NGX_IVSCHAT_FETCH_IMDS_ROLE_MAX + 1];
     char    error[NGX_IVSCHAT_FETCH_ERROR_LEN];
 
     unsigned                     imds_again:1;   /* a token was refused */
+    unsigned                     skewed:1;       /* this host's clock is off */
 };
 
 
@@ -96,9 +99,11 @@ static ngx_ivschat_step_e ngx_ivschat_fetch_first(ngx_ivschat_fetch_t *f);
 static ngx_ivschat_step_e ngx_ivschat_fetch_next_role(ngx_ivschat_fetch_t *f);
 static void ngx_ivschat_fetch_timer(ngx_event_t *ev);
 static void ngx_ivschat_fetch_step(ngx_ivschat_fetch_t *f);
+static ngx_int_t ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f,
+    ngx_ivschat_curl_options_t *o);
 static void ngx_ivschat_fetch_answer(void *data,
     ngx_ivschat_curl_answer_t *answer);
-static ngx_int_t ngx_ivschat_fetch_failed(ngx_ivschat_fetch_t *f,
+static ngx_int_t ngx_ivschat_fetch_got(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_answer_t *answer);
 static ngx_int_t ngx_ivschat_fetch_refused(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_answer_t *answer);
@@ -108,34 +113,24 @@ static void ngx_ivschat_fetch_finish(ngx_ivschat_fetch_t *f,
 static void ngx_ivschat_fetch_free(ngx_ivschat_fetch_t *f);
 static void ngx_ivschat_fetch_error(ngx_ivschat_fetch_t *f, const char *fmt,
     ...);
-static void ngx_ivschat_fetch_init(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_options_t *o, const char *method, const char *url);
-static ngx_int_t ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_options_t *o);
+static const char *ngx_ivschat_fetch_text(ngx_ivschat_fetch_t *f,
+    const char *fmt, ...);
 static ngx_int_t ngx_ivschat_fetch_file(ngx_ivschat_fetch_t *f,
-    const char *path, char *buf, size_t size, ngx_ivschat_str_t *text);
+    const char *path, ngx_ivschat_str_t *text);
 
-static ngx_int_t ngx_ivschat_container_send(ngx_ivschat_fetch_t *f);
-static ngx_int_t ngx_ivschat_imds_put(ngx_ivschat_fetch_t *f);
-static ngx_int_t ngx_ivschat_imds_get(ngx_ivschat_fetch_t *f);
-static ngx_int_t ngx_ivschat_imds_token(ngx_ivschat_fetch_t *f,
+static ngx_int_t ngx_ivschat_container_make(ngx_ivschat_fetch_t *f,
+    ngx_ivschat_curl_options_t *o);
+static ngx_int_t ngx_ivschat_imds_put(ngx_ivschat_fetch_t *f,
+    ngx_ivschat_curl_options_t *o);
+static ngx_int_t ngx_ivschat_imds_get(ngx_ivschat_fetch_t *f,
+    ngx_ivschat_curl_options_t *o);
+static ngx_int_t ngx_ivschat_imds_word(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_answer_t *answer);
-static ngx_int_t ngx_ivschat_imds_role(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_answer_t *answer);
-static ngx_uint_t ngx_ivschat_imds_copy(char *to, size_t size,
-    ngx_ivschat_curl_answer_t *answer);
-static ngx_int_t ngx_ivschat_metadata_got(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_answer_t *answer);
-static ngx_ivschat_sts_action_e ngx_ivschat_sts_action(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_role_t **role);
-static ngx_int_t ngx_ivschat_sts_send(ngx_ivschat_fetch_t *f);
-static ngx_int_t ngx_ivschat_sts_post(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_role_t *role, ngx_ivschat_sts_request_t *req);
+static ngx_ivschat_role_t *ngx_ivschat_sts_role(ngx_ivschat_fetch_t *f);
+static ngx_int_t ngx_ivschat_sts_make(ngx_ivschat_fetch_t *f,
+    ngx_ivschat_curl_options_t *o);
 static ngx_int_t ngx_ivschat_sts_sign(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_role_t *role, ngx_ivschat_curl_options_t *o, char *buf,
-    size_t size);
-static ngx_int_t ngx_ivschat_sts_got(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_answer_t *answer);
+    ngx_ivschat_role_t *role, ngx_ivschat_curl_options_t *o);
 static ngx_int_t ngx_ivschat_sts_refused(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_answer_t *answer);
 
@@ -143,29 +138,31 @@ static ngx_int_t ngx_ivschat_sts_refused(ngx_ivschat_fetch_t *f,
 static const ngx_ivschat_step_t  ngx_ivschat_fetch_steps[] = {
 
     [NGX_IVSCHAT_STEP_CONTAINER] = {
-        NGX_IVSCHAT_CONTAINER,
-        ngx_ivschat_container_send, ngx_ivschat_metadata_got,
+        NGX_IVSCHAT_CONTAINER, "GET",
+        ngx_ivschat_container_make, ngx_ivschat_fetch_got,
         { 401, 403 }, ": it does not take the authorization token"
     },
     [NGX_IVSCHAT_STEP_IMDS_TOKEN] = {
-        NGX_IVSCHAT_IMDS, ngx_ivschat_imds_put, ngx_ivschat_imds_token,
+        NGX_IVSCHAT_IMDS, "PUT",
+        ngx_ivschat_imds_put, ngx_ivschat_imds_word,
         { 403 }, ": it is switched off for this instance"
     },
     [NGX_IVSCHAT_STEP_IMDS_ROLE] = {
-        NGX_IVSCHAT_IMDS, ngx_ivschat_imds_get, ngx_ivschat_imds_role,
+        NGX_IVSCHAT_IMDS, "GET",
+        ngx_ivschat_imds_get, ngx_ivschat_imds_word,
         { 404 }, ": the instance has no IAM role"
     },
     [NGX_IVSCHAT_STEP_IMDS_CREDS] = {
-        NGX_IVSCHAT_IMDS, ngx_ivschat_imds_get, ngx_ivschat_metadata_got,
-        { 0 }, NULL
+        NGX_IVSCHAT_IMDS, "GET",
+        ngx_ivschat_imds_get, ngx_ivschat_fetch_got, { 0 }, NULL
     },
     [NGX_IVSCHAT_STEP_WEB_IDENTITY] = {
-        NGX_IVSCHAT_STS, ngx_ivschat_sts_send, ngx_ivschat_sts_got,
-        { 0 }, NULL
+        NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY, "POST",
+        ngx_ivschat_sts_make, ngx_ivschat_fetch_got, { 0 }, NULL
     },
     [NGX_IVSCHAT_STEP_ROLE] = {
-        NGX_IVSCHAT_STS, ngx_ivschat_sts_send, ngx_ivschat_sts_got,
-        { 0 }, NULL
+        NGX_IVSCHAT_ASSUME_ROLE, "POST",
+        ngx_ivschat_sts_make, ngx_ivschat_fetch_got, { 0 }, NULL
     }
 };
 
@@ -177,11 +174,12 @@ _Static_assert(sizeof(ngx_ivschat_fetch_steps)
 static const char  *ngx_ivschat_fetch_peers[] = {
     [NGX_IVSCHAT_CONTAINER] = "the container credentials endpoint",
     [NGX_IVSCHAT_IMDS] = "the instance metadata service",
-    [NGX_IVSCHAT_STS] = "AWS STS"
+    [NGX_IVSCHAT_ASSUME_ROLE] = "AWS STS",
+    [NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY] = "AWS STS"
 };
 
 _Static_assert(sizeof(ngx_ivschat_fetch_peers)
-               == (NGX_IVSCHAT_STS + 1) * sizeof(char *),
+               == NGX_IVSCHAT_NFLAVOURS * sizeof(char *),
                "a peer without its name");
 
 
@@ -275,6 +273,10 @@ ngx_ivschat_fetch_timer(ngx_event_t *ev)
 static void
 ngx_ivschat_fetch_step(ngx_ivschat_fetch_t *f)
 {
+    u_char                      *texts;
+    ngx_int_t                    rc;
+    ngx_ivschat_curl_options_t   o;
+
     if (f->step == NGX_IVSCHAT_STEP_DONE) {
         ngx_ivschat_fetch_finish(f, &f->creds);
         return;
@@ -285,9 +287,73 @@ ngx_ivschat_fetch_step(ngx_ivschat_fetch_t *f)
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, f->log, 0,
                    "ivschat fetch step:%d attempt:%ui", f->step, f->attempt);
 
-    if (ngx_ivschat_fetch_steps[f->step].send(f) != NGX_OK) {
+    texts = ngx_alloc(NGX_IVSCHAT_FETCH_REQUEST_MAX, f->log);
+    if (texts == NULL) {
+        ngx_ivschat_fetch_error(f, "out of memory");
+        ngx_ivschat_fetch_finish(f, NULL);
+        return;
+    }
+
+    f->pos = texts;
+    f->last = texts + NGX_IVSCHAT_FETCH_REQUEST_MAX;
+
+    rc = ngx_ivschat_fetch_send(f, &o);
+
+    ngx_explicit_memzero(texts, NGX_IVSCHAT_FETCH_REQUEST_MAX);
+    ngx_free(texts);
+
+    if (rc != NGX_OK) {
         ngx_ivschat_fetch_finish(f, NULL);
     }
+}
+
+
+static ngx_int_t
+ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
+{
+    ngx_msec_int_t             left;
+    const ngx_ivschat_step_t  *step;
+
+    step = &ngx_ivschat_fetch_steps[f->step];
+
+    left = (ngx_msec_int_t) (f->start + NGX_IVSCHAT_FETCH_LIMIT
+                             - ngx_current_msec);
+    if (left <= 0) {
+        ngx_ivschat_fetch_error(f, "all of it took too long");
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(o, sizeof(ngx_ivschat_curl_options_t));
+
+    o->method = step->method;
+    o->url = f->source->url;
+    o->ca_file = f->source->ca_file;
+    o->connect_timeout = 2000;
+    o->timeout = 5000;
+    o->done = ngx_ivschat_fetch_answer;
+    o->data = f;
+
+    if (step->peer == NGX_IVSCHAT_IMDS) {
+        o->connect_timeout = f->source->imds_timeout;
+        o->timeout = f->source->imds_timeout;
+    }
+
+    o->timeout = ngx_min(o->timeout, (ngx_msec_t) left);
+    o->connect_timeout = ngx_min(o->connect_timeout, o->timeout);
+
+    if (step->make(f, o) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    f->sent = ngx_time();
+    f->request = ngx_ivschat_curl_send(f->http, o);
+
+    if (f->request == NULL) {
+        ngx_ivschat_fetch_error(f, "the request could not be started");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -299,9 +365,22 @@ ngx_ivschat_fetch_answer(void *data, ngx_ivschat_curl_answer_t *answer)
     ngx_int_t  rc;
 
     f->request = NULL;
+    f->skewed = 0;
+
+    if (ngx_ivschat_fetch_steps[f->step].make == ngx_ivschat_sts_make
+        && answer->error == NULL)
+    {
+        f->skewed = f->clock.note(f->clock.data, answer->date, f->sent);
+    }
 
     if (answer->error) {
-        rc = ngx_ivschat_fetch_failed(f, answer);
+        ngx_ivschat_fetch_error(f, "%s%s", answer->error,
+                                answer->timedout
+                                && f->step == NGX_IVSCHAT_STEP_IMDS_TOKEN
+                                ? " (in a container on an instance, "
+                                  "HttpPutResponseHopLimit must be 2 or more)"
+                                : "");
+        rc = NGX_AGAIN;
 
     } else if (answer->status == 200) {
         rc = ngx_ivschat_fetch_steps[f->step].got(f, answer);
@@ -325,19 +404,37 @@ ngx_ivschat_fetch_answer(void *data, ngx_ivschat_curl_answer_t *answer)
 }
 
 
-/* No answer came. */
+/* Credentials. */
 
 static ngx_int_t
-ngx_ivschat_fetch_failed(ngx_ivschat_fetch_t *f,
+ngx_ivschat_fetch_got(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_answer_t *answer)
 {
-    ngx_ivschat_fetch_error(f, "%s%s", answer->error,
-                            answer->timedout
-                            && f->step == NGX_IVSCHAT_STEP_IMDS_TOKEN
-                            ? " (in a container on an instance, "
-                              "HttpPutResponseHopLimit must be 2 or more)"
-                            : "");
-    return NGX_AGAIN;
+    int                        rc;
+    char                       reason[NGX_IVSCHAT_REASON_LEN];
+    const ngx_ivschat_step_t  *step;
+
+    step = &ngx_ivschat_fetch_steps[f->step];
+
+    rc = ngx_ivschat_credentials_parse(step->peer, (const char *) answer->body,
+                                       answer->len,
+                                       f->clock.now(f->clock.data), &f->creds,
+                                       reason, sizeof(reason));
+    if (rc != 0) {
+        ngx_ivschat_fetch_error(f, "%s", reason);
+
+        /* for a second attempt at a role the credentials are gone */
+
+        return step->make == ngx_ivschat_sts_make ? NGX_ERROR : NGX_AGAIN;
+    }
+
+    if (f->step == NGX_IVSCHAT_STEP_ROLE) {
+        f->role++;
+    }
+
+    f->step = ngx_ivschat_fetch_next_role(f);
+
+    return NGX_OK;
 }
 
 
@@ -353,13 +450,13 @@ ngx_ivschat_fetch_refused(ngx_ivschat_fetch_t *f,
     status = answer->status;
     step = &ngx_ivschat_fetch_steps[f->step];
 
-    if (step->peer == NGX_IVSCHAT_STS) {
+    if (step->make == ngx_ivschat_sts_make) {
         return ngx_ivschat_sts_refused(f, answer);
     }
 
-    /* another session token of IMDS, once */
+    /* IMDS wants another session token: once */
 
-    if (status == 401 && step->send == ngx_ivschat_imds_get && !f->imds_again)
+    if (status == 401 && step->make == ngx_ivschat_imds_get && !f->imds_again)
     {
         f->imds_again = 1;
         f->step = NGX_IVSCHAT_STEP_IMDS_TOKEN;
@@ -424,8 +521,8 @@ ngx_ivschat_fetch_free(ngx_ivschat_fetch_t *f)
 static void
 ngx_ivschat_fetch_error(ngx_ivschat_fetch_t *f, const char *fmt, ...)
 {
-    u_char  *p;
-    va_list  args;
+    u_char   *p;
+    va_list   args;
 
     va_start(args, fmt);
     p = ngx_vslprintf((u_char *) f->error,
@@ -436,59 +533,31 @@ ngx_ivschat_fetch_error(ngx_ivschat_fetch_t *f, const char *fmt, ...)
 }
 
 
-static void
-ngx_ivschat_fetch_init(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o,
-    const char *method, const char *url)
+/* A text of the request, with a NUL. */
+
+static const char *
+ngx_ivschat_fetch_text(ngx_ivschat_fetch_t *f, const char *fmt, ...)
 {
-    ngx_memzero(o, sizeof(ngx_ivschat_curl_options_t));
+    u_char   *text;
+    va_list   args;
 
-    o->method = method;
-    o->url = url;
-    o->ca_file = f->source->ca_file;
-    o->connect_timeout = 2000;
-    o->timeout = 5000;
-    o->done = ngx_ivschat_fetch_answer;
-    o->data = f;
+    text = f->pos;
 
-    if (ngx_ivschat_fetch_steps[f->step].peer == NGX_IVSCHAT_IMDS) {
-        o->connect_timeout = f->source->imds_timeout;
-        o->timeout = f->source->imds_timeout;
-    }
+    va_start(args, fmt);
+    f->pos = ngx_vslprintf(text, f->last - 1, fmt, args);
+    va_end(args);
+
+    *f->pos++ = '\0';
+
+    return (const char *) text;
 }
 
 
-static ngx_int_t
-ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
-{
-    ngx_msec_int_t  left;
-
-    left = (ngx_msec_int_t) (f->start + NGX_IVSCHAT_FETCH_LIMIT
-                             - ngx_current_msec);
-    if (left <= 0) {
-        ngx_ivschat_fetch_error(f, "all of it took too long");
-        return NGX_ERROR;
-    }
-
-    o->timeout = ngx_min(o->timeout, (ngx_msec_t) left);
-    o->connect_timeout = ngx_min(o->connect_timeout, o->timeout);
-
-    f->sent = ngx_time();
-    f->request = ngx_ivschat_curl_send(f->http, o);
-
-    if (f->request == NULL) {
-        ngx_ivschat_fetch_error(f, "the request could not be started");
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
-/* A small file, as nginx reads its own; the text points into buf. */
+/* A small file, as nginx reads its own; *text is in the request's texts. */
 
 static ngx_int_t
-ngx_ivschat_fetch_file(ngx_ivschat_fetch_t *f, const char *path, char *buf,
-    size_t size, ngx_ivschat_str_t *text)
+ngx_ivschat_fetch_file(ngx_ivschat_fetch_t *f, const char *path,
+    ngx_ivschat_str_t *text)
 {
     int               err;
     ssize_t           n;
@@ -499,7 +568,7 @@ ngx_ivschat_fetch_file(ngx_ivschat_fetch_t *f, const char *path, char *buf,
     fd = open(path, O_RDONLY|O_NONBLOCK|O_CLOEXEC);
 
     if (fd != NGX_INVALID_FILE) {
-        n = read(fd, buf, size);
+        n = read(fd, f->pos, NGX_IVSCHAT_FETCH_FILE_MAX);
     }
 
     err = ngx_errno;
@@ -520,13 +589,14 @@ ngx_ivschat_fetch_file(ngx_ivschat_fetch_t *f, const char *path, char *buf,
         return NGX_ERROR;
     }
 
-    if ((size_t) n == size) {
+    if (n == NGX_IVSCHAT_FETCH_FILE_MAX) {
         ngx_ivschat_fetch_error(f, "the token file \"%s\" is too large", path);
         return NGX_ERROR;
     }
 
-    text->data = buf;
+    text->data = (const char *) f->pos;
     text->len = n;
+    f->pos += n;
 
     /* editors and shells end it with a line feed */
 
@@ -537,31 +607,18 @@ ngx_ivschat_fetch_file(ngx_ivschat_fetch_t *f, const char *path, char *buf,
 
 
 static ngx_int_t
-ngx_ivschat_container_send(ngx_ivschat_fetch_t *f)
+ngx_ivschat_container_make(ngx_ivschat_fetch_t *f,
+    ngx_ivschat_curl_options_t *o)
 {
-    size_t                      i;
-    ngx_int_t                   rc;
-    char                        header[NGX_IVSCHAT_FETCH_FILE_MAX + 32];
-    char                        buf[NGX_IVSCHAT_FETCH_FILE_MAX];
-    ngx_ivschat_str_t           token;
-    ngx_ivschat_curl_options_t  o;
+    size_t             i;
+    ngx_ivschat_str_t  token;
 
-    ngx_ivschat_fetch_init(f, &o, "GET", f->source->url);
+    token = ngx_ivschat_str(f->source->token ? f->source->token : "");
 
-    o.headers[0] = "Accept: application/json";
-    token.len = 0;
-
-    if (f->source->token_file) {
-
-        if (ngx_ivschat_fetch_file(f, f->source->token_file, buf, sizeof(buf),
-                                   &token)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-    } else if (f->source->token) {
-        token = ngx_ivschat_str(f->source->token);
+    if (f->source->token_file
+        && ngx_ivschat_fetch_file(f, f->source->token_file, &token) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     /* a line end would smuggle in headers */
@@ -574,96 +631,40 @@ ngx_ivschat_container_send(ngx_ivschat_fetch_t *f)
         }
     }
 
+    o->headers[0] = "Accept: application/json";
+
     if (token.len) {
-        (void) ngx_snprintf((u_char *) header, sizeof(header),
-                            NGX_IVSCHAT_AUTHORIZATION "%*s%Z",
-                            token.len, token.data);
-        o.headers[1] = header;
+        o->headers[1] = ngx_ivschat_fetch_text(f, "Authorization: %*s",
+                                               token.len, token.data);
     }
-
-    rc = ngx_ivschat_fetch_send(f, &o);
-
-    ngx_explicit_memzero(header, sizeof(header));
-    ngx_explicit_memzero(buf, sizeof(buf));
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_ivschat_imds_put(ngx_ivschat_fetch_t *f)
-{
-    u_char                      url[NGX_IVSCHAT_FETCH_URL_LEN];
-    ngx_ivschat_curl_options_t  o;
-
-    (void) ngx_snprintf(url, sizeof(url), "%s/latest/api/token%Z",
-                        f->source->url);
-
-    ngx_ivschat_fetch_init(f, &o, "PUT", (const char *) url);
-
-    o.headers[0] = "X-aws-ec2-metadata-token-ttl-seconds: 21600";
-    o.headers[1] = "Content-Length: 0";
-
-    return ngx_ivschat_fetch_send(f, &o);
-}
-
-
-/* The role, as long as there is none, else its credentials. */
-
-static ngx_int_t
-ngx_ivschat_imds_get(ngx_ivschat_fetch_t *f)
-{
-    ngx_int_t                   rc;
-    u_char                      url[NGX_IVSCHAT_FETCH_URL_LEN];
-    u_char                      header[NGX_IVSCHAT_FETCH_IMDS_TOKEN_MAX + 64];
-    ngx_ivschat_curl_options_t  o;
-
-    (void) ngx_snprintf(url, sizeof(url),
-                        "%s" NGX_IVSCHAT_FETCH_IMDS_PATH "%s%Z",
-                        f->source->url, f->imds_role);
-
-    (void) ngx_snprintf(header, sizeof(header),
-                        "X-aws-ec2-metadata-token: %s%Z", f->imds_token);
-
-    ngx_ivschat_fetch_init(f, &o, "GET", (const char *) url);
-
-    o.headers[0] = (const char *) header;
-
-    rc = ngx_ivschat_fetch_send(f, &o);
-
-    ngx_explicit_memzero(header, sizeof(header));
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_ivschat_imds_token(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_answer_t *answer)
-{
-    if (!ngx_ivschat_imds_copy(f->imds_token, sizeof(f->imds_token), answer)) {
-        ngx_ivschat_fetch_error(f, "its session token is malformed");
-        return NGX_AGAIN;
-    }
-
-    f->imds_role[0] = '\0';
-    f->step = NGX_IVSCHAT_STEP_IMDS_ROLE;
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_ivschat_imds_role(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_answer_t *answer)
+ngx_ivschat_imds_put(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
 {
-    if (!ngx_ivschat_imds_copy(f->imds_role, sizeof(f->imds_role), answer)) {
-        f->imds_role[0] = '\0';
-        ngx_ivschat_fetch_error(f, "the name of its IAM role is malformed");
-        return NGX_AGAIN;
-    }
+    o->url = ngx_ivschat_fetch_text(f, "%s/latest/api/token", o->url);
+    o->headers[0] = "X-aws-ec2-metadata-token-ttl-seconds: 21600";
+    o->headers[1] = "Content-Length: 0";
 
-    f->step = NGX_IVSCHAT_STEP_IMDS_CREDS;
+    return NGX_OK;
+}
+
+
+/* The list of roles, and then the credentials of one of them. */
+
+static ngx_int_t
+ngx_ivschat_imds_get(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
+{
+    o->url = ngx_ivschat_fetch_text(f, "%s" NGX_IVSCHAT_FETCH_IMDS_PATH "%s",
+                                    o->url,
+                                    f->step == NGX_IVSCHAT_STEP_IMDS_CREDS
+                                    ? f->imds_role : "");
+
+    o->headers[0] = ngx_ivschat_fetch_text(f, "X-aws-ec2-metadata-token: %s",
+                                           f->imds_token);
 
     return NGX_OK;
 }
@@ -671,215 +672,139 @@ ngx_ivschat_imds_role(ngx_ivschat_fetch_t *f,
 
 /* A word of the metadata service, which goes into a header or a URL. */
 
-static ngx_uint_t
-ngx_ivschat_imds_copy(char *to, size_t size, ngx_ivschat_curl_answer_t *answer)
-{
-    u_char  c;
-    size_t  i;
-
-    for (i = 0; i < answer->len; i++) {
-        c = answer->body[i];
-
-        if (c == '\n' || c == '\r') {
-            break;                     /* of several roles the first counts */
-        }
-
-        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
-              || (c >= 'a' && c <= 'z') || ngx_strchr("_+=,.@-/", c))
-            || i + 1 == size)
-        {
-            return 0;
-        }
-
-        to[i] = c;
-    }
-
-    to[i] = '\0';
-
-    return i != 0;
-}
-
-
 static ngx_int_t
-ngx_ivschat_metadata_got(ngx_ivschat_fetch_t *f,
+ngx_ivschat_imds_word(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_answer_t *answer)
 {
-    char  reason[NGX_IVSCHAT_REASON_LEN];
+    size_t             max;
+    ngx_uint_t         token;
+    ngx_ivschat_str_t  word, answered;
 
-    if (ngx_ivschat_credentials_parse(ngx_ivschat_fetch_steps[f->step].peer,
-                                      (const char *) answer->body,
-                                      answer->len,
-                                      f->clock.now(f->clock.data), &f->creds,
-                                      reason, sizeof(reason))
-        != 0)
+    answered.data = (const char *) answer->body;
+    answered.len = answer->len;
+
+    /* of several roles the first counts */
+
+    word = ngx_ivschat_str_cut(&answered, '\n');
+    word = ngx_ivschat_str_trim(word, "\r");
+
+    token = (f->step == NGX_IVSCHAT_STEP_IMDS_TOKEN);
+    max = token ? NGX_IVSCHAT_FETCH_IMDS_TOKEN_MAX
+                : NGX_IVSCHAT_FETCH_IMDS_ROLE_MAX;
+
+    if (word.len == 0 || word.len > max
+        || !ngx_ivschat_str_only(word, NGX_IVSCHAT_LETTERS NGX_IVSCHAT_DIGITS
+                                       "_+=,.@-/"))
     {
-        ngx_ivschat_fetch_error(f, "%s", reason);
+        ngx_ivschat_fetch_error(f, "%s is malformed",
+                                token ? "its session token"
+                                      : "the name of its IAM role");
         return NGX_AGAIN;
     }
 
-    f->step = ngx_ivschat_fetch_next_role(f);
+    ngx_ivschat_str_copy(token ? f->imds_token : f->imds_role, word);
+
+    f->step = token ? NGX_IVSCHAT_STEP_IMDS_ROLE : NGX_IVSCHAT_STEP_IMDS_CREDS;
 
     return NGX_OK;
 }
 
 
-/* What this step asks STS for. */
+/* The role that this step is about. */
 
-static ngx_ivschat_sts_action_e
-ngx_ivschat_sts_action(ngx_ivschat_fetch_t *f, ngx_ivschat_role_t **role)
+static ngx_ivschat_role_t *
+ngx_ivschat_sts_role(ngx_ivschat_fetch_t *f)
 {
-    if (f->step == NGX_IVSCHAT_STEP_ROLE) {
-        *role = &f->source->roles[f->role];
-        return NGX_IVSCHAT_ASSUME_ROLE;
-    }
-
-    *role = &f->source->web_identity;
-
-    return NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY;
+    return f->step == NGX_IVSCHAT_STEP_ROLE ? &f->source->roles[f->role]
+                                            : &f->source->web_identity;
 }
 
 
 static ngx_int_t
-ngx_ivschat_sts_send(ngx_ivschat_fetch_t *f)
+ngx_ivschat_sts_make(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
 {
-    char                        buf[NGX_IVSCHAT_FETCH_FILE_MAX];
-    ngx_int_t                   rc;
-    ngx_ivschat_role_t         *role;
-    ngx_ivschat_sts_request_t   req;
+    char                                reason[NGX_IVSCHAT_REASON_LEN];
+    ngx_ivschat_out_t                   form;
+    ngx_ivschat_str_t                   token = { NULL, 0 };
+    ngx_ivschat_role_t                 *role;
+    ngx_ivschat_credentials_flavour_e   action;
 
-    ngx_memzero(&req, sizeof(ngx_ivschat_sts_request_t));
+    action = ngx_ivschat_fetch_steps[f->step].peer;
+    role = ngx_ivschat_sts_role(f);
 
-    req.action = ngx_ivschat_sts_action(f, &role);
-    req.role_arn = ngx_ivschat_str(role->role_arn);
-    req.session_name = ngx_ivschat_str(role->session_name);
-    req.duration = role->duration;
-
-    if (role->external_id) {
-        req.external_id = ngx_ivschat_str(role->external_id);
+    if (action == NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY
+        && ngx_ivschat_fetch_file(f, f->source->token_file, &token) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
-    rc = NGX_OK;
+    form.data = (char *) f->pos;
+    form.size = f->last - f->pos;
+    form.len = 0;
 
-    if (req.action == NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY) {
-        rc = ngx_ivschat_fetch_file(f, f->source->token_file, buf,
-                                    sizeof(buf), &req.web_token);
-    }
-
-    if (rc == NGX_OK) {
-        rc = ngx_ivschat_sts_post(f, role, &req);
-    }
-
-    ngx_explicit_memzero(buf, sizeof(buf));
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_ivschat_sts_post(ngx_ivschat_fetch_t *f, ngx_ivschat_role_t *role,
-    ngx_ivschat_sts_request_t *req)
-{
-    size_t                      size;
-    ngx_int_t                   rc;
-    char                        reason[NGX_IVSCHAT_REASON_LEN];
-    ngx_ivschat_out_t           form = { NULL, 0, 0 };
-    ngx_ivschat_curl_options_t  o;
-
-    if (ngx_ivschat_sts_form(req, &form, reason, sizeof(reason)) != 0) {
+    if (ngx_ivschat_sts_form(action, role, token, &form, reason,
+                             sizeof(reason))
+        != 0)
+    {
         ngx_ivschat_fetch_error(f, "%s", reason);
         return NGX_ERROR;
     }
 
-    size = form.len + NGX_IVSCHAT_FETCH_SIGNED_LEN;
+    f->pos += form.len;
 
-    form.data = ngx_alloc(size, f->log);
-    if (form.data == NULL) {
-        ngx_ivschat_fetch_error(f, "out of memory");
+    o->url = role->url;
+    o->headers[0] = "Content-Type: " NGX_IVSCHAT_STS_CONTENT_TYPE;
+    o->headers[1] = "Accept: " NGX_IVSCHAT_STS_ACCEPT;
+    o->body = form.data;
+    o->len = form.len;
+
+    if (action == NGX_IVSCHAT_ASSUME_ROLE
+        && ngx_ivschat_sts_sign(f, role, o) != NGX_OK)
+    {
+        ngx_ivschat_fetch_error(f, "the request could not be signed");
         return NGX_ERROR;
     }
 
-    form.size = form.len;
-    form.len = 0;
-
-    (void) ngx_ivschat_sts_form(req, &form, reason, sizeof(reason));
-
-    ngx_ivschat_fetch_init(f, &o, "POST", role->url);
-
-    o.headers[0] = "Content-Type: " NGX_IVSCHAT_STS_CONTENT_TYPE;
-    o.headers[1] = "Accept: " NGX_IVSCHAT_STS_ACCEPT;
-    o.body = form.data;
-    o.len = form.len;
-
-    if (req->action == NGX_IVSCHAT_ASSUME_ROLE
-        && ngx_ivschat_sts_sign(f, role, &o, form.data + form.len,
-                                NGX_IVSCHAT_FETCH_SIGNED_LEN)
-           != NGX_OK)
-    {
-        ngx_ivschat_fetch_error(f, "the request could not be signed");
-        rc = NGX_ERROR;
-
-    } else {
-        rc = ngx_ivschat_fetch_send(f, &o);
-    }
-
-    ngx_explicit_memzero(form.data, size);
-    ngx_free(form.data);
-
-    return rc;
+    return NGX_OK;
 }
 
 
-/* Adds the headers of the signature; their text goes to buf. */
-
 static ngx_int_t
 ngx_ivschat_sts_sign(ngx_ivschat_fetch_t *f, ngx_ivschat_role_t *role,
-    ngx_ivschat_curl_options_t *o, char *buf, size_t size)
+    ngx_ivschat_curl_options_t *o)
 {
-    int                        rc;
-    u_char                    *p, *last;
-    size_t                     len;
-    ngx_ivschat_str_t          secret;
-    ngx_ivschat_sigv4_scope_t  scope;
-    ngx_ivschat_sigv4_header_t    headers[4] = {
+    int                           rc;
+    size_t                        len;
+    ngx_ivschat_str_t             secret = { f->creds.secret_key,
+                                             f->creds.secret_key_len };
+    ngx_ivschat_sigv4_scope_t     scope = {
+        { f->creds.access_key, f->creds.access_key_len },
+        ngx_ivschat_str(role->region), ngx_ivschat_string("sts"), "", ""
+    };
+    ngx_ivschat_sigv4_header_t    headers[] = {
         { ngx_ivschat_string("content-type"),
           ngx_ivschat_string(NGX_IVSCHAT_STS_CONTENT_TYPE) },
-        { ngx_ivschat_string("host"), { role->host, ngx_strlen(role->host) } },
+        { ngx_ivschat_string("host"), ngx_ivschat_str(role->host) },
         { ngx_ivschat_string("x-amz-date"),
           { scope.time, NGX_IVSCHAT_SIGV4_TIME_LEN } },
         { ngx_ivschat_string("x-amz-security-token"),
           { f->creds.session_token, f->creds.session_token_len } }
     };
     ngx_ivschat_sigv4_request_t   req = {
-        ngx_ivschat_string("POST"), ngx_ivschat_string("/"),
-        headers, f->creds.session_token_len ? 4 : 3, ""
+        ngx_ivschat_string("POST"), ngx_ivschat_string("/"), headers,
+        f->creds.session_token_len ? 4 : 3, ""
     };
 
-    ngx_memzero(&scope, sizeof(ngx_ivschat_sigv4_scope_t));
-
-    scope.access_key.data = f->creds.access_key;
-    scope.access_key.len = f->creds.access_key_len;
-    scope.region.data = role->region;
-    scope.region.len = ngx_strlen(role->region);
-    scope.service.data = "sts";
-    scope.service.len = 3;
-
-    secret.data = f->creds.secret_key;
-    secret.len = f->creds.secret_key_len;
-
-    p = (u_char *) buf;
-    last = p + size;
+    o->headers[2] = ngx_ivschat_fetch_text(f, "Authorization: ");
+    f->pos--;
 
     rc = ngx_ivschat_sigv4_time(f->clock.now(f->clock.data), scope.time) != 0
          || ngx_ivschat_sigv4_hash(o->body, o->len, req.payload_hash) != 0
          || ngx_ivschat_sigv4_signing_key(secret, scope.time, scope.region,
                                           scope.service, scope.key)
             != 0
-         || ngx_ivschat_sigv4_buffer_size(&req, &scope)
-            > size - (sizeof("Authorization: ") - 1)
-         || ngx_ivschat_sigv4_authorization(&req, &scope,
-                                  buf + sizeof("Authorization: ") - 1,
-                                  size - (sizeof("Authorization: ") - 1),
-                                            &len)
+         || ngx_ivschat_sigv4_authorization(&req, &scope, (char *) f->pos,
+                                            f->last - f->pos, &len)
             != 0;
 
     ngx_explicit_memzero(scope.key, sizeof(scope.key));
@@ -888,50 +813,15 @@ ngx_ivschat_sts_sign(ngx_ivschat_fetch_t *f, ngx_ivschat_role_t *role,
         return NGX_ERROR;
     }
 
-    o->headers[2] = buf;
-    p = ngx_cpymem(p, "Authorization: ", sizeof("Authorization: ") - 1) + len;
-    *p++ = '\0';
+    f->pos += len;
+    *f->pos++ = '\0';
 
-    o->headers[3] = (const char *) p;
-    p = ngx_slprintf(p, last, "X-Amz-Date: %s%Z", scope.time);
+    o->headers[3] = ngx_ivschat_fetch_text(f, "X-Amz-Date: %s", scope.time);
 
     if (f->creds.session_token_len) {
-        o->headers[4] = (const char *) p;
-        p = ngx_slprintf(p, last, "X-Amz-Security-Token: %s%Z",
-                         f->creds.session_token);
+        o->headers[4] = ngx_ivschat_fetch_text(f, "X-Amz-Security-Token: %s",
+                                               f->creds.session_token);
     }
-
-    return p < last ? NGX_OK : NGX_ERROR;
-}
-
-
-static ngx_int_t
-ngx_ivschat_sts_got(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_answer_t *answer)
-{
-    char                       reason[NGX_IVSCHAT_REASON_LEN];
-    ngx_ivschat_role_t        *role;
-    ngx_ivschat_sts_action_e   action;
-
-    (void) f->clock.note(f->clock.data, answer->date, f->sent);
-
-    action = ngx_ivschat_sts_action(f, &role);
-
-    if (ngx_ivschat_sts_parse(action, (const char *) answer->body, answer->len,
-                              f->clock.now(f->clock.data), &f->creds, reason,
-                              sizeof(reason))
-        != 0)
-    {
-        /* no second attempt: the credentials that it needs are wiped */
-
-        ngx_ivschat_fetch_error(f, "%s", reason);
-        return NGX_ERROR;
-    }
-
-    if (action == NGX_IVSCHAT_ASSUME_ROLE) {
-        f->role++;
-    }
-
-    f->step = ngx_ivschat_fetch_next_role(f);
 
     return NGX_OK;
 }
@@ -941,29 +831,25 @@ static ngx_int_t
 ngx_ivschat_sts_refused(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_answer_t *answer)
 {
-    ngx_uint_t                 off;
-    const char                *remedy;
-    ngx_ivschat_role_t        *role;
-    ngx_ivschat_error_t        error;
-    ngx_ivschat_sts_action_e   action;
+    const char           *remedy, *message;
+    ngx_ivschat_str_t     none = { NULL, 0 };
+    ngx_ivschat_error_t   error;
 
-    off = f->clock.note(f->clock.data, answer->date, f->sent);
+    ngx_ivschat_error_parse(none, (const char *) answer->body, answer->len,
+                            &error);
 
-    action = ngx_ivschat_sts_action(f, &role);
-
-    ngx_ivschat_sts_error_parse((const char *) answer->body, answer->len,
-                                &error);
-
-    remedy = ngx_ivschat_sts_remedy(action, answer->status, error.code);
+    remedy = ngx_ivschat_sts_remedy(ngx_ivschat_fetch_steps[f->step].peer,
+                                    answer->status, error.code);
+    message = answer->body[0] == '<' ? NGX_IVSCHAT_XML : error.message;
 
     ngx_ivschat_fetch_error(f, "it answered %ui%s%s for role \"%s\": "
                             "\"%s\"%s%s", answer->status,
                             *error.code ? " " : "", error.code,
-                            role->role_arn, error.message,
+                            ngx_ivschat_sts_role(f)->role_arn, message,
                             *remedy ? "; " : "", remedy);
 
     return ngx_ivschat_retry_class(answer->status, error.code)
            != NGX_IVSCHAT_RETRY_NEVER
-           || (off && ngx_ivschat_skew_code(error.code))
+           || (f->skewed && ngx_ivschat_skew_code(error.code))
            ? NGX_AGAIN : NGX_ERROR;
 }

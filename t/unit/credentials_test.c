@@ -134,6 +134,8 @@ static const parse_case_t  parses[] = {
     BOTH("an error with keys",
          "{\"Code\":\"Failed\",\"Message\":\"" SECRET "\"," KEYS REST "}", -1,
          "has keys, but"),
+    BOTH("a success without keys", "{\"Code\":\"Success\"}", -1,
+         "no \"AccessKeyId\""),
     BOTH("a code that is no string", "{\"Code\":1," KEYS REST "}", -1,
          "\"Code\" of the answer is not a string"),
 
