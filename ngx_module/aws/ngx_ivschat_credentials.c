@@ -381,32 +381,28 @@ ngx_ivschat_read_expiration(const ngx_ivschat_flavour_t *flavour,
     ngx_ivschat_str_t  text;
 
     m = &m[NGX_IVSCHAT_MEMBER_EXPIRATION];
+    text.data = NULL;
 
     if (flavour->seconds && cJSON_IsNumber(m->item)) {
         seconds = m->item->valuedouble;
 
-        if (!(seconds >= 1 && seconds < NGX_IVSCHAT_YEAR_10000)) {
-            return ngx_ivschat_fail(reason, size, "\"Expiration\" of the "
-                                    "answer is not a time");
-        }
-
-        creds->expiration = (int64_t) seconds;
-
-        return 0;
-    }
-
-    if (ngx_ivschat_read_text(m, 1, &text, reason, size) != 0) {
+    } else if (ngx_ivschat_read_text(m, 1, &text, reason, size) != 0) {
         return -1;
+
+    } else {
+        seconds = ngx_ivschat_time_parse(text, &ms) == 0 ? (double) ms / 1000
+                                                         : 0;
     }
 
     /* 0 would be "never" */
 
-    if (ngx_ivschat_time_parse(text, &ms) != 0 || ms < 1000) {
+    if (!(seconds >= 1 && seconds < NGX_IVSCHAT_YEAR_10000)) {
         return ngx_ivschat_fail(reason, size, "\"Expiration\" of the answer "
-                                "is not a time of ISO 8601");
+                                "is not a time%s",
+                                text.data ? " of ISO 8601" : "");
     }
 
-    creds->expiration = ms / 1000;
+    creds->expiration = (int64_t) seconds;
 
     return 0;
 }

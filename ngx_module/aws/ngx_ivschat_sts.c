@@ -15,10 +15,14 @@
 #define NGX_IVSCHAT_STS_UNRESERVED                                            \
     NGX_IVSCHAT_LETTERS NGX_IVSCHAT_DIGITS "-._~"
 
-/* "what has 2 to 64 unit" */
+/* For a limit with _MIN and _MAX: whether n is within, and the reason if not */
 
-#define ngx_ivschat_sts_range(what, min, max, unit)                           \
-    what " " ngx_ivschat_value(min) " to " ngx_ivschat_value(max) " " unit
+#define ngx_ivschat_sts_within(n, limit)                                      \
+    ((n) >= limit ## _MIN && (n) <= limit ## _MAX)
+
+#define ngx_ivschat_sts_range(what, limit, unit)                              \
+    what " " ngx_ivschat_value(limit ## _MIN) " to "                          \
+    ngx_ivschat_value(limit ## _MAX) " " unit
 
 
 /* A form while it is written: after the first failure nothing is added. */
@@ -116,10 +120,9 @@ ngx_ivschat_sts_check_role(ngx_ivschat_str_t s)
 {
     ngx_ivschat_str_t  partition, account;
 
-    if (s.len < NGX_IVSCHAT_ROLE_ARN_MIN || s.len > NGX_IVSCHAT_ROLE_ARN_MAX) {
+    if (!ngx_ivschat_sts_within(s.len, NGX_IVSCHAT_ROLE_ARN)) {
         return ngx_ivschat_sts_range("the ARN of a role has",
-                                     NGX_IVSCHAT_ROLE_ARN_MIN,
-                                     NGX_IVSCHAT_ROLE_ARN_MAX, "characters");
+                                     NGX_IVSCHAT_ROLE_ARN, "characters");
     }
 
     if (!ngx_ivschat_str_skip(&s, "arn:aws")) {
@@ -144,9 +147,7 @@ ngx_ivschat_sts_check_role(ngx_ivschat_str_t s)
         return "the ARN of a role has \":iam::\" behind the partition";
     }
 
-    account.data = s.data;
-    account.len = s.len < NGX_IVSCHAT_ACCOUNT_LEN ? s.len
-                                                  : NGX_IVSCHAT_ACCOUNT_LEN;
+    account = ngx_ivschat_str_cut(&s, ':');
 
     if (account.len != NGX_IVSCHAT_ACCOUNT_LEN
         || !ngx_ivschat_str_only(account, NGX_IVSCHAT_DIGITS))
@@ -155,10 +156,7 @@ ngx_ivschat_sts_check_role(ngx_ivschat_str_t s)
                " digits";
     }
 
-    s.data += account.len;
-    s.len -= account.len;
-
-    if (!ngx_ivschat_str_skip(&s, ":role/")) {
+    if (!ngx_ivschat_str_skip(&s, "role/")) {
         return "\":role/\" must follow "
                ngx_ivschat_value(NGX_IVSCHAT_ACCOUNT_LEN)
                " digits of account";
@@ -177,13 +175,9 @@ ngx_ivschat_sts_check_role(ngx_ivschat_str_t s)
 const char *
 ngx_ivschat_sts_check_session_name(ngx_ivschat_str_t name)
 {
-    if (name.len < NGX_IVSCHAT_SESSION_NAME_MIN
-        || name.len > NGX_IVSCHAT_SESSION_NAME_MAX)
-    {
+    if (!ngx_ivschat_sts_within(name.len, NGX_IVSCHAT_SESSION_NAME)) {
         return ngx_ivschat_sts_range("a session name has",
-                                     NGX_IVSCHAT_SESSION_NAME_MIN,
-                                     NGX_IVSCHAT_SESSION_NAME_MAX,
-                                     "characters");
+                                     NGX_IVSCHAT_SESSION_NAME, "characters");
     }
 
     if (!ngx_ivschat_str_only(name, NGX_IVSCHAT_STS_WORD)) {
@@ -197,13 +191,9 @@ ngx_ivschat_sts_check_session_name(ngx_ivschat_str_t name)
 const char *
 ngx_ivschat_sts_check_external_id(ngx_ivschat_str_t id)
 {
-    if (id.len < NGX_IVSCHAT_EXTERNAL_ID_MIN
-        || id.len > NGX_IVSCHAT_EXTERNAL_ID_MAX)
-    {
+    if (!ngx_ivschat_sts_within(id.len, NGX_IVSCHAT_EXTERNAL_ID)) {
         return ngx_ivschat_sts_range("an external id has",
-                                     NGX_IVSCHAT_EXTERNAL_ID_MIN,
-                                     NGX_IVSCHAT_EXTERNAL_ID_MAX,
-                                     "characters");
+                                     NGX_IVSCHAT_EXTERNAL_ID, "characters");
     }
 
     if (!ngx_ivschat_str_only(id, NGX_IVSCHAT_STS_WORD ":/")) {
@@ -217,12 +207,9 @@ ngx_ivschat_sts_check_external_id(ngx_ivschat_str_t id)
 const char *
 ngx_ivschat_sts_check_web_token(ngx_ivschat_str_t token)
 {
-    if (token.len < NGX_IVSCHAT_WEB_TOKEN_MIN
-        || token.len > NGX_IVSCHAT_WEB_TOKEN_MAX)
-    {
+    if (!ngx_ivschat_sts_within(token.len, NGX_IVSCHAT_WEB_TOKEN)) {
         return ngx_ivschat_sts_range("a web identity token has",
-                                     NGX_IVSCHAT_WEB_TOKEN_MIN,
-                                     NGX_IVSCHAT_WEB_TOKEN_MAX, "characters");
+                                     NGX_IVSCHAT_WEB_TOKEN, "characters");
     }
 
     if (!ngx_ivschat_str_visible(token)) {
@@ -236,12 +223,9 @@ ngx_ivschat_sts_check_web_token(ngx_ivschat_str_t token)
 const char *
 ngx_ivschat_sts_check_duration(unsigned duration)
 {
-    if (duration < NGX_IVSCHAT_ROLE_DURATION_MIN
-        || duration > NGX_IVSCHAT_ROLE_DURATION_MAX)
-    {
+    if (!ngx_ivschat_sts_within(duration, NGX_IVSCHAT_ROLE_DURATION)) {
         return ngx_ivschat_sts_range("the duration of a role's session is",
-                                     NGX_IVSCHAT_ROLE_DURATION_MIN,
-                                     NGX_IVSCHAT_ROLE_DURATION_MAX, "seconds");
+                                     NGX_IVSCHAT_ROLE_DURATION, "seconds");
     }
 
     return NULL;

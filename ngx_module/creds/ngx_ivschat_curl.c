@@ -33,16 +33,8 @@ struct ngx_ivschat_curl_s {
     ngx_event_t        timer;          /* libcurl's own */
     ngx_connection_t   dummy;          /* debug logging looks for a fd */
     ngx_queue_t        requests;
-    ngx_queue_t        sockets;
+    ngx_queue_t        connections;    /* of libcurl's sockets */
 };
-
-
-typedef struct {
-    ngx_queue_t          queue;
-    ngx_ivschat_curl_t  *http;
-    ngx_connection_t    *connection;
-    curl_socket_t        fd;
-} ngx_ivschat_curl_socket_t;
 
 
 /* One allocation, which is wiped as a whole. */
@@ -77,9 +69,9 @@ static void ngx_ivschat_curl_finish(ngx_ivschat_curl_request_t *req,
 static time_t ngx_ivschat_curl_date(CURL *easy);
 static int ngx_ivschat_curl_socket(CURL *easy, curl_socket_t fd, int what,
     void *data, void *socket);
-static ngx_ivschat_curl_socket_t *ngx_ivschat_curl_add_socket(
-    ngx_ivschat_curl_t *http, curl_socket_t fd);
-static void ngx_ivschat_curl_remove_socket(ngx_ivschat_curl_socket_t *s);
+static ngx_connection_t *ngx_ivschat_curl_add_socket(ngx_ivschat_curl_t *http,
+    curl_socket_t fd);
+static void ngx_ivschat_curl_remove_socket(ngx_connection_t *c);
 static ngx_int_t ngx_ivschat_curl_watch(ngx_event_t *ev, ngx_int_t event,
     ngx_uint_t want);
 static int ngx_ivschat_curl_close_socket(void *data, curl_socket_t fd);
@@ -111,7 +103,7 @@ ngx_ivschat_curl_create(ngx_log_t *log)
     http->log = log;
 
     ngx_queue_init(&http->requests);
-    ngx_queue_init(&http->sockets);
+    ngx_queue_init(&http->connections);
 
     /* cancelable: a request that waits has a timer of its own */
 
@@ -163,10 +155,10 @@ ngx_ivschat_curl_destroy(ngx_ivschat_curl_t *http)
 
     /* libcurl has let go of every socket by now, or never will */
 
-    while (!ngx_queue_empty(&http->sockets)) {
-        q = ngx_queue_head(&http->sockets);
+    while (!ngx_queue_empty(&http->connections)) {
+        q = ngx_queue_head(&http->connections);
         ngx_ivschat_curl_remove_socket(
-                        ngx_queue_data(q, ngx_ivschat_curl_socket_t, queue));
+                                    ngx_queue_data(q, ngx_connection_t, queue));
     }
 
     if (http->timer.timer_set) {
@@ -493,32 +485,31 @@ static int
 ngx_ivschat_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data,
     void *socket)
 {
-    ngx_ivschat_curl_t         *http = data;
-    ngx_ivschat_curl_socket_t  *s = socket;
+    ngx_ivschat_curl_t  *http = data;
+    ngx_connection_t    *c = socket;
 
     if (what == CURL_POLL_REMOVE) {
-        if (s) {
-            ngx_ivschat_curl_remove_socket(s);
+        if (c) {
+            ngx_ivschat_curl_remove_socket(c);
         }
 
         return 0;
     }
 
-    if (s == NULL) {
-        s = ngx_ivschat_curl_add_socket(http, fd);
-        if (s == NULL) {
+    if (c == NULL) {
+        c = ngx_ivschat_curl_add_socket(http, fd);
+        if (c == NULL) {
             return -1;
         }
     }
 
-    if (ngx_ivschat_curl_watch(s->connection->read, NGX_READ_EVENT,
-                               what & CURL_POLL_IN)
+    if (ngx_ivschat_curl_watch(c->read, NGX_READ_EVENT, what & CURL_POLL_IN)
         != NGX_OK
-        || ngx_ivschat_curl_watch(s->connection->write, NGX_WRITE_EVENT,
+        || ngx_ivschat_curl_watch(c->write, NGX_WRITE_EVENT,
                                   what & CURL_POLL_OUT)
-        != NGX_OK)
+           != NGX_OK)
     {
-        ngx_ivschat_curl_remove_socket(s);
+        ngx_ivschat_curl_remove_socket(c);
         return -1;
     }
 
@@ -526,28 +517,17 @@ ngx_ivschat_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data,
 }
 
 
-static ngx_ivschat_curl_socket_t *
+static ngx_connection_t *
 ngx_ivschat_curl_add_socket(ngx_ivschat_curl_t *http, curl_socket_t fd)
 {
-    ngx_connection_t           *c;
-    ngx_ivschat_curl_socket_t  *s;
-
-    s = ngx_calloc(sizeof(ngx_ivschat_curl_socket_t), http->log);
-    if (s == NULL) {
-        return NULL;
-    }
+    ngx_connection_t  *c;
 
     c = ngx_get_connection(fd, http->log);
     if (c == NULL) {
-        ngx_free(s);
         return NULL;
     }
 
-    s->http = http;
-    s->fd = fd;
-    s->connection = c;
-
-    c->data = s;
+    c->data = http;
     c->log = http->log;
     c->read->log = http->log;
     c->write->log = http->log;
@@ -557,25 +537,25 @@ ngx_ivschat_curl_add_socket(ngx_ivschat_curl_t *http, curl_socket_t fd)
     c->read->handler = ngx_ivschat_curl_event_handler;
     c->write->handler = ngx_ivschat_curl_event_handler;
 
-    ngx_queue_insert_tail(&http->sockets, &s->queue);
+    /* nginx itself uses it for connections that it may close */
 
-    (void) curl_multi_assign(http->multi, fd, s);
+    ngx_queue_insert_tail(&http->connections, &c->queue);
 
-    return s;
+    (void) curl_multi_assign(http->multi, fd, c);
+
+    return c;
 }
 
 
 static void
-ngx_ivschat_curl_remove_socket(ngx_ivschat_curl_socket_t *s)
+ngx_ivschat_curl_remove_socket(ngx_connection_t *c)
 {
-    ngx_connection_t  *c;
+    ngx_ivschat_curl_t  *http = c->data;
 
-    c = s->connection;
-
-    (void) curl_multi_assign(s->http->multi, s->fd, NULL);
+    (void) curl_multi_assign(http->multi, c->fd, NULL);
 
     if ((ngx_event_flags & NGX_USE_EPOLL_EVENT)
-        && fcntl(s->fd, F_GETFD) == -1)
+        && fcntl(c->fd, F_GETFD) == -1)
     {
         /*
          * A socket that never got to connect is closed without a call of
@@ -597,14 +577,12 @@ ngx_ivschat_curl_remove_socket(ngx_ivschat_curl_socket_t *s)
         ngx_delete_posted_event(c->write);
     }
 
+    ngx_queue_remove(&c->queue);
     ngx_free_connection(c);
 
     /* the socket is libcurl's, and nginx must not look for it at exit */
 
     c->fd = (ngx_socket_t) -1;
-
-    ngx_queue_remove(&s->queue);
-    ngx_free(s);
 }
 
 
@@ -635,17 +613,17 @@ ngx_ivschat_curl_close_socket(void *data, curl_socket_t fd)
 {
     ngx_ivschat_curl_t  *http = data;
 
-    ngx_queue_t                *q;
-    ngx_ivschat_curl_socket_t  *s;
+    ngx_queue_t       *q;
+    ngx_connection_t  *c;
 
-    for (q = ngx_queue_head(&http->sockets);
-         q != ngx_queue_sentinel(&http->sockets);
+    for (q = ngx_queue_head(&http->connections);
+         q != ngx_queue_sentinel(&http->connections);
          q = ngx_queue_next(q))
     {
-        s = ngx_queue_data(q, ngx_ivschat_curl_socket_t, queue);
+        c = ngx_queue_data(q, ngx_connection_t, queue);
 
-        if (s->fd == fd) {
-            ngx_ivschat_curl_remove_socket(s);
+        if (c->fd == fd) {
+            ngx_ivschat_curl_remove_socket(c);
             break;
         }
     }
@@ -687,21 +665,18 @@ ngx_ivschat_curl_timer_handler(ngx_event_t *ev)
 static void
 ngx_ivschat_curl_event_handler(ngx_event_t *ev)
 {
-    ngx_connection_t           *c;
-    ngx_ivschat_curl_socket_t  *s;
-
-    c = ev->data;
-    s = c->data;
+    ngx_connection_t    *c = ev->data;
+    ngx_ivschat_curl_t  *http = c->data;
 
     if (c->close || c->error) {
 
         /* worker_shutdown_timeout */
 
-        ngx_ivschat_curl_abort(s->http);
+        ngx_ivschat_curl_abort(http);
         return;
     }
 
-    ngx_ivschat_curl_drive(s->http, s->fd,
+    ngx_ivschat_curl_drive(http, c->fd,
                            ev->write ? CURL_CSELECT_OUT : CURL_CSELECT_IN);
 }
 

@@ -95,7 +95,6 @@ struct ngx_ivschat_fetch_s {
 };
 
 
-static ngx_ivschat_step_e ngx_ivschat_fetch_first(ngx_ivschat_fetch_t *f);
 static ngx_ivschat_step_e ngx_ivschat_fetch_next_role(ngx_ivschat_fetch_t *f);
 static void ngx_ivschat_fetch_timer(ngx_event_t *ev);
 static void ngx_ivschat_fetch_step(ngx_ivschat_fetch_t *f);
@@ -171,6 +170,16 @@ _Static_assert(sizeof(ngx_ivschat_fetch_steps)
                "a step without its row");
 
 
+/* The first request; none: what else there is to do are roles. */
+
+static const ngx_ivschat_step_e  ngx_ivschat_fetch_first[] = {
+    [NGX_IVSCHAT_BASE_NONE] = NGX_IVSCHAT_STEP_DONE,
+    [NGX_IVSCHAT_BASE_STATIC] = NGX_IVSCHAT_STEP_DONE,
+    [NGX_IVSCHAT_BASE_CONTAINER] = NGX_IVSCHAT_STEP_CONTAINER,
+    [NGX_IVSCHAT_BASE_WEB_IDENTITY] = NGX_IVSCHAT_STEP_WEB_IDENTITY,
+    [NGX_IVSCHAT_BASE_IMDS] = NGX_IVSCHAT_STEP_IMDS_TOKEN
+};
+
 static const char  *ngx_ivschat_fetch_peers[] = {
     [NGX_IVSCHAT_CONTAINER] = "the container credentials endpoint",
     [NGX_IVSCHAT_IMDS] = "the instance metadata service",
@@ -202,7 +211,11 @@ ngx_ivschat_fetch_start(ngx_ivschat_curl_t *http,
     f->done = done;
     f->data = data;
     f->start = ngx_current_msec;
-    f->step = ngx_ivschat_fetch_first(f);
+    f->step = ngx_ivschat_fetch_first[source->base];
+
+    if (f->step == NGX_IVSCHAT_STEP_DONE) {
+        f->step = ngx_ivschat_fetch_next_role(f);
+    }
 
     if (source->base == NGX_IVSCHAT_BASE_STATIC) {
         f->creds = *source->creds;
@@ -230,26 +243,6 @@ ngx_ivschat_fetch_cancel(ngx_ivschat_fetch_t *f)
     }
 
     ngx_ivschat_fetch_free(f);
-}
-
-
-static ngx_ivschat_step_e
-ngx_ivschat_fetch_first(ngx_ivschat_fetch_t *f)
-{
-    switch (f->source->base) {
-
-    case NGX_IVSCHAT_BASE_CONTAINER:
-        return NGX_IVSCHAT_STEP_CONTAINER;
-
-    case NGX_IVSCHAT_BASE_IMDS:
-        return NGX_IVSCHAT_STEP_IMDS_TOKEN;
-
-    case NGX_IVSCHAT_BASE_WEB_IDENTITY:
-        return NGX_IVSCHAT_STEP_WEB_IDENTITY;
-
-    default:
-        return ngx_ivschat_fetch_next_role(f);
-    }
 }
 
 

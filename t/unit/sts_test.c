@@ -71,7 +71,7 @@ static const check_case_t  roles[] = {
     { S("arn:aws:iam::123456789012:role/\xc3\xa9"), "name" },
     { S("arn:aws:iam::123456789012:role/a\0"), "name" },
     { S("arn:aws:iam::123456789012:user/x"), ":role/" },
-    { S("arn:aws:iam::1234567890123:role/x"), ":role/" },
+    { S("arn:aws:iam::1234567890123:role/x"), "12 digits" },
     { S("arn:aws:iam::123456789:role/RoleA"), "12 digits" },
     { S("arn:aws:iam:::role/xxxxxxxx"), "12 digits" },
     { S("arn:aws:iam::aws:role/xxxxxxx"), "12 digits" },
