@@ -3,8 +3,7 @@
  * AWS Signature Version 4, in its form with an Authorization header.
  *
  * The rules: "Create a signed AWS API request" in the AWS IAM User Guide
- * (reference_sigv-create-signed-request).  Each stage is a function, so that a
- * test can tell which stage has failed.
+ * (reference_sigv-create-signed-request).
  *
  * Our calls are all alike: a POST with a fixed path, no query and three or
  * four headers.  So a request is signed as it is, and is given in the form
@@ -32,7 +31,6 @@
 #define NGX_IVSCHAT_SIGV4_TIME_LEN      16   /* 20150830T123600Z */
 #define NGX_IVSCHAT_SIGV4_REGION_MAX    32   /* bytes; the longest is 16 */
 #define NGX_IVSCHAT_SIGV4_SERVICE_MAX   16
-#define NGX_IVSCHAT_SIGV4_CACHE_SLOTS   16
 
 
 typedef struct {
@@ -66,26 +64,20 @@ typedef struct {
 
 
 /*
- * Signing keys that were derived: a key depends on secret, day, region and
- * service only.  One cache in each process; zeroed memory is an empty cache.
+ * The signing key that was derived last, and all that it depends on.  One cache
+ * in each process; zeroed memory is an empty cache.
  */
 
 typedef struct {
     uint64_t   id;                           /* of the secret */
-    char       region[NGX_IVSCHAT_SIGV4_REGION_MAX];     /* padded with NULs;
-                                                            none: free */
+    char       date[NGX_IVSCHAT_SIGV4_DATE_LEN];         /* empty: no key */
+    char       region[NGX_IVSCHAT_SIGV4_REGION_MAX];
     char       service[NGX_IVSCHAT_SIGV4_SERVICE_MAX];
 } ngx_ivschat_sigv4_owner_t;
 
 typedef struct {
     ngx_ivschat_sigv4_owner_t   owner;
-    char                        date[NGX_IVSCHAT_SIGV4_DATE_LEN];
     unsigned char               key[NGX_IVSCHAT_SIGV4_KEY_LEN];
-} ngx_ivschat_sigv4_cached_t;
-
-typedef struct {
-    ngx_ivschat_sigv4_cached_t   slots[NGX_IVSCHAT_SIGV4_CACHE_SLOTS];
-    size_t                       next;       /* the slot to replace next */
 } ngx_ivschat_sigv4_cache_t;
 
 
@@ -103,30 +95,10 @@ int ngx_ivschat_sigv4_time(time_t sec,
 int ngx_ivschat_sigv4_hash(const void *data, size_t len,
     char hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1]);
 
-/*
- * Returns a size that is enough for the canonical request, and for the value
- * of the Authorization header, of this request.
- */
+/* Returns the size of the buffer for ngx_ivschat_sigv4_authorization(). */
 
 size_t ngx_ivschat_sigv4_buffer_size(const ngx_ivschat_sigv4_request_t *req,
     const ngx_ivschat_sigv4_scope_t *scope);
-
-/*
- * The canonical request, into buf, without a NUL.  Fails if a header has a
- * control character: a line feed would forge another header.
- */
-
-int ngx_ivschat_sigv4_canonical_request(const ngx_ivschat_sigv4_request_t *req,
-    char *buf, size_t size, size_t *len);
-
-/*
- * The string to sign, from the hex hash of the canonical request, into buf,
- * without a NUL.
- */
-
-int ngx_ivschat_sigv4_string_to_sign(const ngx_ivschat_sigv4_scope_t *scope,
-    const char hash[NGX_IVSCHAT_SIGV4_HEX_LEN + 1], char *buf, size_t size,
-    size_t *len);
 
 /*
  * The signing key of a day (8 characters of date), by four HMACs from the
@@ -143,20 +115,14 @@ int ngx_ivschat_sigv4_cached_key(ngx_ivschat_sigv4_cache_t *cache, uint64_t id,
     ngx_ivschat_str_t secret, const char *date, ngx_ivschat_str_t region,
     ngx_ivschat_str_t service, unsigned char key[NGX_IVSCHAT_SIGV4_KEY_LEN]);
 
-/* Wipes all keys; the cache is then empty. */
+/* Wipes the key; the cache is then empty. */
 
 void ngx_ivschat_sigv4_cache_wipe(ngx_ivschat_sigv4_cache_t *cache);
 
-/* The signature of the string to sign, as lower-case hex with a NUL. */
-
-int ngx_ivschat_sigv4_signature(
-    const unsigned char key[NGX_IVSCHAT_SIGV4_KEY_LEN],
-    const char *string, size_t len, char hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1]);
-
 /*
- * All stages: the value of the Authorization header, into buf, without a NUL.
- * buf is also the space for the canonical request; size must be that of
- * ngx_ivschat_sigv4_buffer_size().
+ * The value of the Authorization header, into buf, without a NUL.  buf is also
+ * the space for the canonical request; size must be that of
+ * ngx_ivschat_sigv4_buffer_size().  Fails if a header has a control character.
  */
 
 int ngx_ivschat_sigv4_authorization(const ngx_ivschat_sigv4_request_t *req,

@@ -147,8 +147,8 @@ static const parse_case_t  parses[] = {
     BOTH("an array", "[" GOOD "]", -1, "not a JSON object"),
     BOTH("null", "null", -1, "not a JSON object"),
     BOTH("an empty object", "{}", -1, "no \"AccessKeyId\""),
-    BOTH("two objects", GOOD GOOD, -1, "follows"),
-    BOTH("something behind", GOOD "x", -1, "follows"),
+    BOTH("two objects", GOOD GOOD, -1, "not JSON"),
+    BOTH("something behind", GOOD "x", -1, "not JSON"),
     BOTH("a comma at the end", "{" KEYS REST ",}", -1, "not JSON"),
     BOTH("other letters", "{\"accesskeyid\":\"A\",\"SecretAccessKey\":\"b\""
          REST "}", -1, "no \"AccessKeyId\""),

@@ -459,28 +459,8 @@ test_vector(const vector_t *v, const char *region, const char *service)
     size = ngx_ivschat_sigv4_buffer_size(&req, &scope);
     buf = malloc(size + 1);
 
-    if (ngx_ivschat_sigv4_canonical_request(&req, buf, size, &len) != 0) {
-        ok(0, "%s: canonical request", v->name);
-        free(buf);
-        return;
-    }
-
-    buf[len] = '\0';
-    is_str(buf, v->canonical, "%s: canonical request", v->name);
-
-    ngx_ivschat_sigv4_hash(buf, len, hash);
-    is_str(hash, v->hash, "%s: its hash", v->name);
-
-    snprintf(expected, sizeof(expected),
-             "AWS4-HMAC-SHA256\n" TIME "\n20150830/%s/%s/aws4_request\n%s",
-             region, service, v->hash);
-
-    ngx_ivschat_sigv4_string_to_sign(&scope, hash, buf, size, &len);
-    buf[len] = '\0';
-    is_str(buf, expected, "%s: string to sign", v->name);
-
-    ngx_ivschat_sigv4_signature(scope.key, buf, len, hash);
-    is_str(hash, v->signature, "%s: signature", v->name);
+    ngx_ivschat_sigv4_hash(v->canonical, strlen(v->canonical), hash);
+    is_str(hash, v->hash, "%s: the hash of the canonical request", v->name);
 
     signed_names(v->canonical, names);
     snprintf(expected, sizeof(expected),
@@ -549,58 +529,32 @@ test_times(void)
 }
 
 
-/* Every size below the one needed fails, and writes nothing behind it. */
+/* No size is exceeded; the size that is said to be enough is. */
 
 static void
 test_sizes(void)
 {
-    int     failed;
+    int     rc;
     char   *buf;
-    size_t  size, len, canonical, string, authorization;
+    size_t  size, enough, len;
 
     load(&ivschat[3], "us-west-2", "ivschat");
 
-    size = ngx_ivschat_sigv4_buffer_size(&req, &scope);
-    buf = malloc(size);
+    enough = ngx_ivschat_sigv4_buffer_size(&req, &scope);
 
-    ngx_ivschat_sigv4_canonical_request(&req, buf, size, &canonical);
-    ngx_ivschat_sigv4_string_to_sign(&scope, EMPTY, buf, size, &string);
-    ngx_ivschat_sigv4_authorization(&req, &scope, buf, size, &authorization);
-    free(buf);
-
-    ok(canonical <= size && authorization <= size, "the size is enough");
-    ok(string <= 250, "250 bytes are enough for the string to sign");
-
-    failed = 1;
-
-    for (size = 0; size < canonical; size++) {
+    for (size = 0; size < enough; size++) {
         buf = malloc(size + 1);
-        failed &= ngx_ivschat_sigv4_canonical_request(&req, buf, size, &len)
-                  == -1;
-        failed &= ngx_ivschat_sigv4_authorization(&req, &scope, buf, size,
-                                                  &len)
-                  == -1;
+        rc = ngx_ivschat_sigv4_authorization(&req, &scope, buf, size, &len);
         free(buf);
+
+        if (rc == 0) {
+            break;
+        }
     }
 
-    ok(failed, "too small for the canonical request");
-
-    failed = 1;
-
-    for (size = 0; size < string; size++) {
-        buf = malloc(size + 1);
-        failed &= ngx_ivschat_sigv4_string_to_sign(&scope, EMPTY, buf, size,
-                                                   &len)
-                  == -1;
-        free(buf);
-    }
-
-    ok(failed, "too small for the string to sign");
-
-    buf = malloc(canonical);
-    ok(ngx_ivschat_sigv4_canonical_request(&req, buf, canonical, &len) == 0
-       && len == canonical, "the exact size");
-    free(buf);
+    ok(size > strlen(ivschat[3].canonical) - 1,
+       "too small for the canonical request");
+    ok(size <= enough, "the size is enough");
 }
 
 
@@ -709,29 +663,15 @@ cached(uint64_t id, const char *secret, const char *date, const char *region,
 }
 
 
-static size_t
-used(void)
-{
-    size_t  i, n;
-
-    n = 0;
-
-    for (i = 0; i < NGX_IVSCHAT_SIGV4_CACHE_SLOTS; i++) {
-        n += cache.slots[i].owner.region[0] != 0;
-    }
-
-    return n;
-}
-
-
 static void
 test_cache(void)
 {
-    unsigned char  key[NGX_IVSCHAT_SIGV4_KEY_LEN];
+    char               region[32], zeros[sizeof(cache)];
+    unsigned char      key[NGX_IVSCHAT_SIGV4_KEY_LEN];
+    ngx_ivschat_str_t  longest = { region, sizeof(region) };
 
     ok(cached(1, SECRET, "20150830", "us-west-2", "ivschat"), "derived");
     ok(cached(1, SECRET, "20150830", "us-west-2", "ivschat"), "found again");
-    is_int(used(), 1, "in one slot");
 
     /* the secret is not looked at: what stands for it is the id */
 
@@ -743,10 +683,8 @@ test_cache(void)
 
     ok(cached(1, SECRET, "20150831", "us-west-2", "ivschat"),
        "past midnight");
-    is_int(used(), 1, "the key of the day before is gone");
     ok(cached(1, SECRET, "20150830", "us-west-2", "ivschat"),
        "and derived anew, should the clock step back");
-    is_int(used(), 1, "still one slot");
 
     ok(cached(1, SECRET, "20150830", "eu-west-1", "ivschat"),
        "another region");
@@ -755,48 +693,8 @@ test_cache(void)
        "another secret under another id");
     ok(cached(UINT64_MAX, "third", "20150830", "us-west-2", "ivschat"),
        "the largest id");
-    ok(cached(1, SECRET, "20150830", "us-west-2", "ivschat"),
-       "the first is there");
-    is_int(used(), 5, "five slots");
-
     ok(cached(1, SECRET, "20150830", "us-west-", "2ivschat"),
        "where a region ends matters");
-    is_int(used(), 6, "six slots");
-}
-
-
-static void
-test_cache_eviction(void)
-{
-    int                right;
-    char               region[32], zeros[sizeof(cache)];
-    size_t             i;
-    unsigned char      key[NGX_IVSCHAT_SIGV4_KEY_LEN];
-    ngx_ivschat_str_t  longest = { region, sizeof(region) };
-
-    ngx_ivschat_sigv4_cache_wipe(&cache);
-    memset(zeros, 0, sizeof(zeros));
-    ok(memcmp(&cache, zeros, sizeof(cache)) == 0, "a wiped cache is zeros");
-
-    right = 1;
-
-    for (i = 0; i < 5 * NGX_IVSCHAT_SIGV4_CACHE_SLOTS; i++) {
-        snprintf(region, sizeof(region), "region-%zu", i % 20);
-        right &= cached(i % 20, SECRET, "20150830", region, "ivschat");
-    }
-
-    ok(right, "more keys than slots, each right");
-    is_int(used(), NGX_IVSCHAT_SIGV4_CACHE_SLOTS, "every slot is used");
-
-    right = 1;
-
-    for (i = 0; i < 5 * NGX_IVSCHAT_SIGV4_CACHE_SLOTS; i++) {
-        snprintf(region, sizeof(region), "region-%zu", i % 3);
-        right &= cached(i % 3, SECRET, i % 2 ? "20150831" : "20150830", region,
-                        "ivschat");
-    }
-
-    ok(right, "midnight back and forth, each right");
 
     is_int(ngx_ivschat_sigv4_cached_key(&cache, 9, str(""), "20150830",
                                         str("r"), str("s"), key),
@@ -823,7 +721,8 @@ test_cache_eviction(void)
            -1, "an empty region");
 
     ngx_ivschat_sigv4_cache_wipe(&cache);
-    ok(memcmp(&cache, zeros, sizeof(cache)) == 0, "wiped again");
+    memset(zeros, 0, sizeof(zeros));
+    ok(memcmp(&cache, zeros, sizeof(cache)) == 0, "wiped");
     ok(cached(1, SECRET, "20150830", "us-west-2", "ivschat"),
        "and usable after that");
 }
@@ -838,7 +737,6 @@ main(void)
     test_refused_requests();
     test_signing_key();
     test_cache();
-    test_cache_eviction();
 
     return done_testing();
 }
