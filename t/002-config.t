@@ -660,7 +660,7 @@ for my $source ('credential_process', 'process', 'sso', 'ssm', 'Imds',
 
     bad("the source \"$text\"", creds($source),
         invalid($creds, $text, 'the sources are "auto", "env", "static", '
-                . '"profile", "web_identity", "container", "imds" and '
+                . '"profile", "container", "web_identity", "imds" and '
                 . '"assume_role"; credential_process and SSO are no sources'));
 }
 
@@ -748,7 +748,7 @@ for my $arn (['arn:aws:iam::1:role/a' => 'an account is 12 digits'],
 for my $source ('static', 'assume_role', 'vault', 'Imds', 'auto,env') {
     bad("assume_role with source=$source", role("source=$source"),
         invalid($creds, $source, '"source=" is one of "auto", "env", '
-                . '"profile", "web_identity", "container" and "imds"'));
+                . '"profile", "container", "web_identity" and "imds"'));
 }
 
 for my $name ('a', 'a b', 'a/b', 'a:b', "\xc3\xa9t\xc3\xa9", 'a' x 65, '$host',

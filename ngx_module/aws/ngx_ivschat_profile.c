@@ -19,70 +19,60 @@ typedef struct {
     ngx_ivschat_property_t       *property;   /* that a line may continue */
     ngx_ivschat_profile_file_e    file;
     unsigned                      line;
-    unsigned                      nested:1;   /* property has no value, but
-                                                 "key = value" lines */
     unsigned                      skip:1;     /* the property's name is bad */
-    const char                   *why;        /* the reason of a failure */
-} ngx_ivschat_profile_reader_t;
+} ngx_ivschat_reader_t;
 
 
-static int ngx_ivschat_profile_read(ngx_ivschat_profile_reader_t *reader,
+/* These return NULL, or why the file cannot be used. */
+
+static const char *ngx_ivschat_read_text(ngx_ivschat_reader_t *reader,
     ngx_ivschat_str_t text);
-static int ngx_ivschat_profile_line(ngx_ivschat_profile_reader_t *reader,
+static const char *ngx_ivschat_read_line(ngx_ivschat_reader_t *reader,
     ngx_ivschat_str_t line);
-static int ngx_ivschat_profile_header(ngx_ivschat_profile_reader_t *reader,
+static const char *ngx_ivschat_read_header(ngx_ivschat_reader_t *reader,
     ngx_ivschat_str_t line);
-static ngx_ivschat_section_e ngx_ivschat_profile_type(
-    ngx_ivschat_profile_file_e file, ngx_ivschat_str_t *name);
-static int ngx_ivschat_profile_enter(ngx_ivschat_profile_reader_t *reader,
-    ngx_ivschat_section_t *s);
-static int ngx_ivschat_profile_add_section(
-    ngx_ivschat_profile_reader_t *reader, const ngx_ivschat_section_t *s);
-static int ngx_ivschat_profile_continue(ngx_ivschat_profile_reader_t *reader,
-    ngx_ivschat_str_t line);
-static int ngx_ivschat_profile_property(ngx_ivschat_profile_reader_t *reader,
-    ngx_ivschat_str_t line);
-static ngx_ivschat_property_t *ngx_ivschat_profile_add_property(
-    ngx_ivschat_profile_reader_t *reader, ngx_ivschat_str_t key);
-static int ngx_ivschat_profile_fail(ngx_ivschat_profile_reader_t *reader,
-    const char *why);
-static void ngx_ivschat_profile_free_properties(
+static const char *ngx_ivschat_enter_section(ngx_ivschat_reader_t *reader,
     ngx_ivschat_section_t *section);
-
-static ngx_ivschat_str_t ngx_ivschat_profile_next_line(
-    ngx_ivschat_str_t *text);
-static ngx_ivschat_str_t ngx_ivschat_profile_uncomment(ngx_ivschat_str_t s,
-    int blank);
-static int ngx_ivschat_profile_split(ngx_ivschat_str_t s,
+static const char *ngx_ivschat_read_property(ngx_ivschat_reader_t *reader,
+    ngx_ivschat_str_t line);
+static const char *ngx_ivschat_add_property(ngx_ivschat_reader_t *reader,
+    ngx_ivschat_str_t key);
+static const char *ngx_ivschat_continue_value(ngx_ivschat_reader_t *reader,
+    ngx_ivschat_str_t line);
+static const char *ngx_ivschat_split(ngx_ivschat_str_t s,
     ngx_ivschat_str_t *key, ngx_ivschat_str_t *value);
-static int ngx_ivschat_profile_word(ngx_ivschat_str_t *s, const char *word);
+
+static ngx_ivschat_section_e ngx_ivschat_section_type(
+    ngx_ivschat_profile_file_e file, ngx_ivschat_str_t *name);
+static void ngx_ivschat_free_properties(ngx_ivschat_section_t *section);
+static ngx_ivschat_str_t ngx_ivschat_next_line(ngx_ivschat_str_t *text);
+static ngx_ivschat_str_t ngx_ivschat_uncomment(ngx_ivschat_str_t s, int blank);
+static int ngx_ivschat_skip_word(ngx_ivschat_str_t *s, const char *word);
 
 
 int
 ngx_ivschat_profiles_parse(ngx_ivschat_profiles_t *profiles, char *reason,
     size_t size)
 {
-    size_t                         i;
-    ngx_ivschat_str_t              text;
-    ngx_ivschat_profile_reader_t   reader;
+    size_t                 i;
+    const char            *why;
+    ngx_ivschat_str_t      text;
+    ngx_ivschat_reader_t   reader;
 
     for (i = 0; i < NGX_IVSCHAT_PROFILE_FILES; i++) {
 
         text.data = profiles->files[i].text;
         text.len = profiles->files[i].len;
 
-        if (text.data == NULL) {
-            continue;
-        }
-
-        memset(&reader, 0, sizeof(ngx_ivschat_profile_reader_t));
+        memset(&reader, 0, sizeof(ngx_ivschat_reader_t));
         reader.profiles = profiles;
         reader.file = (ngx_ivschat_profile_file_e) i;
 
-        if (ngx_ivschat_profile_read(&reader, text) != 0) {
-            (void) snprintf(reason, size, "%s:%u: %s",
-                            profiles->files[i].name, reader.line, reader.why);
-            return -1;
+        why = text.data ? ngx_ivschat_read_text(&reader, text) : NULL;
+
+        if (why != NULL) {
+            return ngx_ivschat_fail(reason, size, "%s:%u: %s",
+                                    profiles->files[i].name, reader.line, why);
         }
     }
 
@@ -101,7 +91,7 @@ ngx_ivschat_profiles_free(ngx_ivschat_profiles_t *profiles)
         section = profiles->sections;
         profiles->sections = section->next;
 
-        ngx_ivschat_profile_free_properties(section);
+        ngx_ivschat_free_properties(section);
         free(section);
     }
 
@@ -124,7 +114,9 @@ ngx_ivschat_profiles_section(const ngx_ivschat_profiles_t *profiles,
     ngx_ivschat_section_t  *section;
 
     for (section = profiles->sections; section; section = section->next) {
-        if (section->type == type && ngx_ivschat_str_equal(section->name, name)) {
+        if (section->type == type
+            && ngx_ivschat_str_equal(section->name, name))
+        {
             return section;
         }
     }
@@ -162,13 +154,12 @@ ngx_ivschat_profile_nested(ngx_ivschat_str_t value, ngx_ivschat_str_t key,
 
     /* the first line is the one with the name; the last match counts */
 
-    (void) ngx_ivschat_profile_next_line(&value);
+    (void) ngx_ivschat_next_line(&value);
 
     while (value.len != 0) {
-        line = ngx_ivschat_profile_next_line(&value);
-        line = ngx_ivschat_profile_uncomment(line, 1);
+        line = ngx_ivschat_uncomment(ngx_ivschat_next_line(&value), 1);
 
-        if (ngx_ivschat_profile_split(line, &name, &rest) == 0
+        if (ngx_ivschat_split(line, &name, &rest) == NULL
             && name.len == key.len
             && strncasecmp(name.data, key.data, key.len) == 0)
         {
@@ -193,7 +184,7 @@ ngx_ivschat_profiles_misplaced(const ngx_ivschat_profiles_t *profiles,
 
         if (section->type == NGX_IVSCHAT_IGNORED
             && (section->file == NGX_IVSCHAT_CONFIG
-                || ngx_ivschat_profile_word(&s, "profile") == 0)
+                || ngx_ivschat_skip_word(&s, "profile"))
             && ngx_ivschat_str_equal(s, name))
         {
             return section;
@@ -213,97 +204,88 @@ ngx_ivschat_profile_name_valid(ngx_ivschat_str_t name)
 }
 
 
-static int
-ngx_ivschat_profile_read(ngx_ivschat_profile_reader_t *reader,
-    ngx_ivschat_str_t text)
+static const char *
+ngx_ivschat_read_text(ngx_ivschat_reader_t *reader, ngx_ivschat_str_t text)
 {
-    ngx_ivschat_str_t  line;
+    const char         *why;
+    ngx_ivschat_str_t   line;
 
     reader->line = 1;
 
     if (text.len > NGX_IVSCHAT_PROFILE_FILE_MAX) {
-        return ngx_ivschat_profile_fail(reader, "the file is larger than "
-                   ngx_ivschat_value(NGX_IVSCHAT_PROFILE_FILE_MB) " MB");
+        return "the file is larger than "
+               ngx_ivschat_value(NGX_IVSCHAT_PROFILE_FILE_MB) " MB";
     }
 
     if (ngx_ivschat_str_skip(&text, "\xef\xbb\xbf")) {
-        return ngx_ivschat_profile_fail(reader, "the file begins with a byte "
-                                        "order mark: save it as UTF-8 without "
-                                        "one");
+        return "the file begins with a byte order mark: save it as UTF-8 "
+               "without one";
     }
 
-    for (reader->line = 0; text.len != 0; /* void */ ) {
-        reader->line++;
+    for ( /* void */ ; text.len != 0; reader->line++) {
+        line = ngx_ivschat_next_line(&text);
+        why = ngx_ivschat_read_line(reader, line);
 
-        line = ngx_ivschat_profile_next_line(&text);
-
-        if (line.len != 0 && memchr(line.data, '\0', line.len) != NULL) {
-            return ngx_ivschat_profile_fail(reader, "the line has a NUL: is it "
-                                            "UTF-16?  It must be UTF-8");
-        }
-
-        if (ngx_ivschat_profile_line(reader, line) != 0) {
-            return -1;
+        if (why != NULL) {
+            return why;
         }
     }
 
-    return 0;
+    return NULL;
 }
 
 
-static int
-ngx_ivschat_profile_line(ngx_ivschat_profile_reader_t *reader,
-    ngx_ivschat_str_t line)
+static const char *
+ngx_ivschat_read_line(ngx_ivschat_reader_t *reader, ngx_ivschat_str_t line)
 {
     size_t             i;
     unsigned char      c;
     ngx_ivschat_str_t  s;
 
+    if (line.len != 0 && memchr(line.data, '\0', line.len) != NULL) {
+        return "the line has a NUL: is it UTF-16?  It must be UTF-8";
+    }
+
     s = ngx_ivschat_str_trim(line, NGX_IVSCHAT_BLANKS);
 
     if (s.len == 0 || s.data[0] == '#' || s.data[0] == ';') {
-        return 0;
+        return NULL;
     }
 
     if (line.data[0] == '[') {
-        return ngx_ivschat_profile_header(reader, s);
+        return ngx_ivschat_read_header(reader, s);
     }
 
     if (reader->section == NULL) {
-        return ngx_ivschat_profile_fail(reader, "there must be a section, "
-                                        "\"[…]\", before the first property");
+        return "there must be a section, \"[…]\", before the first property";
     }
 
     if (reader->section->type == NGX_IVSCHAT_IGNORED) {
-        return 0;
+        return NULL;
     }
 
     for (i = 0; i < s.len; i++) {
         c = (unsigned char) s.data[i];
 
         if ((c < ' ' && c != '\t') || c == 0x7f) {
-            return ngx_ivschat_profile_fail(reader, "the line has a control "
-                                            "character");
+            return "the line has a control character";
         }
     }
 
-    return s.data != line.data ? ngx_ivschat_profile_continue(reader, s)
-                               : ngx_ivschat_profile_property(reader, s);
+    return s.data != line.data ? ngx_ivschat_continue_value(reader, s)
+                               : ngx_ivschat_read_property(reader, s);
 }
 
 
-static int
-ngx_ivschat_profile_header(ngx_ivschat_profile_reader_t *reader,
-    ngx_ivschat_str_t line)
+static const char *
+ngx_ivschat_read_header(ngx_ivschat_reader_t *reader, ngx_ivschat_str_t line)
 {
-    ngx_ivschat_str_t      name;
     ngx_ivschat_section_t  section;
 
-    line = ngx_ivschat_profile_uncomment(line, 0);
+    line = ngx_ivschat_uncomment(line, 0);
 
     if (line.data[line.len - 1] != ']') {
-        return ngx_ivschat_profile_fail(reader, "a section must end with "
-                                        "\"]\"");
+        return "a section must end with \"]\"";
     }
 
     line.data++;
@@ -314,27 +296,25 @@ ngx_ivschat_profile_header(ngx_ivschat_profile_reader_t *reader,
     if (line.len == 0 || (reader->file == NGX_IVSCHAT_CONFIG
                           && ngx_ivschat_str_is(line, "profile")))
     {
-        return ngx_ivschat_profile_fail(reader, "the section has no name");
+        return "the section has no name";
     }
-
-    name = line;
 
     memset(&section, 0, sizeof(ngx_ivschat_section_t));
 
-    section.type = ngx_ivschat_profile_type(reader->file, &name);
-    section.name = name;
-    section.prefixed = name.len != line.len;
+    section.name = line;
+    section.type = ngx_ivschat_section_type(reader->file, &section.name);
+    section.prefixed = section.name.len != line.len;
     section.file = reader->file;
     section.line = reader->line;
 
-    return ngx_ivschat_profile_enter(reader, &section);
+    return ngx_ivschat_enter_section(reader, &section);
 }
 
 
-/* Cuts the type off the name, if there is one that counts. */
+/* Cuts the type off the name, unless the section is to be ignored. */
 
 static ngx_ivschat_section_e
-ngx_ivschat_profile_type(ngx_ivschat_profile_file_e file,
+ngx_ivschat_section_type(ngx_ivschat_profile_file_e file,
     ngx_ivschat_str_t *name)
 {
     ngx_ivschat_str_t      s;
@@ -343,10 +323,9 @@ ngx_ivschat_profile_type(ngx_ivschat_profile_file_e file,
     s = *name;
     type = NGX_IVSCHAT_PROFILE;
 
-    if (file == NGX_IVSCHAT_CONFIG
-        && ngx_ivschat_profile_word(&s, "profile") != 0)
-    {
-        if (ngx_ivschat_profile_word(&s, "services") == 0) {
+    if (file == NGX_IVSCHAT_CONFIG && !ngx_ivschat_skip_word(&s, "profile")) {
+
+        if (ngx_ivschat_skip_word(&s, "services")) {
             type = NGX_IVSCHAT_SERVICES;
 
         } else if (!ngx_ivschat_str_is(s, "default")) {
@@ -366,107 +345,164 @@ ngx_ivschat_profile_type(ngx_ivschat_profile_file_e file,
 
 /* The lines that follow belong to this section. */
 
-static int
-ngx_ivschat_profile_enter(ngx_ivschat_profile_reader_t *reader,
+static const char *
+ngx_ivschat_enter_section(ngx_ivschat_reader_t *reader,
     ngx_ivschat_section_t *section)
 {
-    ngx_ivschat_section_t  *known;
+    ngx_ivschat_section_t   *known;
+    ngx_ivschat_profiles_t  *profiles;
 
+    profiles = reader->profiles;
     reader->property = NULL;
     reader->skip = 0;
 
-    known = NULL;
-
-    if (section->type != NGX_IVSCHAT_IGNORED) {
-        known = ngx_ivschat_profiles_section(reader->profiles, section->type,
-                                             section->name);
-    }
-
-    if (known == NULL) {
-        return ngx_ivschat_profile_add_section(reader, section);
-    }
+    known = section->type == NGX_IVSCHAT_IGNORED ? NULL
+            : ngx_ivschat_profiles_section(profiles, section->type,
+                                           section->name);
 
     /* of [default] and [profile default] in config only the latter counts */
 
-    if (reader->file == NGX_IVSCHAT_CONFIG
-        && known->prefixed != section->prefixed)
-    {
-        if (known->prefixed) {
+    if (known != NULL && reader->file == NGX_IVSCHAT_CONFIG) {
+
+        if (section->prefixed && !known->prefixed) {
+            ngx_ivschat_free_properties(known);
+            known->prefixed = 1;
+
+        } else if (!section->prefixed && known->prefixed) {
             section->type = NGX_IVSCHAT_IGNORED;
-            return ngx_ivschat_profile_add_section(reader, section);
+            known = NULL;
+        }
+    }
+
+    if (known == NULL) {
+
+        if (profiles->nsections == NGX_IVSCHAT_SECTIONS_MAX) {
+            return "there are more than "
+                   ngx_ivschat_value(NGX_IVSCHAT_SECTIONS_MAX) " sections";
         }
 
-        ngx_ivschat_profile_free_properties(known);
-        known->prefixed = 1;
+        known = malloc(sizeof(ngx_ivschat_section_t));
+
+        if (known == NULL) {
+            return "no memory";
+        }
+
+        *known = *section;
+        known->next = profiles->sections;
+
+        profiles->sections = known;
+        profiles->nsections++;
     }
 
     reader->section = known;
 
-    return 0;
+    return NULL;
 }
 
 
-static int
-ngx_ivschat_profile_add_section(ngx_ivschat_profile_reader_t *reader,
-    const ngx_ivschat_section_t *section)
+static const char *
+ngx_ivschat_read_property(ngx_ivschat_reader_t *reader, ngx_ivschat_str_t line)
 {
-    ngx_ivschat_section_t   *added;
-    ngx_ivschat_profiles_t  *profiles;
+    const char              *why;
+    ngx_ivschat_str_t        key, value;
+    ngx_ivschat_property_t  *property;
 
-    profiles = reader->profiles;
+    line = ngx_ivschat_uncomment(line, 1);
+    why = ngx_ivschat_split(line, &key, &value);
 
-    if (profiles->nsections == NGX_IVSCHAT_SECTIONS_MAX) {
-        return ngx_ivschat_profile_fail(reader, "there are more than "
-                   ngx_ivschat_value(NGX_IVSCHAT_SECTIONS_MAX) " sections");
+    if (why != NULL) {
+        return why;
     }
 
-    added = malloc(sizeof(ngx_ivschat_section_t));
+    reader->skip = !ngx_ivschat_profile_name_valid(key);
 
-    if (added == NULL) {
-        return ngx_ivschat_profile_fail(reader, "no memory");
+    if (reader->skip) {
+        return NULL;
     }
 
-    *added = *section;
-    added->next = profiles->sections;
+    reader->property = ngx_ivschat_section_property(reader->section, key);
 
-    profiles->sections = added;
-    profiles->nsections++;
+    if (reader->property == NULL) {
+        why = ngx_ivschat_add_property(reader, key);
 
-    reader->section = added;
+        if (why != NULL) {
+            return why;
+        }
+    }
 
-    return 0;
+    ((char *) value.data)[value.len] = '\0';
+
+    property = reader->property;
+    property->value = value;
+    property->nested = value.len == 0;
+    property->file = reader->file;
+    property->line = reader->line;
+
+    return NULL;
+}
+
+
+static const char *
+ngx_ivschat_add_property(ngx_ivschat_reader_t *reader, ngx_ivschat_str_t key)
+{
+    ngx_ivschat_section_t   *section;
+    ngx_ivschat_property_t  *property;
+
+    section = reader->section;
+
+    if (section->nproperties == NGX_IVSCHAT_PROPERTIES_MAX) {
+        return "the section has more than "
+               ngx_ivschat_value(NGX_IVSCHAT_PROPERTIES_MAX) " properties";
+    }
+
+    property = calloc(1, sizeof(ngx_ivschat_property_t));
+
+    if (property == NULL) {
+        return "no memory";
+    }
+
+    property->key = key;
+    property->next = section->properties;
+
+    section->properties = property;
+    section->nproperties++;
+
+    reader->property = property;
+
+    return NULL;
 }
 
 
 /* A line that begins with a blank. */
 
-static int
-ngx_ivschat_profile_continue(ngx_ivschat_profile_reader_t *reader,
+static const char *
+ngx_ivschat_continue_value(ngx_ivschat_reader_t *reader,
     ngx_ivschat_str_t line)
 {
     char               *end;
+    const char         *why;
     ngx_ivschat_str_t   key, rest, *value;
 
     if (reader->skip) {
-        return 0;
+        return NULL;
     }
 
     if (reader->property == NULL) {
-        return ngx_ivschat_profile_fail(reader, "the line begins with a blank, "
-                                        "but there is no property in this "
-                                        "section that it could continue");
+        return "the line begins with a blank, but there is no property in "
+               "this section that it could continue";
     }
 
-    if (reader->nested) {
+    if (reader->property->nested) {
 
-        if (ngx_ivschat_profile_split(line, &key, &rest) != 0) {
-            return ngx_ivschat_profile_fail(reader, "no \"=\" in a line that "
-                                            "belongs to a property with an "
-                                            "empty value");
+        if (memchr(line.data, '=', line.len) == NULL) {
+            return "no \"=\" in a line that belongs to a property with an "
+                   "empty value";
         }
 
-        if (key.len == 0) {
-            return ngx_ivschat_profile_fail(reader, "no name before \"=\"");
+        why = ngx_ivschat_split(line, &key, &rest);
+
+        if (why != NULL) {
+            return why;
         }
     }
 
@@ -481,99 +517,34 @@ ngx_ivschat_profile_continue(ngx_ivschat_profile_reader_t *reader,
 
     value->len += 1 + line.len;
 
-    return 0;
+    return NULL;
 }
 
 
-static int
-ngx_ivschat_profile_property(ngx_ivschat_profile_reader_t *reader,
-    ngx_ivschat_str_t line)
+/* At the first "=", both parts trimmed. */
+
+static const char *
+ngx_ivschat_split(ngx_ivschat_str_t s, ngx_ivschat_str_t *key,
+    ngx_ivschat_str_t *value)
 {
-    ngx_ivschat_str_t        key, value;
-    ngx_ivschat_property_t  *property;
+    size_t  len;
 
-    line = ngx_ivschat_profile_uncomment(line, 1);
+    len = s.len;
+    *key = ngx_ivschat_str_cut(&s, '=');
 
-    if (ngx_ivschat_profile_split(line, &key, &value) != 0) {
-        return ngx_ivschat_profile_fail(reader, "no \"=\" in the line");
+    if (key->len == len) {
+        return "no \"=\" in the line";
     }
 
-    if (key.len == 0) {
-        return ngx_ivschat_profile_fail(reader, "no name before \"=\"");
-    }
+    *key = ngx_ivschat_str_trim(*key, NGX_IVSCHAT_BLANKS);
+    *value = ngx_ivschat_str_trim(s, NGX_IVSCHAT_BLANKS);
 
-    reader->skip = !ngx_ivschat_profile_name_valid(key);
-
-    if (reader->skip) {
-        return 0;
-    }
-
-    property = ngx_ivschat_section_property(reader->section, key);
-
-    if (property == NULL) {
-        property = ngx_ivschat_profile_add_property(reader, key);
-
-        if (property == NULL) {
-            return -1;
-        }
-    }
-
-    ((char *) value.data)[value.len] = '\0';
-
-    property->value = value;
-    property->file = reader->file;
-    property->line = reader->line;
-
-    reader->property = property;
-    reader->nested = value.len == 0;
-
-    return 0;
-}
-
-
-static ngx_ivschat_property_t *
-ngx_ivschat_profile_add_property(ngx_ivschat_profile_reader_t *reader,
-    ngx_ivschat_str_t key)
-{
-    ngx_ivschat_section_t   *section;
-    ngx_ivschat_property_t  *property;
-
-    section = reader->section;
-
-    if (section->nproperties == NGX_IVSCHAT_PROPERTIES_MAX) {
-        (void) ngx_ivschat_profile_fail(reader, "the section has more than "
-                   ngx_ivschat_value(NGX_IVSCHAT_PROPERTIES_MAX) " properties");
-        return NULL;
-    }
-
-    property = calloc(1, sizeof(ngx_ivschat_property_t));
-
-    if (property == NULL) {
-        (void) ngx_ivschat_profile_fail(reader, "no memory");
-        return NULL;
-    }
-
-    property->key = key;
-    property->next = section->properties;
-
-    section->properties = property;
-    section->nproperties++;
-
-    return property;
-}
-
-
-static int
-ngx_ivschat_profile_fail(ngx_ivschat_profile_reader_t *reader, const char *why)
-{
-    reader->why = why;
-
-    return -1;
+    return key->len != 0 ? NULL : "no name before \"=\"";
 }
 
 
 static void
-ngx_ivschat_profile_free_properties(ngx_ivschat_section_t *section)
+ngx_ivschat_free_properties(ngx_ivschat_section_t *section)
 {
     ngx_ivschat_property_t  *property;
 
@@ -591,7 +562,7 @@ ngx_ivschat_profile_free_properties(ngx_ivschat_section_t *section)
 /* Takes off and returns the first line, without its end. */
 
 static ngx_ivschat_str_t
-ngx_ivschat_profile_next_line(ngx_ivschat_str_t *text)
+ngx_ivschat_next_line(ngx_ivschat_str_t *text)
 {
     ngx_ivschat_str_t  line;
 
@@ -608,7 +579,7 @@ ngx_ivschat_profile_next_line(ngx_ivschat_str_t *text)
 /* Cuts a comment off; blank: only one that follows a blank. */
 
 static ngx_ivschat_str_t
-ngx_ivschat_profile_uncomment(ngx_ivschat_str_t s, int blank)
+ngx_ivschat_uncomment(ngx_ivschat_str_t s, int blank)
 {
     size_t  i;
 
@@ -624,48 +595,26 @@ ngx_ivschat_profile_uncomment(ngx_ivschat_str_t s, int blank)
 }
 
 
-/* At the first "=", both parts trimmed. */
+/* Takes off a word and the blanks after it; 0 if it is not there. */
 
 static int
-ngx_ivschat_profile_split(ngx_ivschat_str_t s, ngx_ivschat_str_t *key,
-    ngx_ivschat_str_t *value)
-{
-    size_t  len;
-
-    len = s.len;
-    *key = ngx_ivschat_str_cut(&s, '=');
-
-    if (key->len == len) {
-        return -1;
-    }
-
-    *key = ngx_ivschat_str_trim(*key, NGX_IVSCHAT_BLANKS);
-    *value = ngx_ivschat_str_trim(s, NGX_IVSCHAT_BLANKS);
-
-    return 0;
-}
-
-
-/* Takes off a word and the blanks after it; -1 if it is not there. */
-
-static int
-ngx_ivschat_profile_word(ngx_ivschat_str_t *s, const char *word)
+ngx_ivschat_skip_word(ngx_ivschat_str_t *s, const char *word)
 {
     ngx_ivschat_str_t  rest, trimmed;
 
     rest = *s;
 
     if (!ngx_ivschat_str_skip(&rest, word)) {
-        return -1;
+        return 0;
     }
 
     trimmed = ngx_ivschat_str_trim(rest, NGX_IVSCHAT_BLANKS);
 
     if (trimmed.len == rest.len) {
-        return -1;
+        return 0;
     }
 
     *s = trimmed;
 
-    return 0;
+    return 1;
 }

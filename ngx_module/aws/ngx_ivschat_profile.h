@@ -54,6 +54,8 @@ struct ngx_ivschat_property_s {
     ngx_ivschat_str_t             value;   /* with a NUL */
     ngx_ivschat_profile_file_e    file;
     unsigned                      line;
+    unsigned                      nested:1;   /* the value is empty, but for
+                                                 "key = value" lines */
 };
 
 

@@ -35,10 +35,9 @@
 typedef enum {
     NGX_IVSCHAT_PLAN_OK = 0,
     NGX_IVSCHAT_PLAN_ERROR,            /* the operator has to change a file */
-    NGX_IVSCHAT_PLAN_NOTHING,          /* there is no such profile, or nothing
+    NGX_IVSCHAT_PLAN_NOTHING           /* there is no such profile, or nothing
                                           in it is about credentials: another
                                           source may be tried */
-    NGX_IVSCHAT_PLAN_UNSUPPORTED       /* credential_process, SSO, login */
 } ngx_ivschat_plan_e;
 
 
@@ -49,7 +48,7 @@ typedef enum {
 
 typedef struct {
     const ngx_ivschat_property_t   *secret_key;      /* keys are in creds */
-    const ngx_ivschat_property_t   *identity_file;   /* for the role "web" */
+    const char                     *identity_file;   /* for the role "web" */
     const ngx_ivschat_property_t   *source;          /* credential_source */
 
     ngx_ivschat_role_t              web;
@@ -73,7 +72,7 @@ typedef struct {
  * the section that "services" names, else the profile's own endpoint_url, and
  * nothing with ignore_configured_endpoint_urls; use_fips_endpoint,
  * use_dualstack_endpoint and sts_regional_endpoints are not followed.  Both
- * are valid with NOTHING and UNSUPPORTED, too.
+ * are valid with NOTHING, too.
  */
 
 ngx_ivschat_plan_e ngx_ivschat_profile_plan(

@@ -20,12 +20,9 @@ static ngx_int_t ngx_ivschat_find_slot(ngx_conf_t *cf,
     ngx_ivschat_slot_t *slot);
 static ngx_int_t ngx_ivschat_fingerprint(ngx_conf_t *cf,
     ngx_ivschat_slot_t *slot);
-static void ngx_ivschat_print_source(ngx_ivschat_out_t *out,
-    ngx_ivschat_source_t *source);
 static void ngx_ivschat_print_role(ngx_ivschat_out_t *out,
     ngx_ivschat_role_t *role);
-static void ngx_ivschat_print(ngx_ivschat_out_t *out,
-    const char *const *fields, ngx_uint_t n, unsigned number);
+static void ngx_ivschat_print(ngx_ivschat_out_t *out, ngx_uint_t n, ...);
 static void ngx_ivschat_warn_endpoints(ngx_conf_t *cf);
 
 
@@ -210,9 +207,12 @@ ngx_ivschat_find_slot(ngx_conf_t *cf, ngx_ivschat_slot_t *slot)
 static ngx_int_t
 ngx_ivschat_fingerprint(ngx_conf_t *cf, ngx_ivschat_slot_t *slot)
 {
-    int                rc;
-    char               hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1];
-    ngx_ivschat_out_t  out;
+    int                         rc;
+    char                        hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1];
+    ngx_uint_t                  i;
+    ngx_ivschat_out_t           out;
+    ngx_ivschat_source_t       *source;
+    ngx_ivschat_credentials_t  *creds;
 
     out.len = 0;
     out.size = NGX_IVSCHAT_SOURCE_MAX;
@@ -222,7 +222,18 @@ ngx_ivschat_fingerprint(ngx_conf_t *cf, ngx_ivschat_slot_t *slot)
         return NGX_ERROR;
     }
 
-    ngx_ivschat_print_source(&out, &slot->found.source);
+    source = &slot->found.source;
+    creds = source->creds;
+
+    ngx_ivschat_out_write(&out, &source->base, sizeof(source->base));
+    ngx_ivschat_print(&out, 7, source->url, source->token, source->token_file,
+                      source->ca_file, creds->access_key, creds->secret_key,
+                      creds->session_token);
+    ngx_ivschat_print_role(&out, &source->web_identity);
+
+    for (i = 0; i < source->nroles; i++) {
+        ngx_ivschat_print_role(&out, &source->roles[i]);
+    }
 
     rc = ngx_ivschat_sigv4_hash(out.data, ngx_min(out.len, out.size), hex);
 
@@ -236,51 +247,29 @@ ngx_ivschat_fingerprint(ngx_conf_t *cf, ngx_ivschat_slot_t *slot)
 
 
 static void
-ngx_ivschat_print_source(ngx_ivschat_out_t *out, ngx_ivschat_source_t *source)
-{
-    ngx_uint_t  i;
-
-    const char *const  fields[] = {
-        source->url, source->token, source->token_file, source->ca_file,
-        source->creds->access_key, source->creds->secret_key,
-        source->creds->session_token
-    };
-
-    ngx_ivschat_print(out, fields, sizeof(fields) / sizeof(fields[0]),
-                      source->base);
-    ngx_ivschat_print_role(out, &source->web_identity);
-
-    for (i = 0; i < source->nroles; i++) {
-        ngx_ivschat_print_role(out, &source->roles[i]);
-    }
-}
-
-
-static void
 ngx_ivschat_print_role(ngx_ivschat_out_t *out, ngx_ivschat_role_t *role)
 {
-    const char *const  fields[] = {
-        role->role_arn, role->session_name, role->external_id, role->region,
-        role->url
-    };
-
-    ngx_ivschat_print(out, fields, sizeof(fields) / sizeof(fields[0]),
-                      role->duration);
+    ngx_ivschat_print(out, 5, role->role_arn, role->session_name,
+                      role->external_id, role->region, role->url);
+    ngx_ivschat_out_write(out, &role->duration, sizeof(role->duration));
 }
 
 
 static void
-ngx_ivschat_print(ngx_ivschat_out_t *out, const char *const *fields,
-    ngx_uint_t n, unsigned number)
+ngx_ivschat_print(ngx_ivschat_out_t *out, ngx_uint_t n, ...)
 {
-    ngx_uint_t  i;
+    va_list      args;
+    const char  *text;
 
-    for (i = 0; i < n; i++) {
-        ngx_ivschat_out_text(out, fields[i] ? fields[i] : "");
+    va_start(args, n);
+
+    while (n--) {
+        text = va_arg(args, const char *);
+        ngx_ivschat_out_text(out, text ? text : "");
         ngx_ivschat_out_text(out, "\n");
     }
 
-    ngx_ivschat_out_write(out, &number, sizeof(number));
+    va_end(args);
 }
 
 
@@ -298,7 +287,7 @@ ngx_ivschat_warn_endpoints(ngx_conf_t *cf)
     };
 
     for (i = 0; names[i]; i++) {
-        value = ngx_ivschat_getenv(cf->cycle, names[i]);
+        value = ngx_ivschat_getenv(cf, names[i]);
 
         if (value && strcasecmp(value, "false") != 0) {
             ngx_log_error(NGX_LOG_WARN, cf->log, 0,

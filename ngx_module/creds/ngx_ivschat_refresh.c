@@ -23,10 +23,10 @@ static ngx_uint_t ngx_ivschat_refresh_note(void *data, time_t date,
     time_t sent);
 static void ngx_ivschat_refresh_done(void *data,
     ngx_ivschat_credentials_t *creds, const char *error);
-static void ngx_ivschat_refresh_fetched(ngx_ivschat_slot_t *slot,
+static time_t ngx_ivschat_refresh_next(ngx_ivschat_slot_t *slot,
     ngx_ivschat_credentials_t *creds);
 static void ngx_ivschat_refresh_failed(ngx_ivschat_slot_t *slot,
-    const char *error);
+    const char *error, time_t refresh);
 static void ngx_ivschat_refresh_again(ngx_ivschat_slot_t *slot, ngx_msec_t ms);
 static ngx_msec_t ngx_ivschat_refresh_ms(time_t refresh);
 static void ngx_ivschat_refresh_wake(ngx_ivschat_slot_t *slot);
@@ -243,11 +243,7 @@ ngx_ivschat_refresh_timer(ngx_event_t *ev)
         ngx_ivschat_refresh_wake(slot);
     }
 
-    if (slot->fetch) {
-        return;
-    }
-
-    if (ngx_exiting && ngx_queue_empty(&slot->waiters)) {
+    if (slot->fetch || (ngx_exiting && ngx_queue_empty(&slot->waiters))) {
         return;
     }
 
@@ -255,14 +251,14 @@ ngx_ivschat_refresh_timer(ngx_event_t *ev)
     {
     case NGX_IVSCHAT_LEASE_TAKEN:
         ngx_ivschat_refresh_fetch(slot);
-        return;
+        break;
 
     case NGX_IVSCHAT_LEASE_HELD:
         ngx_ivschat_refresh_again(slot,
                                   ngx_queue_empty(&slot->waiters)
                                   ? NGX_IVSCHAT_LOOK_SOON
                                   : NGX_IVSCHAT_LOOK_NOW);
-        return;
+        break;
 
     case NGX_IVSCHAT_LEASE_EARLY:
 
@@ -270,11 +266,10 @@ ngx_ivschat_refresh_timer(ngx_event_t *ev)
 
         ngx_ivschat_refresh_wake(slot);
         ngx_ivschat_refresh_again(slot, ngx_ivschat_refresh_ms(refresh));
-        return;
+        break;
 
-    default: /* NGX_IVSCHAT_LEASE_STALE */
+    case NGX_IVSCHAT_LEASE_STALE:
         ngx_ivschat_refresh_wake(slot);
-        return;
     }
 }
 
@@ -327,100 +322,94 @@ ngx_ivschat_refresh_done(void *data, ngx_ivschat_credentials_t *creds,
 {
     ngx_ivschat_slot_t  *slot = data;
 
+    time_t      refresh;
+    ngx_uint_t  same;
+
     slot->fetch = NULL;
 
-    if (creds) {
-        ngx_ivschat_refresh_fetched(slot, creds);
+    same = creds && slot->generation
+           && ngx_strcmp(slot->creds.access_key, creds->access_key) == 0;
 
-    } else {
-        ngx_ivschat_refresh_failed(slot, error);
-    }
+    refresh = ngx_ivschat_refresh_next(slot, creds);
 
-    ngx_ivschat_refresh_wake(slot);
-}
+    if (ngx_ivschat_zone_publish(&slot->entry, creds, refresh) == NGX_OK) {
 
+        if (creds == NULL) {
+            ngx_ivschat_refresh_failed(slot, error, refresh);
 
-static void
-ngx_ivschat_refresh_fetched(ngx_ivschat_slot_t *slot,
-    ngx_ivschat_credentials_t *creds)
-{
-    time_t                 now, refresh;
-    ngx_uint_t             same;
-    ngx_ivschat_refresh_t  times;
-
-    now = ngx_ivschat_refresh_now(slot);
-
-    ngx_ivschat_refresh_times(now, creds->expiration, &times);
-
-    /* by this host's clock again */
-
-    refresh = (times.advisory == NGX_IVSCHAT_NEVER)
-              ? (time_t) times.advisory
-              : (time_t) times.advisory - (now - ngx_time());
-
-    same = slot->generation != 0
-           && slot->creds.access_key_len == creds->access_key_len
-           && ngx_memcmp(slot->creds.access_key, creds->access_key,
-                         creds->access_key_len)
-              == 0;
-
-    if (ngx_ivschat_zone_publish(&slot->entry, creds, refresh) == NGX_OK
-        && !same)
-    {
-        ngx_ivschat_creds_notice(slot->timer.log, slot, creds);
+        } else if (!same) {
+            ngx_ivschat_creds_notice(slot->timer.log, slot, creds);
+        }
     }
 
     (void) ngx_ivschat_refresh_sync(slot);
 
     ngx_ivschat_refresh_again(slot, ngx_ivschat_refresh_ms(refresh));
+    ngx_ivschat_refresh_wake(slot);
 }
 
 
-static void
-ngx_ivschat_refresh_failed(ngx_ivschat_slot_t *slot, const char *error)
+/* When to fetch again, by this host's clock; creds is NULL after a failure. */
+
+static time_t
+ngx_ivschat_refresh_next(ngx_ivschat_slot_t *slot,
+    ngx_ivschat_credentials_t *creds)
 {
-    time_t                 refresh;
+    time_t                 now;
     uint32_t               ms;
-    ngx_uint_t             current, level;
-    const char            *now;
+    ngx_uint_t             current;
     ngx_ivschat_refresh_t  times;
 
+    now = ngx_ivschat_refresh_now(slot);
+
+    if (creds) {
+        ngx_ivschat_refresh_times(now, creds->expiration, &times);
+
+        return times.advisory == NGX_IVSCHAT_NEVER
+               ? (time_t) times.advisory
+               : (time_t) times.advisory - (now - ngx_time());
+    }
+
     current = ngx_ivschat_refresh_current(slot);
-    level = current ? NGX_LOG_WARN : NGX_LOG_ERR;
 
     /* as of credentials that live long: which these are, or they end soon */
 
     ngx_ivschat_refresh_times(0, slot->creds.expiration, &times);
 
-    ms = ngx_ivschat_refresh_delay(current ? &times : NULL,
-                                   ngx_ivschat_refresh_now(slot),
+    ms = ngx_ivschat_refresh_delay(current ? &times : NULL, now,
                                    slot->entry.shared->failures + 1,
                                    (uint32_t) ngx_random());
 
-    refresh = ngx_time() + (ms + 999) / 1000;
+    return ngx_time() + (ms + 999) / 1000;
+}
 
-    if (ngx_ivschat_zone_publish(&slot->entry, NULL, refresh) == NGX_OK) {
 
-        if (current) {
-            now = "those at hand are used on";
+static void
+ngx_ivschat_refresh_failed(ngx_ivschat_slot_t *slot, const char *error,
+    time_t refresh)
+{
+    ngx_uint_t   level;
+    const char  *now;
 
-        } else if (ngx_ivschat_refresh_usable(slot)) {
-            now = "those at hand, which have expired, are used until AWS "
-                  "refuses them";
+    level = NGX_LOG_ERR;
 
-        } else {
-            now = "no tokens are minted with them";
-        }
+    if (ngx_ivschat_refresh_current(slot)) {
+        level = NGX_LOG_WARN;
+        now = "those at hand are used on";
 
-        ngx_log_error(level, slot->timer.log, 0,
-                      "no AWS credentials could be fetched from \"%V\": "
-                      "%s%s%V; %s, next try in %T s",
-                      &slot->found.name, error,
-                      slot->found.tried.len ? "; " : "",
-                      &slot->found.tried, now, refresh - ngx_time());
+    } else if (ngx_ivschat_refresh_usable(slot)) {
+        now = "those at hand, which have expired, are used until AWS refuses "
+              "them";
+
+    } else {
+        now = "no tokens are minted with them";
     }
 
-    ngx_ivschat_refresh_again(slot, ngx_ivschat_refresh_ms(refresh));
+    ngx_log_error(level, slot->timer.log, 0,
+                  "no AWS credentials could be fetched from \"%V\": %s%s%V; "
+                  "%s, next try in %T s",
+                  &slot->found.name, error, slot->found.tried.len ? "; " : "",
+                  &slot->found.tried, now, refresh - ngx_time());
 }
 
 
@@ -459,7 +448,7 @@ ngx_ivschat_refresh_ms(time_t refresh)
         return NGX_IVSCHAT_LOOK;
     }
 
-    /* spread, so that not all workers come for the lease at once */
+    /* spread, so that the workers do not ask for the lease together */
 
     return (ngx_msec_t) (refresh - now) * 1000 + ngx_random() % 200;
 }

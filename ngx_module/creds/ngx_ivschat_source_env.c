@@ -25,23 +25,23 @@ ngx_ivschat_find_keys(ngx_ivschat_find_t *find)
         [NGX_IVSCHAT_SESSION_TOKEN] = "AWS_SESSION_TOKEN"
     };
 
+    _Static_assert(NGX_IVSCHAT_SESSION_TOKEN == 2, "a row for each field");
+
     for (i = 0; i < 3; i++) {
-        value = ngx_ivschat_getenv(find->cf->cycle, names[i]);
+        value = ngx_ivschat_getenv(find->cf, names[i]);
         keys[i] = ngx_ivschat_str(value ? value : "");
 
         if (value == NULL && i != NGX_IVSCHAT_SESSION_TOKEN) {
-            ngx_ivschat_find_reason(find, "%s is not set in the environment",
-                                    names[i]);
-            return NGX_DECLINED;
+            return ngx_ivschat_find_fail(find, NGX_DECLINED, "%s is not set "
+                                         "in the environment", names[i]);
         }
     }
 
     reason = ngx_ivschat_credentials_set(&find->found->creds, keys[0], keys[1],
                                          keys[2], &field);
     if (reason) {
-        ngx_ivschat_find_reason(find, "%s in the environment: %s",
-                                names[field], reason);
-        return NGX_DECLINED;
+        return ngx_ivschat_find_fail(find, NGX_DECLINED, "%s in the "
+                                     "environment: %s", names[field], reason);
     }
 
     find->found->source.base = NGX_IVSCHAT_BASE_STATIC;
@@ -53,7 +53,7 @@ ngx_ivschat_find_keys(ngx_ivschat_find_t *find)
 /* An "env" line with a value goes before the environment of the master. */
 
 const char *
-ngx_ivschat_getenv(ngx_cycle_t *cycle, const char *name)
+ngx_ivschat_getenv(ngx_conf_t *cf, const char *name)
 {
     size_t            len;
     ngx_str_t        *var;
@@ -61,7 +61,8 @@ ngx_ivschat_getenv(ngx_cycle_t *cycle, const char *name)
     const char       *value;
     ngx_core_conf_t  *ccf;
 
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
+                                           ngx_core_module);
 
     len = ngx_strlen(name);
     var = ccf->env.elts;

@@ -25,9 +25,9 @@ ngx_ivschat_find_container(ngx_ivschat_find_t *find)
 
     source = &find->found->source;
 
-    relative = ngx_ivschat_getenv(find->cf->cycle,
+    relative = ngx_ivschat_getenv(find->cf,
                                   "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-    full = ngx_ivschat_getenv(find->cf->cycle,
+    full = ngx_ivschat_getenv(find->cf,
                               "AWS_CONTAINER_CREDENTIALS_FULL_URI");
 
     if (relative) {
@@ -37,23 +37,22 @@ ngx_ivschat_find_container(ngx_ivschat_find_t *find)
         full = url;
 
         if (relative[0] != '/' || !ngx_ivschat_url_valid(url)) {
-            ngx_ivschat_find_reason(find, "AWS_CONTAINER_CREDENTIALS_"
-                                    "RELATIVE_URI is no path");
-            return NGX_ERROR;
+            return ngx_ivschat_find_fail(find, NGX_ERROR,
+                                    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI "
+                                    "is no path");
         }
 
     } else if (full == NULL) {
-        ngx_ivschat_find_reason(find, "neither AWS_CONTAINER_CREDENTIALS_"
-                                "RELATIVE_URI nor _FULL_URI is set in the "
-                                "environment");
-        return NGX_DECLINED;
+        return ngx_ivschat_find_fail(find, NGX_DECLINED, "neither "
+                                     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI "
+                                     "nor _FULL_URI is set in the environment");
 
     } else if (!ngx_ivschat_url_may_carry_keys(full)) {
-        ngx_ivschat_find_reason(find, "AWS_CONTAINER_CREDENTIALS_FULL_URI "
-                                "must be https, or http to this machine, "
-                                "169.254.170.2, 169.254.170.23 or "
-                                "[fd00:ec2::23]");
-        return NGX_ERROR;
+        return ngx_ivschat_find_fail(find, NGX_ERROR,
+                                     "AWS_CONTAINER_CREDENTIALS_FULL_URI must "
+                                     "be https, or http to this machine, "
+                                     "169.254.170.2, 169.254.170.23 or "
+                                     "[fd00:ec2::23]");
     }
 
     source->base = NGX_IVSCHAT_BASE_CONTAINER;
@@ -76,30 +75,29 @@ ngx_ivschat_find_imds(ngx_ivschat_find_t *find)
 
     source = &find->found->source;
 
-    disabled = ngx_ivschat_getenv(find->cf->cycle,
-                                  "AWS_EC2_METADATA_DISABLED");
-    endpoint = ngx_ivschat_getenv(find->cf->cycle,
+    disabled = ngx_ivschat_getenv(find->cf, "AWS_EC2_METADATA_DISABLED");
+    endpoint = ngx_ivschat_getenv(find->cf,
                                   "AWS_EC2_METADATA_SERVICE_ENDPOINT");
-    mode = ngx_ivschat_getenv(find->cf->cycle,
+    mode = ngx_ivschat_getenv(find->cf,
                               "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
 
     if (disabled && strcasecmp(disabled, "false") != 0) {
-        ngx_ivschat_find_reason(find, "AWS_EC2_METADATA_DISABLED is set");
-        return NGX_DECLINED;
+        return ngx_ivschat_find_fail(find, NGX_DECLINED,
+                                     "AWS_EC2_METADATA_DISABLED is set");
     }
 
     if (endpoint && !ngx_ivschat_url_valid(endpoint)) {
-        ngx_ivschat_find_reason(find, "AWS_EC2_METADATA_SERVICE_ENDPOINT is "
-                                "no URL");
-        return NGX_ERROR;
+        return ngx_ivschat_find_fail(find, NGX_ERROR,
+                                     "AWS_EC2_METADATA_SERVICE_ENDPOINT is no "
+                                     "URL");
     }
 
     if (endpoint == NULL && mode && strcasecmp(mode, "IPv4") != 0
         && strcasecmp(mode, "IPv6") != 0)
     {
-        ngx_ivschat_find_reason(find, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE "
-                                "is neither IPv4 nor IPv6");
-        return NGX_ERROR;
+        return ngx_ivschat_find_fail(find, NGX_ERROR,
+                                     "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE "
+                                     "is neither IPv4 nor IPv6");
     }
 
     if (endpoint == NULL) {

@@ -21,8 +21,6 @@ static ngx_int_t ngx_ivschat_use_plan(ngx_ivschat_find_t *find,
     ngx_ivschat_plan_t *plan);
 static void ngx_ivschat_use_keys(ngx_ivschat_find_t *find,
     ngx_ivschat_plan_t *plan);
-static ngx_int_t ngx_ivschat_use_source(ngx_ivschat_find_t *find,
-    const ngx_ivschat_property_t *property);
 
 static ngx_int_t ngx_ivschat_read_profiles(ngx_str_t *files,
     ngx_ivschat_profiles_t *profiles, char *reason, size_t size);
@@ -151,7 +149,7 @@ ngx_ivschat_find_file(ngx_ivschat_find_t *find, const char *variable,
     const char     *value, *home;
     struct passwd  *pw;
 
-    value = ngx_ivschat_getenv(find->cf->cycle, variable);
+    value = ngx_ivschat_getenv(find->cf, variable);
 
     if (value == NULL) {
         value = preset;
@@ -162,7 +160,7 @@ ngx_ivschat_find_file(ngx_ivschat_find_t *find, const char *variable,
     if (ngx_strncmp(value, "~/", 2) == 0) {
 
         value++;
-        home = ngx_ivschat_getenv(find->cf->cycle, "HOME");
+        home = ngx_ivschat_getenv(find->cf, "HOME");
 
         if (home == NULL) {
 
@@ -176,8 +174,7 @@ ngx_ivschat_find_file(ngx_ivschat_find_t *find, const char *variable,
     path->data = ngx_pnalloc(find->cf->pool,
                              ngx_strlen(home) + ngx_strlen(value) + 1);
     if (path->data == NULL) {
-        ngx_ivschat_find_reason(find, "out of memory");
-        return NGX_ERROR;
+        return ngx_ivschat_find_fail(find, NGX_ERROR, "out of memory");
     }
 
     path->len = ngx_sprintf(path->data, "%s%s%Z", home, value)
@@ -203,11 +200,11 @@ ngx_ivschat_use_plan(ngx_ivschat_find_t *find, ngx_ivschat_plan_t *plan)
     } else if (plan->identity_file) {
         source->base = NGX_IVSCHAT_BASE_WEB_IDENTITY;
         source->token_file = ngx_ivschat_find_dup(find,
-                                                  plan->identity_file->value);
+                                        ngx_ivschat_str(plan->identity_file));
         rc = ngx_ivschat_find_role(find, &source->web_identity, &plan->web);
 
     } else {
-        rc = ngx_ivschat_use_source(find, plan->source);
+        rc = ngx_ivschat_find_named(find, plan->source);
     }
 
     for (i = plan->nroles; i && rc == NGX_OK; i--) {
@@ -217,6 +214,7 @@ ngx_ivschat_use_plan(ngx_ivschat_find_t *find, ngx_ivschat_plan_t *plan)
 
     if (rc != NGX_OK) {
         source->nroles = 0;
+        find->found->keys = 0;
     }
 
     return rc;
@@ -244,27 +242,6 @@ ngx_ivschat_use_keys(ngx_ivschat_find_t *find, ngx_ivschat_plan_t *plan)
                       "\"%V\" holds secrets and can be read by everyone: "
                       "chmod 600 it", file);
     }
-}
-
-
-static ngx_int_t
-ngx_ivschat_use_source(ngx_ivschat_find_t *find,
-    const ngx_ivschat_property_t *property)
-{
-    ngx_ivschat_kind_t  *kind;
-
-    kind = ngx_ivschat_find_profile_name(property->value.data);
-
-    if (kind == NULL) {
-        ngx_ivschat_find_reason(find, "%V:%ud: credential_source must be "
-                                "Environment, Ec2InstanceMetadata or "
-                                "EcsContainer",
-                                &find->found->files[property->file],
-                                property->line);
-        return NGX_ERROR;
-    }
-
-    return kind->find(find);
 }
 
 

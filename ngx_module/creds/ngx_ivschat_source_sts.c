@@ -21,22 +21,33 @@ static ngx_int_t ngx_ivschat_sts_url(ngx_ivschat_find_t *find,
 ngx_int_t
 ngx_ivschat_find_web_identity(ngx_ivschat_find_t *find)
 {
-    const char            *file;
+    const char            *file, *reason;
     ngx_ivschat_role_t     role;
     ngx_ivschat_source_t  *source;
 
     ngx_memzero(&role, sizeof(ngx_ivschat_role_t));
 
     file = ngx_ivschat_find_env(find, "AWS_WEB_IDENTITY_TOKEN_FILE");
-    role.role_arn = ngx_ivschat_getenv(find->cf->cycle, "AWS_ROLE_ARN");
-    role.session_name = ngx_ivschat_getenv(find->cf->cycle,
-                                           "AWS_ROLE_SESSION_NAME");
+    role.role_arn = ngx_ivschat_getenv(find->cf, "AWS_ROLE_ARN");
+    role.session_name = ngx_ivschat_getenv(find->cf, "AWS_ROLE_SESSION_NAME");
 
     if (file == NULL || role.role_arn == NULL) {
-        ngx_ivschat_find_reason(find, "%s is not set in the environment",
-                                file == NULL ? "AWS_WEB_IDENTITY_TOKEN_FILE"
-                                             : "AWS_ROLE_ARN");
-        return NGX_DECLINED;
+        return ngx_ivschat_find_fail(find, NGX_DECLINED,
+                                     "%s is not set in the environment",
+                                     file ? "AWS_ROLE_ARN"
+                                          : "AWS_WEB_IDENTITY_TOKEN_FILE");
+    }
+
+    reason = ngx_ivschat_sts_check_role(ngx_ivschat_str(role.role_arn));
+
+    if (reason == NULL && role.session_name) {
+        reason = ngx_ivschat_sts_check_session_name(
+                     ngx_ivschat_str(role.session_name));
+    }
+
+    if (reason) {
+        return ngx_ivschat_find_fail(find, NGX_ERROR, "role \"%s\": %s",
+                                     role.role_arn, reason);
     }
 
     source = &find->found->source;
@@ -51,37 +62,22 @@ ngx_int_t
 ngx_ivschat_find_role(ngx_ivschat_find_t *find, ngx_ivschat_role_t *role,
     const ngx_ivschat_role_t *from)
 {
-    char                name[NGX_IVSCHAT_SESSION_NAME_MAX + 1];
-    const char         *reason;
-    ngx_ivschat_str_t   arn, session_name;
+    char         name[NGX_IVSCHAT_SESSION_NAME_MAX + 1];
+    const char  *session_name;
+
+    session_name = from->session_name;
+
+    if (session_name == NULL) {
+        (void) ngx_ivschat_sts_session_name(
+                   ngx_ivschat_pure(&find->cf->cycle->hostname), name);
+        session_name = name;
+    }
 
     *role = *from;
-    arn = ngx_ivschat_str(from->role_arn);
-
-    if (from->session_name) {
-        session_name = ngx_ivschat_str(from->session_name);
-
-    } else {
-        session_name.data = name;
-        session_name.len = ngx_ivschat_sts_session_name(
-                               ngx_ivschat_pure(&find->cf->cycle->hostname),
-                               name);
-    }
-
-    reason = ngx_ivschat_sts_check_role(arn);
-
-    if (reason == NULL) {
-        reason = ngx_ivschat_sts_check_session_name(session_name);
-    }
-
-    if (reason) {
-        ngx_ivschat_find_reason(find, "role \"%s\": %s", from->role_arn,
-                                reason);
-        return NGX_ERROR;
-    }
-
-    role->role_arn = ngx_ivschat_find_dup(find, arn);
-    role->session_name = ngx_ivschat_find_dup(find, session_name);
+    role->role_arn = ngx_ivschat_find_dup(find,
+                                          ngx_ivschat_str(from->role_arn));
+    role->session_name = ngx_ivschat_find_dup(find,
+                                              ngx_ivschat_str(session_name));
 
     if (from->external_id) {
         role->external_id = ngx_ivschat_find_dup(find,
@@ -109,15 +105,8 @@ ngx_ivschat_sts_region(ngx_ivschat_find_t *find)
     ngx_str_t   *param;
 
     param = &find->line->params[NGX_IVSCHAT_PARAM_REGION];
-    region = NULL;
-
-    if (param->len) {
-        region = (char *) param->data;
-    }
-
-    if (region == NULL) {
-        region = ngx_ivschat_find_env(find, "AWS_REGION");
-    }
+    region = param->len ? (char *) param->data
+                        : ngx_ivschat_find_env(find, "AWS_REGION");
 
     if (region == NULL) {
         region = ngx_ivschat_find_env(find, "AWS_DEFAULT_REGION");
@@ -134,9 +123,10 @@ ngx_ivschat_sts_region(ngx_ivschat_find_t *find)
     }
 
     if (region == NULL || !ngx_ivschat_region_valid(ngx_ivschat_str(region))) {
-        ngx_ivschat_find_reason(find, "%s: add \"region=\", or set AWS_REGION",
-                                region ? "the region of STS is invalid"
-                                       : "STS needs a region");
+        (void) ngx_ivschat_find_fail(find, NGX_ERROR, "%s: add \"region=\", or "
+                                     "set AWS_REGION",
+                                     region ? "the region of STS is invalid"
+                                            : "STS needs a region");
         return NULL;
     }
 
@@ -152,9 +142,9 @@ ngx_ivschat_sts_endpoint(ngx_ivschat_find_t *find, ngx_ivschat_role_t *role)
     const char         *url, *ignore;
     ngx_ivschat_str_t   service = ngx_ivschat_string("sts");
 
-    ignore = ngx_ivschat_getenv(find->cf->cycle,
+    ignore = ngx_ivschat_getenv(find->cf,
                                 "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
-    url = ngx_ivschat_getenv(find->cf->cycle, "AWS_ENDPOINT_URL_STS");
+    url = ngx_ivschat_getenv(find->cf, "AWS_ENDPOINT_URL_STS");
 
     if (url == NULL) {
         url = find->profile_sts;
@@ -167,16 +157,16 @@ ngx_ivschat_sts_endpoint(ngx_ivschat_find_t *find, ngx_ivschat_role_t *role)
     }
 
     if (strncasecmp(url, "https://", 8) != 0 || !ngx_ivschat_url_valid(url)) {
-        ngx_ivschat_find_reason(find, "the endpoint of STS is no https URL");
-        return NGX_ERROR;
+        return ngx_ivschat_find_fail(find, NGX_ERROR, "the endpoint of STS is "
+                                     "no https URL");
     }
 
     url += 8;
     len = strcspn(url, "/?");
 
     if (url[len] != '\0' && ngx_strcmp(&url[len], "/") != 0) {
-        ngx_ivschat_find_reason(find, "the endpoint of STS has a path");
-        return NGX_ERROR;
+        return ngx_ivschat_find_fail(find, NGX_ERROR, "the endpoint of STS "
+                                     "has a path");
     }
 
     return ngx_ivschat_sts_url(find, role, url, len);

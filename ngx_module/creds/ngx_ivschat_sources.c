@@ -11,14 +11,21 @@
 
 
 #define NGX_IVSCHAT_TRIED_LEN   2048
+#define NGX_IVSCHAT_NAME_LEN    32      /* of "auto: web_identity" */
+#define NGX_IVSCHAT_WORD_MAX    20
 
 #define ngx_ivschat_bit(param)   (1 << NGX_IVSCHAT_PARAM_##param)
 
 
-static ngx_ivschat_kind_t *ngx_ivschat_find_kind(ngx_str_t *name);
-static char *ngx_ivschat_unknown_kind(ngx_conf_t *cf, ngx_str_t *value);
-static void ngx_ivschat_kind_names(u_char *buf, size_t size, ngx_uint_t base,
-    const char *fmt);
+/* check: NULL, or a function that returns NULL or what is wrong. */
+
+typedef struct {
+    ngx_str_t             name;
+    const char         *(*check)(ngx_ivschat_str_t value);
+} ngx_ivschat_param_t;
+
+
+static ngx_ivschat_kind_t *ngx_ivschat_find_kind(ngx_ivschat_str_t name);
 static char *ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_line_t *line,
     ngx_str_t *value);
 static char *ngx_ivschat_param_error(ngx_conf_t *cf, ngx_str_t *name,
@@ -27,12 +34,11 @@ static char *ngx_ivschat_check_static(ngx_conf_t *cf,
     ngx_ivschat_line_t *line);
 static const char *ngx_ivschat_static_keys(ngx_ivschat_line_t *line,
     ngx_ivschat_credentials_t *creds, ngx_ivschat_credentials_field_e *field);
-static char *ngx_ivschat_check_role(ngx_conf_t *cf, ngx_ivschat_line_t *line);
+static const char *ngx_ivschat_check_source(ngx_ivschat_str_t value);
+static const char *ngx_ivschat_check_region(ngx_ivschat_str_t value);
 static const char *ngx_ivschat_check_duration(ngx_ivschat_str_t value);
 
 static ngx_int_t ngx_ivschat_find_auto(ngx_ivschat_find_t *find);
-static ngx_int_t ngx_ivschat_auto_name(ngx_ivschat_find_t *find,
-    ngx_ivschat_kind_t *kind);
 static ngx_int_t ngx_ivschat_find_static(ngx_ivschat_find_t *find);
 static ngx_int_t ngx_ivschat_find_assumed(ngx_ivschat_find_t *find);
 static ngx_uint_t ngx_ivschat_find_number(ngx_ivschat_find_t *find,
@@ -41,18 +47,24 @@ static void ngx_ivschat_find_log(ngx_ivschat_find_t *find, ngx_uint_t level,
     const char *what);
 
 
-static ngx_str_t  ngx_ivschat_params[] = {
-    [NGX_IVSCHAT_PARAM_KEY] = ngx_string("key"),
-    [NGX_IVSCHAT_PARAM_SECRET] = ngx_string("secret"),
-    [NGX_IVSCHAT_PARAM_SESSION_TOKEN] = ngx_string("token"),
-    [NGX_IVSCHAT_PARAM_NAME] = ngx_string("name"),
-    [NGX_IVSCHAT_PARAM_FILE] = ngx_string("file"),
-    [NGX_IVSCHAT_PARAM_ROLE] = ngx_string("role"),
-    [NGX_IVSCHAT_PARAM_SOURCE] = ngx_string("source"),
-    [NGX_IVSCHAT_PARAM_REGION] = ngx_string("region"),
-    [NGX_IVSCHAT_PARAM_EXTERNAL_ID] = ngx_string("external_id"),
-    [NGX_IVSCHAT_PARAM_SESSION_NAME] = ngx_string("session_name"),
-    [NGX_IVSCHAT_PARAM_DURATION] = ngx_string("duration")
+static ngx_ivschat_param_t  ngx_ivschat_params[] = {
+    [NGX_IVSCHAT_PARAM_KEY] = { ngx_string("key"), NULL },
+    [NGX_IVSCHAT_PARAM_SECRET] = { ngx_string("secret"), NULL },
+    [NGX_IVSCHAT_PARAM_SESSION_TOKEN] = { ngx_string("token"), NULL },
+    [NGX_IVSCHAT_PARAM_NAME] = { ngx_string("name"), NULL },
+    [NGX_IVSCHAT_PARAM_FILE] = { ngx_string("file"), NULL },
+    [NGX_IVSCHAT_PARAM_ROLE] = { ngx_string("role"),
+                                 ngx_ivschat_sts_check_role },
+    [NGX_IVSCHAT_PARAM_SOURCE] = { ngx_string("source"),
+                                   ngx_ivschat_check_source },
+    [NGX_IVSCHAT_PARAM_REGION] = { ngx_string("region"),
+                                   ngx_ivschat_check_region },
+    [NGX_IVSCHAT_PARAM_EXTERNAL_ID] = { ngx_string("external_id"),
+                                        ngx_ivschat_sts_check_external_id },
+    [NGX_IVSCHAT_PARAM_SESSION_NAME] = { ngx_string("session_name"),
+                                         ngx_ivschat_sts_check_session_name },
+    [NGX_IVSCHAT_PARAM_DURATION] = { ngx_string("duration"),
+                                     ngx_ivschat_check_duration }
 };
 
 _Static_assert(NGX_IVSCHAT_PARAMS == 11, "a row for each parameter");
@@ -66,62 +78,69 @@ _Static_assert(NGX_IVSCHAT_PARAMS == 11, "a row for each parameter");
 
 static ngx_ivschat_kind_t  ngx_ivschat_kinds[] = {
 
-    { .name = ngx_string("auto"),
-      .base = 1,
-      .find = ngx_ivschat_find_auto },
+    { ngx_string("auto"), NULL, NGX_IVSCHAT_BASE, 0, 0,
+      NULL, ngx_ivschat_find_auto },
 
-    { .name = ngx_string("env"),
-      .profile_name = "Environment",
-      .base = 1,
-      .in_auto = 1,
-      .find = ngx_ivschat_find_keys },
+    { ngx_string("env"), "Environment",
+      NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0, 0,
+      NULL, ngx_ivschat_find_keys },
 
-    { .name = ngx_string("static"),
-      .params = ngx_ivschat_bit(KEY)|ngx_ivschat_bit(SECRET)
-                |ngx_ivschat_bit(SESSION_TOKEN),
-      .check = ngx_ivschat_check_static,
-      .find = ngx_ivschat_find_static },
+    { ngx_string("static"), NULL, 0,
+      ngx_ivschat_bit(KEY)|ngx_ivschat_bit(SECRET)
+      |ngx_ivschat_bit(SESSION_TOKEN),
+      ngx_ivschat_bit(KEY)|ngx_ivschat_bit(SECRET),
+      ngx_ivschat_check_static, ngx_ivschat_find_static },
 
-    { .name = ngx_string("profile"),
-      .params = ngx_ivschat_bit(NAME)|ngx_ivschat_bit(FILE),
-      .base = 1,
-      .in_auto = 1,
-      .find = ngx_ivschat_find_profile },
+    { ngx_string("profile"), NULL, NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO,
+      ngx_ivschat_bit(NAME)|ngx_ivschat_bit(FILE), 0,
+      NULL, ngx_ivschat_find_profile },
 
-    { .name = ngx_string("web_identity"),
-      .params = ngx_ivschat_bit(REGION),
-      .base = 1,
-      .in_auto = 1,
-      .find = ngx_ivschat_find_web_identity },
+    { ngx_string("web_identity"), NULL, NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO,
+      ngx_ivschat_bit(REGION), 0,
+      NULL, ngx_ivschat_find_web_identity },
 
-    { .name = ngx_string("container"),
-      .profile_name = "EcsContainer",
-      .base = 1,
-      .in_auto = 1,
-      .find = ngx_ivschat_find_container },
+    { ngx_string("container"), "EcsContainer",
+      NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0, 0,
+      NULL, ngx_ivschat_find_container },
 
-    { .name = ngx_string("imds"),
-      .profile_name = "Ec2InstanceMetadata",
-      .base = 1,
-      .in_auto = 1,
-      .find = ngx_ivschat_find_imds },
+    { ngx_string("imds"), "Ec2InstanceMetadata",
+      NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0, 0,
+      NULL, ngx_ivschat_find_imds },
 
-    { .name = ngx_string("assume_role"),
-      .params = ngx_ivschat_bit(ROLE)|ngx_ivschat_bit(SOURCE)
-                |ngx_ivschat_bit(REGION)|ngx_ivschat_bit(EXTERNAL_ID)
-                |ngx_ivschat_bit(SESSION_NAME)|ngx_ivschat_bit(DURATION),
-      .check = ngx_ivschat_check_role,
-      .find = ngx_ivschat_find_assumed },
+    { ngx_string("assume_role"), NULL, 0,
+      ngx_ivschat_bit(ROLE)|ngx_ivschat_bit(SOURCE)|ngx_ivschat_bit(REGION)
+      |ngx_ivschat_bit(EXTERNAL_ID)|ngx_ivschat_bit(SESSION_NAME)
+      |ngx_ivschat_bit(DURATION),
+      ngx_ivschat_bit(ROLE),
+      NULL, ngx_ivschat_find_assumed },
 
-    { .name = ngx_null_string }
+    { ngx_null_string, NULL, 0, 0, 0, NULL, NULL }
 };
+
+
+/* The names of the table, for messages. */
+
+#define NGX_IVSCHAT_KINDS                                                     \
+    "the sources are \"auto\", \"env\", \"static\", \"profile\", "            \
+    "\"container\", \"web_identity\", \"imds\" and \"assume_role\"; "         \
+    "credential_process and SSO are no sources, since they would block, or "  \
+    "need a browser"
+
+#define NGX_IVSCHAT_BASES                                                     \
+    "\"source=\" is one of \"auto\", \"env\", \"profile\", \"container\", "   \
+    "\"web_identity\" and \"imds\""
+
+#define NGX_IVSCHAT_PROFILE_NAMES                                             \
+    "credential_source must be Environment, Ec2InstanceMetadata or "          \
+    "EcsContainer"
 
 
 char *
 ngx_ivschat_line_read(ngx_conf_t *cf, ngx_ivschat_line_t *line)
 {
-    ngx_str_t   *value, *region, *file;
+    ngx_str_t   *value, *file;
     ngx_uint_t   i;
+    const char  *reason;
 
     ngx_memzero(line, sizeof(ngx_ivschat_line_t));
 
@@ -129,10 +148,20 @@ ngx_ivschat_line_read(ngx_conf_t *cf, ngx_ivschat_line_t *line)
 
     line->conf_file = cf->conf_file->file.name;
     line->line = cf->conf_file->line;
-    line->kind = ngx_ivschat_find_kind(&value[1]);
+    line->kind = ngx_ivschat_find_kind(ngx_ivschat_pure(&value[1]));
 
     if (line->kind == NULL) {
-        return ngx_ivschat_unknown_kind(cf, &value[1]);
+
+        /* what is not a word may be a misplaced secret, and is not shown */
+
+        if (value[1].len > NGX_IVSCHAT_WORD_MAX
+            || !ngx_ivschat_str_only(ngx_ivschat_pure(&value[1]),
+                                     NGX_IVSCHAT_LETTERS "_-"))
+        {
+            ngx_str_set(&value[1], "…");
+        }
+
+        return ngx_ivschat_invalid(cf, &value[1], NGX_IVSCHAT_KINDS);
     }
 
     for (i = 2; i < cf->args->nelts; i++) {
@@ -141,13 +170,24 @@ ngx_ivschat_line_read(ngx_conf_t *cf, ngx_ivschat_line_t *line)
         }
     }
 
-    region = &line->params[NGX_IVSCHAT_PARAM_REGION];
-    file = &line->params[NGX_IVSCHAT_PARAM_FILE];
+    for (i = 0; i < NGX_IVSCHAT_PARAMS; i++) {
+        value = &line->params[i];
 
-    if (region->len && !ngx_ivschat_region_valid(ngx_ivschat_pure(region))) {
-        return ngx_ivschat_invalid(cf, region,
-                                   "it is no region's name like \"us-west-2\"");
+        if (value->len == 0 && (line->kind->required & (1 << i))) {
+            return ngx_ivschat_param_error(cf, &ngx_ivschat_params[i].name,
+                                           "it is missing");
+        }
+
+        if (value->len && ngx_ivschat_params[i].check) {
+            reason = ngx_ivschat_params[i].check(ngx_ivschat_pure(value));
+
+            if (reason) {
+                return ngx_ivschat_invalid(cf, value, reason);
+            }
+        }
     }
+
+    file = &line->params[NGX_IVSCHAT_PARAM_FILE];
 
     if (file->len && ngx_conf_full_name(cf->cycle, file, 1) != NGX_OK) {
         return NGX_CONF_ERROR;
@@ -186,89 +226,30 @@ ngx_ivschat_line_same(ngx_ivschat_line_t *a, ngx_ivschat_line_t *b)
 void
 ngx_ivschat_line_wipe(ngx_ivschat_line_t *line)
 {
-    ngx_str_t  *secret, *token;
+    ngx_uint_t  i;
 
-    secret = &line->params[NGX_IVSCHAT_PARAM_SECRET];
-    token = &line->params[NGX_IVSCHAT_PARAM_SESSION_TOKEN];
-
-    ngx_explicit_memzero(secret->data, secret->len);
-    ngx_explicit_memzero(token->data, token->len);
+    for (i = NGX_IVSCHAT_PARAM_SECRET; i <= NGX_IVSCHAT_PARAM_SESSION_TOKEN;
+         i++)
+    {
+        if (line->params[i].len) {
+            ngx_explicit_memzero(line->params[i].data, line->params[i].len);
+        }
+    }
 }
 
 
 static ngx_ivschat_kind_t *
-ngx_ivschat_find_kind(ngx_str_t *name)
+ngx_ivschat_find_kind(ngx_ivschat_str_t name)
 {
     ngx_ivschat_kind_t  *kind;
 
     for (kind = ngx_ivschat_kinds; kind->name.len; kind++) {
-        if (ngx_ivschat_str_equal(ngx_ivschat_pure(&kind->name),
-                                  ngx_ivschat_pure(name)))
-        {
+        if (ngx_ivschat_str_equal(ngx_ivschat_pure(&kind->name), name)) {
             return kind;
         }
     }
 
     return NULL;
-}
-
-
-/*
- * Shows an unknown source if it is a word: anything else may be a secret that
- * has got to the wrong place.
- */
-
-static char *
-ngx_ivschat_unknown_kind(ngx_conf_t *cf, ngx_str_t *value)
-{
-    u_char     reason[512];
-    ngx_str_t  shown;
-
-    shown = *value;
-
-    if (shown.len > 20
-        || !ngx_ivschat_str_only(ngx_ivschat_pure(&shown),
-                                 NGX_IVSCHAT_LETTERS "_-"))
-    {
-        ngx_str_set(&shown, "…");
-    }
-
-    ngx_ivschat_kind_names(reason, sizeof(reason), 0, "the sources are %s; "
-                           "credential_process and SSO are no sources, since "
-                           "they would block, or need a browser%Z");
-
-    return ngx_ivschat_invalid(cf, &shown, (char *) reason);
-}
-
-
-/* Formats a list of the sources; base: only of those for "source=". */
-
-static void
-ngx_ivschat_kind_names(u_char *buf, size_t size, ngx_uint_t base,
-    const char *fmt)
-{
-    u_char              *p, *last, names[128];
-    ngx_ivschat_kind_t  *kind, *next;
-
-    p = names;
-    last = names + sizeof(names) - 1;
-
-    for (kind = ngx_ivschat_kinds; kind->name.len; kind = next) {
-
-        next = kind + 1;
-
-        while (base && next->name.len && !next->base) {
-            next++;
-        }
-
-        p = ngx_slprintf(p, last, "%s\"%V\"",
-                         kind == ngx_ivschat_kinds ? ""
-                         : next->name.len ? ", " : " and ", &kind->name);
-    }
-
-    *p = '\0';
-
-    ngx_snprintf(buf, size, fmt, names);
 }
 
 
@@ -287,8 +268,8 @@ ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_line_t *line,
     name.len = key.len;
 
     for (i = 0; i < NGX_IVSCHAT_PARAMS; i++) {
-        if (ngx_ivschat_str_equal(ngx_ivschat_pure(&ngx_ivschat_params[i]),
-                                  key))
+        if (ngx_ivschat_str_is(key,
+                               (char *) ngx_ivschat_params[i].name.data))
         {
             break;
         }
@@ -345,7 +326,6 @@ ngx_ivschat_param_error(ngx_conf_t *cf, ngx_str_t *name, const char *reason)
 static char *
 ngx_ivschat_check_static(ngx_conf_t *cf, ngx_ivschat_line_t *line)
 {
-    ngx_uint_t                        i;
     const char                       *reason;
     struct stat                       st;
     ngx_ivschat_credentials_t         creds;
@@ -357,19 +337,15 @@ ngx_ivschat_check_static(ngx_conf_t *cf, ngx_ivschat_line_t *line)
         [NGX_IVSCHAT_SESSION_TOKEN] = NGX_IVSCHAT_PARAM_SESSION_TOKEN
     };
 
-    for (i = NGX_IVSCHAT_PARAM_KEY; i <= NGX_IVSCHAT_PARAM_SECRET; i++) {
-        if (line->params[i].len == 0) {
-            return ngx_ivschat_param_error(cf, &ngx_ivschat_params[i],
-                                           "it is missing");
-        }
-    }
+    _Static_assert(NGX_IVSCHAT_SESSION_TOKEN == 2, "a row for each field");
 
     reason = ngx_ivschat_static_keys(line, &creds, &field);
 
     ngx_ivschat_credentials_wipe(&creds);
 
     if (reason) {
-        return ngx_ivschat_param_error(cf, &ngx_ivschat_params[params[field]],
+        return ngx_ivschat_param_error(cf,
+                                       &ngx_ivschat_params[params[field]].name,
                                        reason);
     }
 
@@ -401,51 +377,23 @@ ngx_ivschat_static_keys(ngx_ivschat_line_t *line,
 }
 
 
-static char *
-ngx_ivschat_check_role(ngx_conf_t *cf, ngx_ivschat_line_t *line)
+static const char *
+ngx_ivschat_check_source(ngx_ivschat_str_t value)
 {
-    u_char               names[128];
-    ngx_uint_t           i;
-    ngx_str_t           *value;
-    const char          *reason;
-    ngx_ivschat_kind_t  *base;
+    ngx_ivschat_kind_t  *kind;
 
-    static const struct {
-        ngx_ivschat_param_e    param;
-        const char          *(*check)(ngx_ivschat_str_t value);
-    } checks[] = {
-        { NGX_IVSCHAT_PARAM_ROLE, ngx_ivschat_sts_check_role },
-        { NGX_IVSCHAT_PARAM_SESSION_NAME, ngx_ivschat_sts_check_session_name },
-        { NGX_IVSCHAT_PARAM_EXTERNAL_ID, ngx_ivschat_sts_check_external_id },
-        { NGX_IVSCHAT_PARAM_DURATION, ngx_ivschat_check_duration }
-    };
+    kind = ngx_ivschat_find_kind(value);
 
-    if (line->params[NGX_IVSCHAT_PARAM_ROLE].len == 0) {
-        return ngx_ivschat_param_error(cf,
-                                  &ngx_ivschat_params[NGX_IVSCHAT_PARAM_ROLE],
-                                       "it is missing");
-    }
+    return (kind && (kind->flags & NGX_IVSCHAT_BASE)) ? NULL
+                                                      : NGX_IVSCHAT_BASES;
+}
 
-    for (i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
 
-        value = &line->params[checks[i].param];
-        reason = value->len ? checks[i].check(ngx_ivschat_pure(value)) : NULL;
-
-        if (reason) {
-            return ngx_ivschat_invalid(cf, value, reason);
-        }
-    }
-
-    value = &line->params[NGX_IVSCHAT_PARAM_SOURCE];
-    base = ngx_ivschat_find_kind(value);
-
-    if (value->len && (base == NULL || !base->base)) {
-        ngx_ivschat_kind_names(names, sizeof(names), 1,
-                               "\"source=\" is one of %s%Z");
-        return ngx_ivschat_invalid(cf, value, (char *) names);
-    }
-
-    return NGX_CONF_OK;
+static const char *
+ngx_ivschat_check_region(ngx_ivschat_str_t value)
+{
+    return ngx_ivschat_region_valid(value)
+           ? NULL : "it is no region's name like \"us-west-2\"";
 }
 
 
@@ -524,10 +472,10 @@ ngx_ivschat_find_auto(ngx_ivschat_find_t *find)
 
     found = find->found;
 
-    p = ngx_pnalloc(find->cf->pool, NGX_IVSCHAT_TRIED_LEN);
+    p = ngx_pnalloc(find->cf->pool,
+                    NGX_IVSCHAT_TRIED_LEN + NGX_IVSCHAT_NAME_LEN);
     if (p == NULL) {
-        ngx_ivschat_find_reason(find, "out of memory");
-        return NGX_ERROR;
+        return ngx_ivschat_find_fail(find, NGX_ERROR, "out of memory");
     }
 
     found->tried.data = p;
@@ -535,14 +483,18 @@ ngx_ivschat_find_auto(ngx_ivschat_find_t *find)
 
     for (kind = ngx_ivschat_kinds; kind->name.len; kind++) {
 
-        if (!kind->in_auto) {
+        if (!(kind->flags & NGX_IVSCHAT_AUTO)) {
             continue;
         }
 
         rc = kind->find(find);
 
         if (rc == NGX_OK) {
-            return ngx_ivschat_auto_name(find, kind);
+            found->name.data = last;
+            found->name.len = ngx_snprintf(last, NGX_IVSCHAT_NAME_LEN,
+                                           "auto: %V", &kind->name)
+                              - last;
+            return NGX_OK;
         }
 
         if (rc == NGX_ERROR) {
@@ -562,30 +514,10 @@ ngx_ivschat_find_auto(ngx_ivschat_find_t *find)
         }
     }
 
-    ngx_ivschat_find_reason(find, "%V", &found->tried);
+    (void) ngx_ivschat_find_fail(find, NGX_DECLINED, "%V", &found->tried);
     ngx_ivschat_find_log(find, NGX_LOG_WARN, "finds no credentials");
 
     found->source.base = NGX_IVSCHAT_BASE_NONE;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_ivschat_auto_name(ngx_ivschat_find_t *find, ngx_ivschat_kind_t *kind)
-{
-    ngx_str_t  *name;
-
-    name = &find->found->name;
-
-    name->data = ngx_pnalloc(find->cf->pool,
-                             sizeof("auto: ") - 1 + kind->name.len);
-    if (name->data == NULL) {
-        ngx_ivschat_find_reason(find, "out of memory");
-        return NGX_ERROR;
-    }
-
-    name->len = ngx_sprintf(name->data, "auto: %V", &kind->name) - name->data;
 
     return NGX_OK;
 }
@@ -620,7 +552,8 @@ ngx_ivschat_find_assumed(ngx_ivschat_find_t *find)
     params = find->line->params;
     source = &find->found->source;
 
-    base = ngx_ivschat_find_kind(&params[NGX_IVSCHAT_PARAM_SOURCE]);
+    base = ngx_ivschat_find_kind(
+               ngx_ivschat_pure(&params[NGX_IVSCHAT_PARAM_SOURCE]));
     rc = base ? base->find(find) : ngx_ivschat_find_auto(find);
 
     find->found->name = find->line->kind->name;
@@ -655,25 +588,31 @@ ngx_ivschat_find_number(ngx_ivschat_find_t *find, const char *name,
     double       n;
     const char  *value;
 
-    value = ngx_ivschat_getenv(find->cf->cycle, name);
+    value = ngx_ivschat_getenv(find->cf, name);
     n = value ? atof(value) * unit : 0;
 
     return (n >= 1 && n < max + 1) ? (ngx_uint_t) n : preset;
 }
 
 
-ngx_ivschat_kind_t *
-ngx_ivschat_find_profile_name(const char *name)
+ngx_int_t
+ngx_ivschat_find_named(ngx_ivschat_find_t *find,
+    const ngx_ivschat_property_t *property)
 {
     ngx_ivschat_kind_t  *kind;
 
     for (kind = ngx_ivschat_kinds; kind->name.len; kind++) {
-        if (kind->profile_name && ngx_strcmp(kind->profile_name, name) == 0) {
-            return kind;
+        if (kind->profile_name
+            && ngx_strcmp(kind->profile_name, property->value.data) == 0)
+        {
+            return kind->find(find);
         }
     }
 
-    return NULL;
+    return ngx_ivschat_find_fail(find, NGX_ERROR, "%V:%ud: "
+                                 NGX_IVSCHAT_PROFILE_NAMES,
+                                 &find->found->files[property->file],
+                                 property->line);
 }
 
 
@@ -699,8 +638,9 @@ ngx_ivschat_find_log(ngx_ivschat_find_t *find, ngx_uint_t level,
 }
 
 
-void
-ngx_ivschat_find_reason(ngx_ivschat_find_t *find, const char *fmt, ...)
+ngx_int_t
+ngx_ivschat_find_fail(ngx_ivschat_find_t *find, ngx_int_t rc, const char *fmt,
+    ...)
 {
     u_char  *p;
     va_list  args;
@@ -712,6 +652,8 @@ ngx_ivschat_find_reason(ngx_ivschat_find_t *find, const char *fmt, ...)
     va_end(args);
 
     *p = '\0';
+
+    return rc;
 }
 
 
@@ -723,7 +665,7 @@ ngx_ivschat_find_dup(ngx_ivschat_find_t *find, ngx_ivschat_str_t s)
     p = ngx_pnalloc(find->cf->pool, s.len + 1);
 
     if (p == NULL) {
-        ngx_ivschat_find_reason(find, "out of memory");
+        (void) ngx_ivschat_find_fail(find, NGX_ERROR, "out of memory");
         return NULL;
     }
 
@@ -738,7 +680,7 @@ ngx_ivschat_find_env(ngx_ivschat_find_t *find, const char *name)
 {
     const char  *value;
 
-    value = ngx_ivschat_getenv(find->cf->cycle, name);
+    value = ngx_ivschat_getenv(find->cf, name);
 
     return value ? ngx_ivschat_find_dup(find, ngx_ivschat_str(value)) : NULL;
 }

@@ -101,12 +101,16 @@ typedef struct {
 typedef ngx_int_t (*ngx_ivschat_find_pt)(ngx_ivschat_find_t *find);
 
 
+#define NGX_IVSCHAT_BASE   0x1                      /* may be source=... */
+#define NGX_IVSCHAT_AUTO   0x2                      /* is tried by "auto" */
+
+
 struct ngx_ivschat_kind_s {
     ngx_str_t                   name;
     const char                 *profile_name;   /* in a credential_source */
+    ngx_uint_t                  flags;
     ngx_uint_t                  params;         /* bits: 1 << param */
-    unsigned                    base:1;         /* may be source=... */
-    unsigned                    in_auto:1;      /* is tried by "auto" */
+    ngx_uint_t                  required;       /* of these */
     char                     *(*check)(ngx_conf_t *cf,
                                    ngx_ivschat_line_t *line);
     ngx_ivschat_find_pt         find;
@@ -115,16 +119,11 @@ struct ngx_ivschat_kind_s {
 
 /* _sources.c */
 
-/* Reads the arguments of the directive; logs what is wrong. */
+/* The arguments of the directive, checked; "auto", the default. */
 
 char *ngx_ivschat_line_read(ngx_conf_t *cf, ngx_ivschat_line_t *line);
-
-/* The line "auto", which is the default. */
-
 void ngx_ivschat_line_auto(ngx_ivschat_line_t *line);
-
 ngx_uint_t ngx_ivschat_line_same(ngx_ivschat_line_t *a, ngx_ivschat_line_t *b);
-
 void ngx_ivschat_line_wipe(ngx_ivschat_line_t *line);
 
 /*
@@ -137,24 +136,24 @@ void ngx_ivschat_line_wipe(ngx_ivschat_line_t *line);
 ngx_int_t ngx_ivschat_find(ngx_conf_t *cf, ngx_ivschat_line_t *line,
     ngx_str_t *region, ngx_ivschat_found_t *found);
 
-/* The source that credential_source in a profile means, or NULL. */
+/* Finds the source that a credential_source of a profile names. */
 
-ngx_ivschat_kind_t *ngx_ivschat_find_profile_name(const char *name);
+ngx_int_t ngx_ivschat_find_named(ngx_ivschat_find_t *find,
+    const ngx_ivschat_property_t *property);
 
-/* Sets find->reason, in nginx's formats. */
+/* Sets find->reason, in nginx's formats, and returns rc. */
 
-void ngx_ivschat_find_reason(ngx_ivschat_find_t *find, const char *fmt, ...);
+ngx_int_t ngx_ivschat_find_fail(ngx_ivschat_find_t *find, ngx_int_t rc,
+    const char *fmt, ...);
 
-/* A copy with a NUL; NULL: out of memory. */
+/*
+ * A copy with a NUL; NULL: out of memory.  And one of a variable of the
+ * environment, which another module may change later; NULL also if it is not
+ * set, or empty.
+ */
 
 const char *ngx_ivschat_find_dup(ngx_ivschat_find_t *find,
     ngx_ivschat_str_t s);
-
-/*
- * A copy of a variable of the environment, since another module may change it
- * later; NULL if it is not set, or empty.
- */
-
 const char *ngx_ivschat_find_env(ngx_ivschat_find_t *find, const char *name);
 
 
@@ -174,7 +173,7 @@ ngx_int_t ngx_ivschat_find_web_identity(ngx_ivschat_find_t *find);
  * NULL if it is not set, or empty.
  */
 
-const char *ngx_ivschat_getenv(ngx_cycle_t *cycle, const char *name);
+const char *ngx_ivschat_getenv(ngx_conf_t *cf, const char *name);
 
 /*
  * Adds the names of AWS's variables and HOME, as far as they are set, to the

@@ -241,7 +241,6 @@ ngx_ivschat_zone_publish(ngx_ivschat_entry_t *entry,
     ngx_ivschat_credentials_t *creds, time_t refresh)
 {
     ngx_int_t              rc;
-    ngx_atomic_uint_t      generation;
     ngx_ivschat_shared_t  *sh;
 
     sh = entry->shared;
@@ -253,21 +252,18 @@ ngx_ivschat_zone_publish(ngx_ivschat_entry_t *entry,
 
         sh->holder = 0;
         sh->refresh = refresh;
-        sh->failures++;
+        sh->failures = creds ? 0 : sh->failures + 1;
 
         if (creds) {
-            generation = sh->generation + 1;
-
-            sh->creds[generation & 1] = *creds;
+            sh->creds[(sh->generation + 1) & 1] = *creds;
 
             ngx_memory_barrier();
 
-            sh->generation = generation;
-            sh->failures = 0;
+            sh->generation++;
 
             /* the old secrets are of no more use */
 
-            ngx_ivschat_credentials_wipe(&sh->creds[(generation + 1) & 1]);
+            ngx_ivschat_credentials_wipe(&sh->creds[(sh->generation + 1) & 1]);
         }
 
         rc = NGX_OK;

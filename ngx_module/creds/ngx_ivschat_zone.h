@@ -57,9 +57,8 @@ typedef struct {
 
 
 /*
- * A record, as a process knows it.  The fingerprint is of the source, with its
- * parameters and the environment that it reads: when the record has another
- * one, it was freed and is used for another source.
+ * A record, as a process knows it.  The fingerprint is of the source with all
+ * its parameters: a record with another one is another source's by now.
  */
 
 typedef struct {

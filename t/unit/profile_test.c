@@ -345,7 +345,6 @@ static const grammar_case_t  ours[] = {
 #define OTHER    "\n[profile b]\n" KEYS
 
 #define E        NGX_IVSCHAT_PLAN_ERROR
-#define U        NGX_IVSCHAT_PLAN_UNSUPPORTED
 
 static const malformed_case_t  malformed[] = {
 
@@ -493,16 +492,16 @@ static const malformed_case_t  malformed[] = {
 
     /* what needs a program, or a person */
 
-    { "[default]\ncredential_process = /usr/bin/x", NULL, U,
+    { "[default]\ncredential_process = /usr/bin/x", NULL, E,
       "config:2: credential_process is not supported, as it would block" },
-    { "[default]\nregion = x\nsso_session = s\n[sso-session s]", NULL, U,
+    { "[default]\nregion = x\nsso_session = s\n[sso-session s]", NULL, E,
       "config:3: sso_session is not supported, as SSO needs a person" },
-    { "[default]\nsso_start_url = https://x", NULL, U,
+    { "[default]\nsso_start_url = https://x", NULL, E,
       "config:2: sso_start_url is not supported" },
-    { "[default]\nlogin_session = x", NULL, U,
+    { "[default]\nlogin_session = x", NULL, E,
       "config:2: login_session is not supported" },
     { "[default]\n" ROLE "source_profile = b\n[profile b]\n"
-      "credential_process = x", NULL, U,
+      "credential_process = x", NULL, E,
       "config:5: credential_process is not supported" }
 };
 
@@ -970,7 +969,7 @@ put_plan(char *text, size_t size, const ngx_ivschat_plan_t *plan,
 
     if (plan->identity_file != NULL) {
         put_role(text, size, "web ", &plan->web);
-        put(text, size, " ", plan->identity_file->value.data);
+        put(text, size, " ", plan->identity_file);
     }
 
     if (plan->source != NULL) {
@@ -1068,8 +1067,8 @@ test_where(void)
     is_int(ngx_ivschat_profile_plan(profiles, none, &plan, &creds, reason,
                                     sizeof(reason)),
            NGX_IVSCHAT_PLAN_ERROR, "no plan without a name");
-    is_int(ngx_ivschat_profile_plan(profiles, str("a b\n"), &plan, &creds, reason,
-                                    sizeof(reason)),
+    is_int(ngx_ivschat_profile_plan(profiles, str("a b\n"), &plan, &creds,
+                                    reason, sizeof(reason)),
            NGX_IVSCHAT_PLAN_ERROR, "nor for what is no name");
     ok(strchr(reason, '\n') == NULL, "%s", reason);
 
@@ -1106,7 +1105,8 @@ test_where(void)
            "no such one");
     is_int(ngx_ivschat_profile_nested(str("b = 1"), str("b"), &nested), -1,
            "the line itself is none");
-    is_int(ngx_ivschat_profile_nested(str(""), str("b"), &nested), -1, "nothing");
+    is_int(ngx_ivschat_profile_nested(str(""), str("b"), &nested), -1,
+           "nothing");
 }
 
 
@@ -1217,8 +1217,8 @@ test_broken(void)
         }
 
         if (profiles != NULL) {
-            (void) ngx_ivschat_profile_plan(profiles, str("A"), &plan, &creds, reason,
-                                            sizeof(reason));
+            (void) ngx_ivschat_profile_plan(profiles, str("A"), &plan, &creds,
+                                            reason, sizeof(reason));
 
         } else {
             nowhere += strncmp(reason, "config:", 7) != 0;
