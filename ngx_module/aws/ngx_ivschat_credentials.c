@@ -109,21 +109,19 @@ ngx_ivschat_credentials_check(ngx_ivschat_str_t access_key,
         return "it is missing";
     }
 
-    if (secret_key.len > NGX_IVSCHAT_SECRET_KEY_MAX
-        || !ngx_ivschat_str_visible(secret_key))
+    if (secret_key.len <= NGX_IVSCHAT_SECRET_KEY_MAX
+        && ngx_ivschat_str_visible(secret_key))
     {
-        return "it is too long, or has blanks or control characters";
+        *field = NGX_IVSCHAT_SESSION_TOKEN;
+
+        if (session_token.len <= NGX_IVSCHAT_SESSION_TOKEN_MAX
+            && ngx_ivschat_str_visible(session_token))
+        {
+            return NULL;
+        }
     }
 
-    *field = NGX_IVSCHAT_SESSION_TOKEN;
-
-    if (session_token.len > NGX_IVSCHAT_SESSION_TOKEN_MAX
-        || !ngx_ivschat_str_visible(session_token))
-    {
-        return "it is too long, or has blanks or control characters";
-    }
-
-    return NULL;
+    return "it is too long, or has blanks or control characters";
 }
 
 

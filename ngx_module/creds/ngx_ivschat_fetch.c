@@ -21,9 +21,9 @@
 #define NGX_IVSCHAT_FETCH_IMDS_TOKEN_MAX  256
 #define NGX_IVSCHAT_FETCH_IMDS_ROLE_MAX   64
 
-/* A token file and a form that has it encoded, or a signed form. */
+/* More than a token file and a header or a form with what is in it. */
 
-#define NGX_IVSCHAT_FETCH_REQUEST_MAX     131072
+#define NGX_IVSCHAT_FETCH_TEXTS_LEN       131072
 
 #define NGX_IVSCHAT_FETCH_IMDS_PATH                                           \
     "/latest/meta-data/iam/security-credentials/"
@@ -82,13 +82,14 @@ struct ngx_ivschat_fetch_s {
     ngx_uint_t                   role;        /* the next to assume */
     ngx_msec_t                   start;
 
-    u_char                      *pos;         /* free space for the texts of */
-    u_char                      *last;        /* the request that is made */
+    u_char                      *pos;         /* free space of "texts" */
 
     ngx_ivschat_credentials_t    creds;
     char    imds_token[NGX_IVSCHAT_FETCH_IMDS_TOKEN_MAX + 1];
     char    imds_role[NGX_IVSCHAT_FETCH_IMDS_ROLE_MAX + 1];
     char    error[NGX_IVSCHAT_FETCH_ERROR_LEN];
+
+    u_char  texts[NGX_IVSCHAT_FETCH_TEXTS_LEN];  /* of one request */
 
     unsigned                     imds_again:1;   /* a token was refused */
     unsigned                     skewed:1;       /* this host's clock is off */
@@ -98,8 +99,7 @@ struct ngx_ivschat_fetch_s {
 static ngx_ivschat_step_e ngx_ivschat_fetch_next_role(ngx_ivschat_fetch_t *f);
 static void ngx_ivschat_fetch_timer(ngx_event_t *ev);
 static void ngx_ivschat_fetch_step(ngx_ivschat_fetch_t *f);
-static ngx_int_t ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_options_t *o);
+static ngx_int_t ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f);
 static void ngx_ivschat_fetch_answer(void *data,
     ngx_ivschat_curl_answer_t *answer);
 static ngx_int_t ngx_ivschat_fetch_got(ngx_ivschat_fetch_t *f,
@@ -266,9 +266,7 @@ ngx_ivschat_fetch_timer(ngx_event_t *ev)
 static void
 ngx_ivschat_fetch_step(ngx_ivschat_fetch_t *f)
 {
-    u_char                      *texts;
-    ngx_int_t                    rc;
-    ngx_ivschat_curl_options_t   o;
+    ngx_int_t  rc;
 
     if (f->step == NGX_IVSCHAT_STEP_DONE) {
         ngx_ivschat_fetch_finish(f, &f->creds);
@@ -280,20 +278,11 @@ ngx_ivschat_fetch_step(ngx_ivschat_fetch_t *f)
     ngx_log_debug2(NGX_LOG_DEBUG_CORE, f->log, 0,
                    "ivschat fetch step:%d attempt:%ui", f->step, f->attempt);
 
-    texts = ngx_alloc(NGX_IVSCHAT_FETCH_REQUEST_MAX, f->log);
-    if (texts == NULL) {
-        ngx_ivschat_fetch_error(f, "out of memory");
-        ngx_ivschat_fetch_finish(f, NULL);
-        return;
-    }
+    f->pos = f->texts;
 
-    f->pos = texts;
-    f->last = texts + NGX_IVSCHAT_FETCH_REQUEST_MAX;
+    rc = ngx_ivschat_fetch_send(f);
 
-    rc = ngx_ivschat_fetch_send(f, &o);
-
-    ngx_explicit_memzero(texts, NGX_IVSCHAT_FETCH_REQUEST_MAX);
-    ngx_free(texts);
+    ngx_explicit_memzero(f->texts, f->pos - f->texts);
 
     if (rc != NGX_OK) {
         ngx_ivschat_fetch_finish(f, NULL);
@@ -302,10 +291,11 @@ ngx_ivschat_fetch_step(ngx_ivschat_fetch_t *f)
 
 
 static ngx_int_t
-ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
+ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f)
 {
-    ngx_msec_int_t             left;
-    const ngx_ivschat_step_t  *step;
+    ngx_msec_int_t               left;
+    const ngx_ivschat_step_t    *step;
+    ngx_ivschat_curl_options_t   o;
 
     step = &ngx_ivschat_fetch_steps[f->step];
 
@@ -316,30 +306,30 @@ ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
         return NGX_ERROR;
     }
 
-    ngx_memzero(o, sizeof(ngx_ivschat_curl_options_t));
+    ngx_memzero(&o, sizeof(ngx_ivschat_curl_options_t));
 
-    o->method = step->method;
-    o->url = f->source->url;
-    o->ca_file = f->source->ca_file;
-    o->connect_timeout = 2000;
-    o->timeout = 5000;
-    o->done = ngx_ivschat_fetch_answer;
-    o->data = f;
+    o.method = step->method;
+    o.url = f->source->url;
+    o.ca_file = f->source->ca_file;
+    o.connect_timeout = 2000;
+    o.timeout = 5000;
+    o.done = ngx_ivschat_fetch_answer;
+    o.data = f;
 
     if (step->peer == NGX_IVSCHAT_IMDS) {
-        o->connect_timeout = f->source->imds_timeout;
-        o->timeout = f->source->imds_timeout;
+        o.connect_timeout = f->source->imds_timeout;
+        o.timeout = f->source->imds_timeout;
     }
 
-    o->timeout = ngx_min(o->timeout, (ngx_msec_t) left);
-    o->connect_timeout = ngx_min(o->connect_timeout, o->timeout);
+    o.timeout = ngx_min(o.timeout, (ngx_msec_t) left);
+    o.connect_timeout = ngx_min(o.connect_timeout, o.timeout);
 
-    if (step->make(f, o) != NGX_OK) {
+    if (step->make(f, &o) != NGX_OK) {
         return NGX_ERROR;
     }
 
     f->sent = ngx_time();
-    f->request = ngx_ivschat_curl_send(f->http, o);
+    f->request = ngx_ivschat_curl_send(f->http, &o);
 
     if (f->request == NULL) {
         ngx_ivschat_fetch_error(f, "the request could not be started");
@@ -537,7 +527,8 @@ ngx_ivschat_fetch_text(ngx_ivschat_fetch_t *f, const char *fmt, ...)
     text = f->pos;
 
     va_start(args, fmt);
-    f->pos = ngx_vslprintf(text, f->last - 1, fmt, args);
+    f->pos = ngx_vslprintf(text, f->texts + sizeof(f->texts) - 1, fmt,
+                           args);
     va_end(args);
 
     *f->pos++ = '\0';
@@ -732,7 +723,7 @@ ngx_ivschat_sts_make(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
     }
 
     form.data = (char *) f->pos;
-    form.size = f->last - f->pos;
+    form.size = f->texts + sizeof(f->texts) - f->pos;
     form.len = 0;
 
     if (ngx_ivschat_sts_form(action, role, token, &form, reason,
@@ -797,7 +788,8 @@ ngx_ivschat_sts_sign(ngx_ivschat_fetch_t *f, ngx_ivschat_role_t *role,
                                           scope.service, scope.key)
             != 0
          || ngx_ivschat_sigv4_authorization(&req, &scope, (char *) f->pos,
-                                            f->last - f->pos, &len)
+                                            f->texts + sizeof(f->texts)
+                                            - f->pos, &len)
             != 0;
 
     ngx_explicit_memzero(scope.key, sizeof(scope.key));

@@ -276,7 +276,7 @@ static const parse_case_t  parses[] = {
     { "blanks", " \n", -1, "not JSON" },
     { "text", SECRET, -1, "not JSON" },
     { "a list", "[" GOOD "]", -1, "not a JSON object" },
-    { "two answers", GOOD GOOD, -1, "follows" },
+    { "two answers", GOOD GOOD, -1, "not JSON" },
     { "bytes that are not UTF-8", IN(KEYS "," EXP ",\"x\":\"\xff\""), -1,
       "UTF-8" },
     { "a U+0000", IN(KEYS "," EXP ",\"x\":\"\\u0000\""), -1, "U+0000" },
