@@ -395,6 +395,8 @@ def test_answers(fakes):
                 NAMESPACE + 'ResponseMetadata'], 'text/xml', True),
               'sts: the answer')
 
+    test_json_answers(fakes)
+
     for host, region in ((STS_HOST, 'us-west-2'), ('localhost', 'eu-west-1'),
                          ('sts.amazonaws.com', 'us-east-1'),
                          (f'127.0.0.1:{fakes.port}', 'us-west-2'),
@@ -403,6 +405,38 @@ def test_answers(fakes):
                                              region=region),
                           server_hostname=host.partition(':')[0])
         tap.equal(answer.status, 200, f'sts: by the name {host}')
+
+
+def test_json_answers(fakes):
+    """STS answers in JSON when that is asked for."""
+    wanted = [('Accept', 'application/json')]
+    token = fakes.config()['sts']['web_identity']
+
+    for data, action, kind in (
+            (sts_request(ASSUME, extra=wanted), 'AssumeRole', float),
+            (unsigned(web_identity(token), wanted),
+             'AssumeRoleWithWebIdentity', int)):
+        answer = sts_once(fakes, data)
+        found = json.loads(answer.body)[f'{action}Response'][
+            f'{action}Result']['Credentials']
+        tap.equal((answer.get('Content-Type'), sorted(found),
+                   type(found['Expiration'])),
+                  ('application/json', ['AccessKeyId', 'Expiration',
+                                        'SecretAccessKey', 'SessionToken'],
+                   kind), f'sts: {action} in JSON')
+
+    refusal = sts_once(fakes, unsigned(web_identity('abcd'), wanted))
+    error = json.loads(refusal.body)
+    tap.equal((refusal.status, sorted(error), error['Error']['Code']),
+              (400, ['Error', 'RequestId'], 'InvalidIdentityToken'),
+              'sts: an error in JSON')
+    answer = sts_once(fakes, sts_request(
+        ASSUME, extra=[('Accept', 'application/*')]))
+    tap.equal(answer.get('Content-Type'), 'text/xml',
+              'sts: another Accept gets XML')
+    fakes.faults('sts', 'xml')
+    tap.ok(xml_credentials(sts_once(fakes, sts_request(
+        ASSUME, extra=wanted)).body), 'sts: xml')
 
 
 # Refusals

@@ -120,24 +120,20 @@ int ngx_ivschat_credentials_parse(ngx_ivschat_credentials_flavour_e flavour,
 void ngx_ivschat_credentials_wipe(ngx_ivschat_credentials_t *creds);
 
 /*
- * When credentials that came at issued want to be renewed.  The windows are
- * those of AWS's SDKs of 2026: for the advisory refresh 5 minutes before the
- * expiration of what lives up to 20 minutes, 15 of what lives under 90, else
- * 60; for the mandatory one 60 seconds.  But what lives under 10 (4) minutes
- * is renewed after half (three quarters) of its life: the SDKs would do it
- * with every request.
+ * When to renew credentials that came at "issued".  The windows are those of
+ * AWS's SDKs of 2026; but what lives under 10 (4) minutes is renewed after
+ * half (three quarters) of its life: the SDKs would do it with every request.
  */
 
 void ngx_ivschat_refresh_times(int64_t issued, int64_t expiration,
     ngx_ivschat_refresh_t *times);
 
 /*
- * How many milliseconds after a refresh that failed at now the next one may
- * begin.  While there are credentials: 300 to 600 seconds, as AWS's SDKs do,
- * but not past their mandatory time.  Beyond that time, or without any (times
- * is NULL): 1 to 5 seconds, twice that after the second failure in a row,
- * and so on up to 16 times.  random: any 32 bits, failures: in a row, this
- * one included.
+ * Milliseconds from a refresh that failed at "now" to the next one.  While
+ * there are credentials: 300 to 600 seconds, as AWS's SDKs do, but not past
+ * their mandatory time.  Beyond it, or without any (times is NULL): 1 to 5
+ * seconds, doubled with each failure in a row, up to 16 times.  random: any 32
+ * bits; failures: in a row, this one included.
  */
 
 uint32_t ngx_ivschat_refresh_delay(const ngx_ivschat_refresh_t *times,

@@ -37,8 +37,6 @@ struct ngx_ivschat_curl_s {
 };
 
 
-/* One allocation, which is wiped as a whole. */
-
 struct ngx_ivschat_curl_request_s {
     ngx_queue_t                  queue;
     ngx_ivschat_curl_t          *http;
@@ -46,12 +44,10 @@ struct ngx_ivschat_curl_request_s {
     struct curl_slist           *headers;
     ngx_ivschat_curl_done_pt     done;
     void                        *data;
-    size_t                       size;       /* of the allocation */
-    size_t                       len;        /* of the body */
+    size_t                       len;        /* of the answer's body */
     unsigned                     too_large:1;
     char                         error[CURL_ERROR_SIZE];
     u_char                       body[NGX_IVSCHAT_CURL_BODY_MAX + 1];
-    char                         sent[];
 };
 
 
@@ -176,13 +172,10 @@ ngx_ivschat_curl_request_t *
 ngx_ivschat_curl_send(ngx_ivschat_curl_t *http,
     ngx_ivschat_curl_options_t *options)
 {
-    size_t                       size;
     CURLMcode                    rc;
     ngx_ivschat_curl_request_t  *req;
 
-    size = sizeof(ngx_ivschat_curl_request_t) + options->len;
-
-    req = ngx_calloc(size, http->log);
+    req = ngx_calloc(sizeof(ngx_ivschat_curl_request_t), http->log);
     if (req == NULL) {
         return NULL;
     }
@@ -190,7 +183,6 @@ ngx_ivschat_curl_send(ngx_ivschat_curl_t *http,
     req->http = http;
     req->done = options->done;
     req->data = options->data;
-    req->size = size;
 
     ngx_queue_insert_tail(&http->requests, &req->queue);
 
@@ -253,8 +245,7 @@ ngx_ivschat_curl_setup(ngx_ivschat_curl_request_t *req,
     }
 
     if (options->body) {
-        ngx_memcpy(req->sent, options->body, options->len);
-        ngx_ivschat_curl_setopt(CURLOPT_POSTFIELDS, (char *) req->sent);
+        ngx_ivschat_curl_setopt(CURLOPT_POSTFIELDS, options->body);
         ngx_ivschat_curl_setopt(CURLOPT_POSTFIELDSIZE, (long) options->len);
     }
 
@@ -361,7 +352,7 @@ ngx_ivschat_curl_free(ngx_ivschat_curl_request_t *req)
 
     curl_slist_free_all(req->headers);
 
-    ngx_explicit_memzero(req, req->size);
+    ngx_explicit_memzero(req, sizeof(ngx_ivschat_curl_request_t));
     ngx_free(req);
 }
 

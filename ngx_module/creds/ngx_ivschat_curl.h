@@ -47,7 +47,10 @@ typedef void (*ngx_ivschat_curl_done_pt)(void *data,
     ngx_ivschat_curl_answer_t *answer);
 
 
-/* Copied by ngx_ivschat_curl_send(); all strings are NUL-terminated. */
+/*
+ * Copied by ngx_ivschat_curl_send(), but for the body, which must stay until
+ * the request has ended.  All strings are NUL-terminated.
+ */
 
 typedef struct {
     const char                 *method;

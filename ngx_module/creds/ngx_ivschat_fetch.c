@@ -50,7 +50,8 @@ typedef enum {
  */
 
 typedef struct {
-    ngx_ivschat_credentials_flavour_e   peer;
+    ngx_ivschat_credentials_flavour_e   flavour;
+    const char                         *peer;
     const char                         *method;
 
     ngx_int_t     (*make)(ngx_ivschat_fetch_t *f,
@@ -137,30 +138,30 @@ static ngx_int_t ngx_ivschat_sts_refused(ngx_ivschat_fetch_t *f,
 static const ngx_ivschat_step_t  ngx_ivschat_fetch_steps[] = {
 
     [NGX_IVSCHAT_STEP_CONTAINER] = {
-        NGX_IVSCHAT_CONTAINER, "GET",
+        NGX_IVSCHAT_CONTAINER, "the container credentials endpoint", "GET",
         ngx_ivschat_container_make, ngx_ivschat_fetch_got,
         { 401, 403 }, ": it does not take the authorization token"
     },
     [NGX_IVSCHAT_STEP_IMDS_TOKEN] = {
-        NGX_IVSCHAT_IMDS, "PUT",
+        NGX_IVSCHAT_IMDS, "the instance metadata service", "PUT",
         ngx_ivschat_imds_put, ngx_ivschat_imds_word,
         { 403 }, ": it is switched off for this instance"
     },
     [NGX_IVSCHAT_STEP_IMDS_ROLE] = {
-        NGX_IVSCHAT_IMDS, "GET",
+        NGX_IVSCHAT_IMDS, "the instance metadata service", "GET",
         ngx_ivschat_imds_get, ngx_ivschat_imds_word,
         { 404 }, ": the instance has no IAM role"
     },
     [NGX_IVSCHAT_STEP_IMDS_CREDS] = {
-        NGX_IVSCHAT_IMDS, "GET",
+        NGX_IVSCHAT_IMDS, "the instance metadata service", "GET",
         ngx_ivschat_imds_get, ngx_ivschat_fetch_got, { 0 }, NULL
     },
     [NGX_IVSCHAT_STEP_WEB_IDENTITY] = {
-        NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY, "POST",
+        NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY, "AWS STS", "POST",
         ngx_ivschat_sts_make, ngx_ivschat_fetch_got, { 0 }, NULL
     },
     [NGX_IVSCHAT_STEP_ROLE] = {
-        NGX_IVSCHAT_ASSUME_ROLE, "POST",
+        NGX_IVSCHAT_ASSUME_ROLE, "AWS STS", "POST",
         ngx_ivschat_sts_make, ngx_ivschat_fetch_got, { 0 }, NULL
     }
 };
@@ -179,17 +180,6 @@ static const ngx_ivschat_step_e  ngx_ivschat_fetch_first[] = {
     [NGX_IVSCHAT_BASE_WEB_IDENTITY] = NGX_IVSCHAT_STEP_WEB_IDENTITY,
     [NGX_IVSCHAT_BASE_IMDS] = NGX_IVSCHAT_STEP_IMDS_TOKEN
 };
-
-static const char  *ngx_ivschat_fetch_peers[] = {
-    [NGX_IVSCHAT_CONTAINER] = "the container credentials endpoint",
-    [NGX_IVSCHAT_IMDS] = "the instance metadata service",
-    [NGX_IVSCHAT_ASSUME_ROLE] = "AWS STS",
-    [NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY] = "AWS STS"
-};
-
-_Static_assert(sizeof(ngx_ivschat_fetch_peers)
-               == NGX_IVSCHAT_NFLAVOURS * sizeof(char *),
-               "a peer without its name");
 
 
 ngx_ivschat_fetch_t *
@@ -266,8 +256,6 @@ ngx_ivschat_fetch_timer(ngx_event_t *ev)
 static void
 ngx_ivschat_fetch_step(ngx_ivschat_fetch_t *f)
 {
-    ngx_int_t  rc;
-
     if (f->step == NGX_IVSCHAT_STEP_DONE) {
         ngx_ivschat_fetch_finish(f, &f->creds);
         return;
@@ -280,11 +268,7 @@ ngx_ivschat_fetch_step(ngx_ivschat_fetch_t *f)
 
     f->pos = f->texts;
 
-    rc = ngx_ivschat_fetch_send(f);
-
-    ngx_explicit_memzero(f->texts, f->pos - f->texts);
-
-    if (rc != NGX_OK) {
+    if (ngx_ivschat_fetch_send(f) != NGX_OK) {
         ngx_ivschat_fetch_finish(f, NULL);
     }
 }
@@ -316,7 +300,7 @@ ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f)
     o.done = ngx_ivschat_fetch_answer;
     o.data = f;
 
-    if (step->peer == NGX_IVSCHAT_IMDS) {
+    if (step->flavour == NGX_IVSCHAT_IMDS) {
         o.connect_timeout = f->source->imds_timeout;
         o.timeout = f->source->imds_timeout;
     }
@@ -349,6 +333,8 @@ ngx_ivschat_fetch_answer(void *data, ngx_ivschat_curl_answer_t *answer)
 
     f->request = NULL;
     f->skewed = 0;
+
+    ngx_explicit_memzero(f->texts, sizeof(f->texts));
 
     if (ngx_ivschat_fetch_steps[f->step].make == ngx_ivschat_sts_make
         && answer->error == NULL)
@@ -399,7 +385,7 @@ ngx_ivschat_fetch_got(ngx_ivschat_fetch_t *f,
 
     step = &ngx_ivschat_fetch_steps[f->step];
 
-    rc = ngx_ivschat_credentials_parse(step->peer, (const char *) answer->body,
+    rc = ngx_ivschat_credentials_parse(step->flavour, (const char *) answer->body,
                                        answer->len,
                                        f->clock.now(f->clock.data), &f->creds,
                                        reason, sizeof(reason));
@@ -459,7 +445,7 @@ ngx_ivschat_fetch_may_retry(ngx_ivschat_fetch_t *f)
 {
     ngx_uint_t  attempts;
 
-    attempts = ngx_ivschat_fetch_steps[f->step].peer == NGX_IVSCHAT_IMDS
+    attempts = ngx_ivschat_fetch_steps[f->step].flavour == NGX_IVSCHAT_IMDS
                ? f->source->imds_attempts : NGX_IVSCHAT_FETCH_ATTEMPTS;
 
     return f->attempt < attempts && !ngx_terminate && !ngx_exiting
@@ -477,9 +463,7 @@ ngx_ivschat_fetch_finish(ngx_ivschat_fetch_t *f,
 
     if (creds == NULL) {
         (void) ngx_snprintf(text, sizeof(text), "%s: %s%Z",
-                            ngx_ivschat_fetch_peers[
-                                      ngx_ivschat_fetch_steps[f->step].peer],
-                            f->error);
+                            ngx_ivschat_fetch_steps[f->step].peer, f->error);
         text[sizeof(text) - 1] = '\0';
     }
 
@@ -713,7 +697,7 @@ ngx_ivschat_sts_make(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
     ngx_ivschat_role_t                 *role;
     ngx_ivschat_credentials_flavour_e   action;
 
-    action = ngx_ivschat_fetch_steps[f->step].peer;
+    action = ngx_ivschat_fetch_steps[f->step].flavour;
     role = ngx_ivschat_sts_role(f);
 
     if (action == NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY
@@ -823,7 +807,7 @@ ngx_ivschat_sts_refused(ngx_ivschat_fetch_t *f,
     ngx_ivschat_error_parse(none, (const char *) answer->body, answer->len,
                             &error);
 
-    remedy = ngx_ivschat_sts_remedy(ngx_ivschat_fetch_steps[f->step].peer,
+    remedy = ngx_ivschat_sts_remedy(ngx_ivschat_fetch_steps[f->step].flavour,
                                     answer->status, error.code);
     message = answer->body[0] == '<' ? NGX_IVSCHAT_XML : error.message;
 
