@@ -62,7 +62,6 @@ static void ngx_ivschat_curl_drive(ngx_ivschat_curl_t *http, curl_socket_t fd,
 static void ngx_ivschat_curl_finished(ngx_ivschat_curl_t *http);
 static void ngx_ivschat_curl_finish(ngx_ivschat_curl_request_t *req,
     CURLcode code);
-static time_t ngx_ivschat_curl_date(CURL *easy);
 static int ngx_ivschat_curl_socket(CURL *easy, curl_socket_t fd, int what,
     void *data, void *socket);
 static ngx_connection_t *ngx_ivschat_curl_add_socket(ngx_ivschat_curl_t *http,
@@ -426,8 +425,9 @@ ngx_ivschat_curl_finished(ngx_ivschat_curl_t *http)
 static void
 ngx_ivschat_curl_finish(ngx_ivschat_curl_request_t *req, CURLcode code)
 {
-    long                       status;
-    ngx_ivschat_curl_answer_t  answer;
+    long                        status;
+    struct curl_header         *date;
+    ngx_ivschat_curl_answer_t   answer;
 
     ngx_memzero(&answer, sizeof(ngx_ivschat_curl_answer_t));
 
@@ -438,7 +438,14 @@ ngx_ivschat_curl_finish(ngx_ivschat_curl_request_t *req, CURLcode code)
         answer.status = status;
         answer.body = req->body;
         answer.len = req->len;
-        answer.date = ngx_ivschat_curl_date(req->easy);
+        answer.date = (time_t) NGX_ERROR;
+
+        if (curl_easy_header(req->easy, "Date", 0, CURLH_HEADER, -1, &date)
+            == CURLHE_OK)
+        {
+            answer.date = ngx_parse_http_time((u_char *) date->value,
+                                              ngx_strlen(date->value));
+        }
 
     } else {
         answer.error = req->too_large ? "the answer is too large"
@@ -454,19 +461,6 @@ ngx_ivschat_curl_finish(ngx_ivschat_curl_request_t *req, CURLcode code)
     req->done(req->data, &answer);
 
     ngx_ivschat_curl_free(req);
-}
-
-
-static time_t
-ngx_ivschat_curl_date(CURL *easy)
-{
-    struct curl_header  *h;
-
-    if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &h) != CURLHE_OK) {
-        return (time_t) NGX_ERROR;
-    }
-
-    return ngx_parse_http_time((u_char *) h->value, ngx_strlen(h->value));
 }
 
 

@@ -120,9 +120,7 @@ static ngx_int_t ngx_ivschat_fetch_file(ngx_ivschat_fetch_t *f,
 
 static ngx_int_t ngx_ivschat_container_make(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_options_t *o);
-static ngx_int_t ngx_ivschat_imds_put(ngx_ivschat_fetch_t *f,
-    ngx_ivschat_curl_options_t *o);
-static ngx_int_t ngx_ivschat_imds_get(ngx_ivschat_fetch_t *f,
+static ngx_int_t ngx_ivschat_imds_make(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_options_t *o);
 static ngx_int_t ngx_ivschat_imds_word(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_answer_t *answer);
@@ -144,17 +142,17 @@ static const ngx_ivschat_step_t  ngx_ivschat_fetch_steps[] = {
     },
     [NGX_IVSCHAT_STEP_IMDS_TOKEN] = {
         NGX_IVSCHAT_IMDS, "the instance metadata service", "PUT",
-        ngx_ivschat_imds_put, ngx_ivschat_imds_word,
+        ngx_ivschat_imds_make, ngx_ivschat_imds_word,
         { 403 }, ": it is switched off for this instance"
     },
     [NGX_IVSCHAT_STEP_IMDS_ROLE] = {
         NGX_IVSCHAT_IMDS, "the instance metadata service", "GET",
-        ngx_ivschat_imds_get, ngx_ivschat_imds_word,
+        ngx_ivschat_imds_make, ngx_ivschat_imds_word,
         { 404 }, ": the instance has no IAM role"
     },
     [NGX_IVSCHAT_STEP_IMDS_CREDS] = {
         NGX_IVSCHAT_IMDS, "the instance metadata service", "GET",
-        ngx_ivschat_imds_get, ngx_ivschat_fetch_got, { 0 }, NULL
+        ngx_ivschat_imds_make, ngx_ivschat_fetch_got, { 0 }, NULL
     },
     [NGX_IVSCHAT_STEP_WEB_IDENTITY] = {
         NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY, "AWS STS", "POST",
@@ -385,7 +383,8 @@ ngx_ivschat_fetch_got(ngx_ivschat_fetch_t *f,
 
     step = &ngx_ivschat_fetch_steps[f->step];
 
-    rc = ngx_ivschat_credentials_parse(step->flavour, (const char *) answer->body,
+    rc = ngx_ivschat_credentials_parse(step->flavour,
+                                       (const char *) answer->body,
                                        answer->len,
                                        f->clock.now(f->clock.data), &f->creds,
                                        reason, sizeof(reason));
@@ -425,7 +424,8 @@ ngx_ivschat_fetch_refused(ngx_ivschat_fetch_t *f,
 
     /* IMDS wants another session token: once */
 
-    if (status == 401 && step->make == ngx_ivschat_imds_get && !f->imds_again)
+    if (status == 401 && step->flavour == NGX_IVSCHAT_IMDS
+        && f->step != NGX_IVSCHAT_STEP_IMDS_TOKEN && !f->imds_again)
     {
         f->imds_again = 1;
         f->step = NGX_IVSCHAT_STEP_IMDS_TOKEN;
@@ -610,22 +610,19 @@ ngx_ivschat_container_make(ngx_ivschat_fetch_t *f,
 }
 
 
-static ngx_int_t
-ngx_ivschat_imds_put(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
-{
-    o->url = ngx_ivschat_fetch_text(f, "%s/latest/api/token", o->url);
-    o->headers[0] = "X-aws-ec2-metadata-token-ttl-seconds: 21600";
-    o->headers[1] = "Content-Length: 0";
-
-    return NGX_OK;
-}
-
-
-/* The list of roles, and then the credentials of one of them. */
+/* A session token, the list of roles, the credentials of one of them. */
 
 static ngx_int_t
-ngx_ivschat_imds_get(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
+ngx_ivschat_imds_make(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
 {
+    if (f->step == NGX_IVSCHAT_STEP_IMDS_TOKEN) {
+        o->url = ngx_ivschat_fetch_text(f, "%s/latest/api/token", o->url);
+        o->headers[0] = "X-aws-ec2-metadata-token-ttl-seconds: 21600";
+        o->headers[1] = "Content-Length: 0";
+
+        return NGX_OK;
+    }
+
     o->url = ngx_ivschat_fetch_text(f, "%s" NGX_IVSCHAT_FETCH_IMDS_PATH "%s",
                                     o->url,
                                     f->step == NGX_IVSCHAT_STEP_IMDS_CREDS
