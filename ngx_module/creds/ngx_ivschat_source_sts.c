@@ -157,7 +157,7 @@ ngx_ivschat_sts_endpoint(ngx_ivschat_find_t *find, ngx_ivschat_role_t *role)
     }
 
     if (strncasecmp(url, "https://", 8) != 0
-        || !ngx_ivschat_url_check(url, 0))
+        || !ngx_ivschat_url(url))
     {
         return ngx_ivschat_find_fail(find, NGX_ERROR, "the endpoint of STS is "
                                      "no https URL");
