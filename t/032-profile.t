@@ -803,7 +803,10 @@ def container_hosts():
                 'http://169.254.170.23/v1/credentials',
                 'http://[fd00:ec2::23]/v1/credentials',
                 'http://[FD00:EC2::23]:80/v1', 'https://example.com/a',
-                'https://192.0.2.1:8443/a', 'HTTPS://example.com'):
+                'https://192.0.2.1:8443/a', 'HTTPS://example.com',
+                # as libcurl reads them, which is what connects
+                'http://127.1/', 'http://2130706433/', 'http://0x7f000001/',
+                'http:/127.0.0.1/', 'https:///example.com/'):
         accepted(f'{name}={url}', None, 'container', {name: url})
 
     for url in ('http://example.com/', 'http://192.0.2.1/', 'http://0.0.0.0/',
@@ -811,7 +814,6 @@ def container_hosts():
                 'http://169.254.170.3/', 'http://169.254.170.2.example.com/',
                 'http://localhost.example.com/', 'http://localhostx/',
                 'http://127.0.0.1.example.com/', 'http://127.0.0.1x/',
-                'http://127.1/', 'http://2130706433/', 'http://0x7f000001/',
                 'http://[::ffff:127.0.0.1]/', 'http://[::2]/', 'http://[::]/',
                 'http://[fd00:ec2::254]/', 'http://[::1].example.com/',
                 'http://[::1]example.com/', 'http://[::1',
@@ -820,19 +822,19 @@ def container_hosts():
                 'http://example.com\\@127.0.0.1/', 'http://127.0.0.1;a/',
                 'http:///a', 'http://', 'http://:80/', 'ftp://127.0.0.1/',
                 'file:///etc/passwd', '//127.0.0.1/', '127.0.0.1/a',
-                'http:/127.0.0.1/', 'http://127.0.0.1/a b',
+                'http://127.0.0.1/a b', 'http:/example.com/',
                 'http://127.0.0.1/\t', 'http://127.0.0.1/\r\nX: y',
-                'https://', 'https:///a', 'https://a@b/',
+                'https://', 'https:///', 'https://a@b/',
                 'http://127.0.0.1/' + 'a' * 1024):
         refused(f'{name}={url[:60]!r}', message, 'container', {name: url})
         accepted(f'auto passes over {url[:60]!r}', f'{name} must be https',
                  'auto', {name: url})
 
     name = 'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI'
-    for path in ('/v2/credentials/a-b', '/', '/a?b=c'):
+    for path in ('/v2/credentials/a-b', '/', '/a?b=c', '/a@b'):
         accepted(f'{name}={path}', None, 'container', {name: path})
     for path in ('v2', '@example.com/', '.example.com/', ':80@example.com',
-                 '/a b', '/a\r\nX: y', '/a@b', '/a#b'):
+                 '/a b', '/a\r\nX: y', '/a#b'):
         refused(f'{name}={path!r}', f'{name} is no path', 'container',
                 {name: path})
 
