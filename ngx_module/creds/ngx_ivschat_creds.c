@@ -413,5 +413,5 @@ ngx_ivschat_creds_time(ngx_ivschat_creds_conf_t *ccf)
 ngx_str_t *
 ngx_ivschat_creds_name(ngx_ivschat_slot_t *slot)
 {
-    return &slot->line.kind->name;
+    return &slot->line.name;
 }

@@ -407,11 +407,11 @@ ngx_ivschat_slot_failed(ngx_ivschat_slot_t *slot, const char *error,
               "rejects them";
 
     } else {
-        now = "no tokens can be minted with them";
+        now = "no tokens are minted with them";
     }
 
     ngx_log_error(level, slot->timer.log, 0,
-                  "AWS credentials could not be fetched from \"%V\": %s%s%V; "
+                  "no AWS credentials could be fetched from \"%V\": %s%s%V; "
                   "%s, next try in %M s",
                   &slot->found.name, error, slot->found.tried.len ? "; " : "",
                   &slot->found.tried, now, (next->ms + 999) / 1000);
