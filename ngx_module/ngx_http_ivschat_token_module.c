@@ -8,6 +8,12 @@
 #include "token/ngx_ivschat_token.h"
 
 
+/* The default size of the zone: fetched sources, pages for accounts. */
+
+#define NGX_IVSCHAT_ZONE_SOURCES    16
+#define NGX_IVSCHAT_ZONE_ACCOUNTS   32
+
+
 /* What the shared zone begins with. */
 
 typedef struct {
@@ -430,7 +436,7 @@ ngx_ivschat_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     mcf->zone_size = ngx_parse_size(&value[1]);
 
     if (mcf->zone_size == NGX_ERROR) {
-        return ngx_ivschat_invalid(cf, &value[1], "it is no size like \"1m\"");
+        return ngx_ivschat_invalid(cf, &value[1], "it must be a size such as \"1m\"");
     }
 
     if (mcf->zone_size == 0) {
@@ -518,7 +524,8 @@ static ngx_int_t
 ngx_ivschat_add_zone(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
     ngx_uint_t fetched)
 {
-    size_t           least;
+    size_t           least, pages;
+    ngx_uint_t       n;
     ngx_shm_zone_t  *zone;
 
     static ngx_str_t  name = ngx_string("ivschat_token");
@@ -529,10 +536,17 @@ ngx_ivschat_add_zone(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
      */
 
     least = (sizeof(ngx_ivschat_root_t) + ngx_pagesize - 1) / ngx_pagesize;
-    least = (8 + least + 1 + ngx_ivschat_zone_pages(fetched)) * ngx_pagesize;
+    pages = 8 + least + 1;
+    least = (pages + ngx_ivschat_zone_pages(fetched)) * ngx_pagesize;
 
     if (mcf->zone_size == 0) {
-        mcf->zone_size = least;
+
+        /* a reload that adds a line keeps a zone of the same size */
+
+        for (n = NGX_IVSCHAT_ZONE_SOURCES; n < fetched; n *= 2) { /* void */ }
+
+        pages += NGX_IVSCHAT_ZONE_ACCOUNTS + ngx_ivschat_zone_pages(n);
+        mcf->zone_size = pages * ngx_pagesize;
     }
 
     if ((size_t) mcf->zone_size < least) {

@@ -799,7 +799,7 @@ my $zone = 'ivschat_token_zone';
 
 for my $size ('', 'large', '-1m', '1.5m', '1g1', '$arg_a', '1 m', '1t') {
     bad("a zone of \"$size\"", { http => "$zone '$size';" },
-        invalid($zone, $size, 'it is no size like "1m"'));
+        invalid($zone, $size, 'it must be a size such as "1m"'));
 }
 
 for my $size (qw(0 0k 0m)) {
