@@ -49,12 +49,13 @@ def test_other_sources_survive_a_line_more_and_a_line_less(service, fakes,
     location = 'ivschat_token_credentials imds;'
     with Nginx(service, workers=2, env={**imds_env(fakes), **sts_env(fakes)},
                location=location) as nginx:
-        assert is_token(ask(nginx.port, request()))
+        assert told(ask(nginx.port, request())) == 'token'
         fakes.config(imds={'down': True})
         for server in lines, '':
             nginx.configure(location=location, server=server)
             nginx.reload()
-            assert is_token(ask(nginx.port, request()))
+            assert told(ask(nginx.port, request())) == 'token'
+        fakes.config(imds={'down': False})
 
 
 def test_reload_and_quit_wait_for_requests(service):
