@@ -436,7 +436,8 @@ ngx_ivschat_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     mcf->zone_size = ngx_parse_size(&value[1]);
 
     if (mcf->zone_size == NGX_ERROR) {
-        return ngx_ivschat_invalid(cf, &value[1], "it must be a size such as \"1m\"");
+        return ngx_ivschat_invalid(cf, &value[1],
+                                   "it must be a size such as \"1m\"");
     }
 
     if (mcf->zone_size == 0) {
