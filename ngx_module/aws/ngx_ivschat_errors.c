@@ -93,6 +93,11 @@ static const ngx_ivschat_error_row_t  ngx_ivschat_error_rows[] = {
     { "RequestTimeoutException", NGX_IVSCHAT_ERROR_TRANSIENT, "" },
     { "TimeoutError", NGX_IVSCHAT_ERROR_TRANSIENT, "" },
 
+    /* STS could not reach, or not understand, the identity provider */
+
+    { "IDPCommunicationError", NGX_IVSCHAT_ERROR_TRANSIENT, "" },
+    { "InvalidIdentityToken", NGX_IVSCHAT_ERROR_TRANSIENT, "" },
+
     ngx_ivschat_throttling("BandwidthLimitExceeded"),
     ngx_ivschat_throttling("EC2ThrottledException"),
     ngx_ivschat_throttling("LimitExceededException"),
@@ -127,8 +132,10 @@ ngx_ivschat_error_parse(ngx_ivschat_str_t errortype, const char *body,
     size_t              i;
     cJSON              *object;
     const char         *reason;
+    const cJSON        *item;
     ngx_ivschat_str_t   message, text = { body, len };
 
+    ngx_ivschat_json_member_t  inner = { "Error", NULL };
     ngx_ivschat_json_member_t  codes[] = {
         { "code", NULL }, { "Code", NULL }, { "__type", NULL }
     };
@@ -145,8 +152,12 @@ ngx_ivschat_error_parse(ngx_ivschat_str_t errortype, const char *body,
         return;
     }
 
-    (void) ngx_ivschat_json_members(object, codes, 3);
-    (void) ngx_ivschat_json_members(object, messages, 2);
+    (void) ngx_ivschat_json_members(object, &inner, 1);
+
+    item = cJSON_IsObject(inner.item) ? inner.item : object;
+
+    (void) ngx_ivschat_json_members(item, codes, 3);
+    (void) ngx_ivschat_json_members(item, messages, 2);
 
     for (i = 0; i < 3 && error->code[0] == '\0'; i++) {
         (void) ngx_ivschat_error_set_code(error,

@@ -36,7 +36,8 @@ typedef struct {
 /*
  * Reads an error: the code from the x-amzn-errortype header, else from the
  * body's "code", "Code" or "__type", and the message from "message" or
- * "Message".  A body that is not JSON leaves the message empty.
+ * "Message"; STS has these in an "Error" object.  A body that is not JSON
+ * leaves the message empty.
  */
 
 void ngx_ivschat_error_parse(ngx_ivschat_str_t errortype, const char *body,

@@ -36,7 +36,7 @@ ngx_ivschat_find_container(ngx_ivschat_find_t *find)
         url[sizeof(url) - 1] = '\0';
         full = url;
 
-        if (relative[0] != '/' || !ngx_ivschat_url_valid(url)) {
+        if (relative[0] != '/' || !ngx_ivschat_url_check(url, 0)) {
             return ngx_ivschat_find_fail(find, NGX_ERROR,
                                     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI "
                                     "is no path");
@@ -47,7 +47,7 @@ ngx_ivschat_find_container(ngx_ivschat_find_t *find)
                                      "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI "
                                      "nor _FULL_URI is set in the environment");
 
-    } else if (!ngx_ivschat_url_may_carry_keys(full)) {
+    } else if (!ngx_ivschat_url_check(full, 1)) {
         return ngx_ivschat_find_fail(find, NGX_ERROR,
                                      "AWS_CONTAINER_CREDENTIALS_FULL_URI must "
                                      "be https, or http to this machine, "
@@ -86,7 +86,7 @@ ngx_ivschat_find_imds(ngx_ivschat_find_t *find)
                                      "AWS_EC2_METADATA_DISABLED is set");
     }
 
-    if (endpoint && !ngx_ivschat_url_valid(endpoint)) {
+    if (endpoint && !ngx_ivschat_url_check(endpoint, 0)) {
         return ngx_ivschat_find_fail(find, NGX_ERROR,
                                      "AWS_EC2_METADATA_SERVICE_ENDPOINT is no "
                                      "URL");

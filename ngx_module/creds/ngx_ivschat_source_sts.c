@@ -156,7 +156,9 @@ ngx_ivschat_sts_endpoint(ngx_ivschat_find_t *find, ngx_ivschat_role_t *role)
         return ngx_ivschat_sts_url(find, role, host, len);
     }
 
-    if (strncasecmp(url, "https://", 8) != 0 || !ngx_ivschat_url_valid(url)) {
+    if (strncasecmp(url, "https://", 8) != 0
+        || !ngx_ivschat_url_check(url, 0))
+    {
         return ngx_ivschat_find_fail(find, NGX_ERROR, "the endpoint of STS is "
                                      "no https URL");
     }

@@ -13,25 +13,10 @@
 #include <curl/curl.h>
 
 
-static int ngx_ivschat_url_check(const char *url, int keys);
 static int ngx_ivschat_url_near(const char *host);
 
 
 int
-ngx_ivschat_url_valid(const char *url)
-{
-    return ngx_ivschat_url_check(url, 0);
-}
-
-
-int
-ngx_ivschat_url_may_carry_keys(const char *url)
-{
-    return ngx_ivschat_url_check(url, 1);
-}
-
-
-static int
 ngx_ivschat_url_check(const char *url, int keys)
 {
     int     rc;

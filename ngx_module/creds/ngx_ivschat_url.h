@@ -13,18 +13,14 @@
 
 
 /*
- * Both take a NUL-terminated string.
- *
- * valid(): whether it is an http or https URL of at most NGX_IVSCHAT_URL_MAX
- * bytes, without a user and a fragment.
- *
- * may_carry_keys(): whether keys may be fetched from it: over https from
- * anywhere, over http from this machine and the addresses of ECS and EKS only
- * ("Container credential provider", AWS SDKs and Tools Reference Guide).
+ * Whether a string with a NUL is an http or https URL of at most
+ * NGX_IVSCHAT_URL_MAX bytes, without a user and a fragment.  With "keys" it
+ * must be one that keys may be fetched from: over https from anywhere, over
+ * http from this machine and the addresses of ECS and EKS only ("Container
+ * credential provider", AWS SDKs and Tools Reference Guide).
  */
 
-int ngx_ivschat_url_valid(const char *url);
-int ngx_ivschat_url_may_carry_keys(const char *url);
+int ngx_ivschat_url_check(const char *url, int keys);
 
 
 #endif /* _NGX_IVSCHAT_URL_H_INCLUDED_ */

@@ -21,12 +21,12 @@ lengths(void)
     memcpy(url, LONGEST, sizeof(LONGEST) - 1);
 
     url[NGX_IVSCHAT_URL_MAX] = '\0';
-    ok(ngx_ivschat_url_valid(url), "the longest URL");
-    ok(ngx_ivschat_url_may_carry_keys(url), "its host");
+    ok(ngx_ivschat_url_check(url, 0), "the longest URL");
+    ok(ngx_ivschat_url_check(url, 1), "its host");
 
     url[NGX_IVSCHAT_URL_MAX] = 'a';
     url[NGX_IVSCHAT_URL_MAX + 1] = '\0';
-    ok(!ngx_ivschat_url_valid(url), "a byte more is too much");
+    ok(!ngx_ivschat_url_check(url, 0), "a byte more is too much");
 }
 
 
@@ -99,11 +99,11 @@ main(void)
     };
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        is_int(ngx_ivschat_url_valid(cases[i].url), cases[i].valid,
+        is_int(ngx_ivschat_url_check(cases[i].url, 0), cases[i].valid,
                cases[i].url);
 
         if (cases[i].valid) {
-            is_int(ngx_ivschat_url_may_carry_keys(cases[i].url),
+            is_int(ngx_ivschat_url_check(cases[i].url, 1),
                    cases[i].keys, cases[i].url);
         }
     }
