@@ -1,11 +1,19 @@
 
 /*
- * The module: its directives, and how they are inherited.
+ * The module: its directives, how they are inherited, and its life.  All
+ * hooks of nginx are here, and call the concerns.
  */
 
 
+#include "token/ngx_ivschat_client_body.h"
+#include "token/ngx_ivschat_conf.h"
+#include "token/ngx_ivschat_policy.h"
 #include "token/ngx_ivschat_rate.h"
-#include "token/ngx_ivschat_token.h"
+#include "token/ngx_ivschat_request.h"
+#include "token/ngx_ivschat_rooms.h"
+#include "token/ngx_ivschat_subrequest.h"
+#include "token/ngx_ivschat_user.h"
+#include "token/ngx_ivschat_variables.h"
 
 
 /* What the shared zone begins with. */
@@ -18,15 +26,20 @@ typedef struct {
 
 static void *ngx_ivschat_create_main_conf(ngx_conf_t *cf);
 static char *ngx_ivschat_init_main_conf(ngx_conf_t *cf, void *conf);
+static void ngx_ivschat_cleanup(void *data);
 static void *ngx_ivschat_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_ivschat_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_ivschat_merge_pass(ngx_conf_t *cf,
     ngx_ivschat_loc_conf_t *prev, ngx_ivschat_loc_conf_t *conf);
+static char *ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf);
+static char *ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf);
+
+static char *ngx_ivschat_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_ivschat_credentials(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_ivschat_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-static ngx_int_t ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf);
+
 static ngx_int_t ngx_ivschat_init(ngx_conf_t *cf);
 static ngx_int_t ngx_ivschat_add_zone(ngx_conf_t *cf,
     ngx_ivschat_main_conf_t *mcf, ngx_uint_t fetched);
@@ -34,9 +47,6 @@ static ngx_int_t ngx_ivschat_init_zone(ngx_shm_zone_t *zone, void *data);
 static ngx_int_t ngx_ivschat_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_ivschat_init_process(ngx_cycle_t *cycle);
 static void ngx_ivschat_exit_process(ngx_cycle_t *cycle);
-static void ngx_ivschat_cleanup(void *data);
-static void ngx_ivschat_mark(void *data);
-static void ngx_ivschat_abort(void *data);
 
 
 #define NGX_IVSCHAT_ANYWHERE                                       \
@@ -147,7 +157,7 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
       ngx_ivschat_rate,
       NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
+      offsetof(ngx_ivschat_main_conf_t, rate),
       NULL },
 
     { ngx_string("ivschat_token_refresh_spread"),
@@ -190,7 +200,7 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_ivschat_token_module_ctx = {
-    ngx_ivschat_add_variables,     /* preconfiguration */
+    ngx_ivschat_variables_add,     /* preconfiguration */
     ngx_ivschat_init,              /* postconfiguration */
 
     ngx_ivschat_create_main_conf,  /* create main conf */
@@ -231,23 +241,6 @@ ngx_ivschat_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    /*
-     * set by ngx_pcalloc():
-     *
-     *     mcf->auth_basic = NULL;
-     *     mcf->keys = { 0 };
-     */
-
-    if (ngx_array_init(&mcf->rate.pairs, cf->pool, 4, sizeof(ngx_str_t))
-        != NGX_OK)
-    {
-        return NULL;
-    }
-
-    mcf->rate.rate = NGX_CONF_UNSET_UINT;
-    mcf->rate.burst = NGX_CONF_UNSET_UINT;
-    mcf->rate.wait = NGX_CONF_UNSET_MSEC;
-
     cln = ngx_pool_cleanup_add(cf->pool, 0);
     if (cln == NULL) {
         return NULL;
@@ -256,7 +249,9 @@ ngx_ivschat_create_main_conf(ngx_conf_t *cf)
     cln->handler = ngx_ivschat_cleanup;
     cln->data = mcf;
 
-    if (ngx_ivschat_creds_create(cf, &mcf->creds) != NGX_OK) {
+    if (ngx_ivschat_creds_create(cf, &mcf->creds) != NGX_OK
+        || ngx_ivschat_rate_create(cf, &mcf->rate) != NGX_OK)
+    {
         return NULL;
     }
 
@@ -269,9 +264,7 @@ ngx_ivschat_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_ivschat_main_conf_t  *mcf = conf;
 
-    ngx_conf_init_uint_value(mcf->rate.rate, 200);
-    ngx_conf_init_uint_value(mcf->rate.burst, 200);
-    ngx_conf_init_msec_value(mcf->rate.wait, 4000);
+    ngx_ivschat_rate_defaults(&mcf->rate);
 
     return NGX_CONF_OK;
 }
@@ -282,10 +275,9 @@ ngx_ivschat_cleanup(void *data)
 {
     ngx_ivschat_main_conf_t  *mcf = data;
 
-    /* with "master_process off" a reload ends no process */
+    /* with "master_process off", a reload ends no process */
 
     ngx_ivschat_creds_stop(&mcf->creds);
-
     ngx_ivschat_sigv4_cache_wipe(&mcf->keys);
 }
 
@@ -392,9 +384,148 @@ ngx_ivschat_merge_pass(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *prev,
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_ivschat_use(cf, conf) != NGX_OK) {
+    return ngx_ivschat_use(cf, conf);
+}
+
+
+static char *
+ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (!clcf->noname && clcf->handler != ngx_ivschat_handler) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"ivschat_token %V\" in location \"%V\" would "
+                           "have no effect, since another directive there "
+                           "handles its requests",
+                           &conf->uri, &clcf->name);
         return NGX_CONF_ERROR;
     }
+
+    if (conf->user == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"ivschat_token %V\" in location \"%V\" needs "
+                           "an \"ivschat_token_user\"",
+                           &conf->uri, &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->rooms == NULL || conf->rooms->nelts == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"ivschat_token %V\" in location \"%V\" needs "
+                           "an \"ivschat_token_room\"",
+                           &conf->uri, &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->own_client_attributes && !conf->client_body) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"ivschat_token_client_attributes\" in location "
+                           "\"%V\" has no effect without "
+                           "\"ivschat_token_client_body on\"",
+                           &clcf->name);
+    }
+
+    return ngx_ivschat_policy_check(cf, conf);
+}
+
+
+/* A location that mints needs credentials, and its literal rooms a bucket. */
+
+static char *
+ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+{
+    ngx_str_t                 region;
+    ngx_uint_t                i;
+    ngx_ivschat_room_t       *room;
+    ngx_ivschat_room_arn_t    arn;
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_ivschat_token_module);
+
+    if (conf->credentials == NULL) {
+        conf->credentials = ngx_ivschat_creds_auto(cf, &mcf->creds);
+
+        if (conf->credentials == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    ngx_str_null(&region);
+
+    room = conf->rooms->elts;
+
+    for (i = 0; i < conf->rooms->nelts; i++) {
+
+        if (ngx_ivschat_rate_pair(cf, &mcf->rate, &room[i].value.value)
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+
+        if (region.len == 0
+            && ngx_ivschat_room_arn_parse(
+                               ngx_ivschat_pure(&room[i].value.value), &arn)
+               == 0)
+        {
+            region.data = (u_char *) arn.region.data;
+            region.len = arn.region.len;
+        }
+    }
+
+    ngx_ivschat_creds_use(conf->credentials, &region);
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_ivschat_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_ivschat_loc_conf_t  *ilcf = conf;
+
+    ngx_str_t                 *value;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (ilcf->uri.len) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0 || value[1].data[0] != '/') {
+        return ngx_ivschat_invalid(cf, &value[1],
+                       "the URI of the internal location begins with \"/\"");
+    }
+
+    if (ngx_strlchr(value[1].data, value[1].data + value[1].len, '$')) {
+        return ngx_ivschat_invalid(cf, &value[1],
+                                   "no variables are allowed here");
+    }
+
+    if (ngx_strlchr(value[1].data, value[1].data + value[1].len, '?')
+        || ngx_strlchr(value[1].data, value[1].data + value[1].len, '#'))
+    {
+        return ngx_ivschat_invalid(cf, &value[1],
+                           "a URI without arguments or a fragment is needed");
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->name.len == value[1].len
+        && ngx_strncmp(clcf->name.data, value[1].data, value[1].len) == 0)
+    {
+        return ngx_ivschat_invalid(cf, &value[1],
+                "this is the location itself; another, internal one that "
+                                   "passes the request to AWS is needed");
+    }
+
+    ilcf->uri = value[1];
+
+    clcf->handler = ngx_ivschat_handler;
 
     return NGX_CONF_OK;
 }
@@ -441,56 +572,6 @@ ngx_ivschat_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* A location that mints needs credentials, and its literal rooms a bucket. */
-
-static ngx_int_t
-ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
-{
-    ngx_str_t                 region;
-    ngx_uint_t                i;
-    ngx_ivschat_room_t       *room;
-    ngx_ivschat_room_arn_t    arn;
-    ngx_ivschat_main_conf_t  *mcf;
-
-    mcf = ngx_http_conf_get_module_main_conf(cf,
-                                             ngx_http_ivschat_token_module);
-
-    if (conf->credentials == NULL) {
-        conf->credentials = ngx_ivschat_creds_auto(cf, &mcf->creds);
-
-        if (conf->credentials == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    ngx_str_null(&region);
-
-    room = conf->rooms->elts;
-
-    for (i = 0; i < conf->rooms->nelts; i++) {
-
-        if (ngx_ivschat_rate_pair(cf, &mcf->rate, &room[i].value.value)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        if (region.len == 0
-            && ngx_ivschat_room_arn_parse(
-                               ngx_ivschat_pure(&room[i].value.value), &arn)
-               == 0)
-        {
-            region.data = (u_char *) arn.region.data;
-            region.len = arn.region.len;
-        }
-    }
-
-    ngx_ivschat_creds_use(conf->credentials, &region);
-
-    return NGX_OK;
-}
-
-
 static ngx_int_t
 ngx_ivschat_init(ngx_conf_t *cf)
 {
@@ -500,17 +581,15 @@ ngx_ivschat_init(ngx_conf_t *cf)
     mcf = ngx_http_conf_get_module_main_conf(cf,
                                              ngx_http_ivschat_token_module);
 
-    if (ngx_ivschat_auth_init(cf) != NGX_OK
-        || ngx_ivschat_creds_init(cf, &mcf->creds, &fetched, &used) != NGX_OK)
-    {
+    mcf->auth_basic = ngx_ivschat_user_wrap_auth(cf,
+                                                 ngx_ivschat_access_handler);
+    ngx_ivschat_subrequest_init();
+
+    if (ngx_ivschat_creds_init(cf, &mcf->creds, &fetched, &used) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (used && ngx_ivschat_add_zone(cf, mcf, fetched) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_ivschat_filter_init(cf);
+    return used ? ngx_ivschat_add_zone(cf, mcf, fetched) : NGX_OK;
 }
 
 
@@ -596,17 +675,8 @@ ngx_ivschat_init_module(ngx_cycle_t *cycle)
     }
 
     ngx_ivschat_creds_commit(cycle, &mcf->creds);
-    ngx_ivschat_rate_commit(&mcf->rate);
 
-    if (ngx_process == NGX_PROCESS_SINGLE
-        && !ngx_is_init_cycle(cycle->old_cycle))
-    {
-        /* "master_process off": no new process will be initialized */
-
-        return ngx_ivschat_init_process(cycle);
-    }
-
-    return NGX_OK;
+    return ngx_ivschat_rate_commit(cycle, &mcf->rate);
 }
 
 
@@ -618,15 +688,9 @@ ngx_ivschat_init_process(ngx_cycle_t *cycle)
     mcf = ngx_http_cycle_get_module_main_conf(cycle,
                                               ngx_http_ivschat_token_module);
 
-    if (mcf == NULL) {
-        return NGX_OK;
+    if (mcf) {
+        ngx_ivschat_creds_start(cycle, &mcf->creds);
     }
-
-    if (ngx_ivschat_rate_init(cycle, &mcf->rate) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    ngx_ivschat_creds_start(cycle, &mcf->creds);
 
     return NGX_OK;
 }
@@ -642,93 +706,5 @@ ngx_ivschat_exit_process(ngx_cycle_t *cycle)
 
     if (mcf) {
         ngx_ivschat_creds_stop(&mcf->creds);
-    }
-}
-
-
-ngx_ivschat_ctx_t *
-ngx_ivschat_create_ctx(ngx_http_request_t *r)
-{
-    ngx_ivschat_ctx_t   *ctx;
-    ngx_pool_cleanup_t  *cln;
-    ngx_http_cleanup_t  *http_cln;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module);
-    if (ctx) {
-        return ctx;
-    }
-
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_ivschat_ctx_t));
-    if (ctx == NULL) {
-        return NULL;
-    }
-
-    ctx->request = r;
-
-    /*
-     * The first only marks the context, which nginx forgets at an internal
-     * redirect; the second is called before the request is logged.
-     */
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NULL;
-    }
-
-    http_cln = ngx_http_cleanup_add(r, 0);
-    if (http_cln == NULL) {
-        return NULL;
-    }
-
-    cln->handler = ngx_ivschat_mark;
-    cln->data = ctx;
-
-    http_cln->handler = ngx_ivschat_abort;
-    http_cln->data = ctx;
-
-    ngx_http_set_ctx(r, ctx, ngx_http_ivschat_token_module);
-
-    return ctx;
-}
-
-
-ngx_ivschat_ctx_t *
-ngx_ivschat_get_ctx(ngx_http_request_t *r)
-{
-    ngx_ivschat_ctx_t   *ctx;
-    ngx_pool_cleanup_t  *cln;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module);
-    if (ctx) {
-        return ctx;
-    }
-
-    for (cln = r->pool->cleanup; cln; cln = cln->next) {
-        if (cln->handler == ngx_ivschat_mark) {
-            return cln->data;
-        }
-    }
-
-    return NULL;
-}
-
-
-static void
-ngx_ivschat_mark(void *data)
-{
-    /* the pool frees the context */
-}
-
-
-static void
-ngx_ivschat_abort(void *data)
-{
-    ngx_ivschat_ctx_t  *ctx = data;
-
-    ngx_ivschat_let_go(ctx);
-
-    if (ctx->started && ctx->result == NGX_IVSCHAT_UNKNOWN) {
-        ctx->result = NGX_IVSCHAT_ABORTED;
-        ctx->end = ngx_current_msec;
     }
 }

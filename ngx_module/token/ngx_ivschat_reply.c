@@ -4,53 +4,37 @@
  */
 
 
-#include "ngx_ivschat_token.h"
+#include "ngx_ivschat_reply.h"
 
 
 #define NGX_IVSCHAT_PROBLEM_SIZE   512
 
 
-static ngx_int_t ngx_ivschat_add_header(ngx_http_request_t *r, ngx_str_t *name,
-    ngx_str_t *value);
 static void ngx_ivschat_clear_headers(ngx_http_request_t *r);
-static ngx_int_t ngx_ivschat_add_allow(ngx_http_request_t *r,
-    ngx_uint_t methods);
-static ngx_int_t ngx_ivschat_add_retry_after(ngx_http_request_t *r,
-    ngx_uint_t seconds);
+static ngx_int_t ngx_ivschat_push_header(ngx_http_request_t *r,
+    ngx_str_t *name, ngx_str_t *value);
+static ngx_int_t ngx_ivschat_error_headers(ngx_http_request_t *r,
+    ngx_ivschat_result_e result, ngx_uint_t retry_after);
 static ngx_uint_t ngx_ivschat_has_error_page(ngx_http_request_t *r,
     ngx_uint_t status);
 static ngx_int_t ngx_ivschat_send_json(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, ngx_str_t *json);
 
 
-static ngx_str_t  ngx_ivschat_cache_control =
-                                                  ngx_string("Cache-Control");
-static ngx_str_t  ngx_ivschat_content_type_options =
-                                         ngx_string("X-Content-Type-Options");
 static ngx_str_t  ngx_ivschat_allow = ngx_string("Allow");
-static ngx_str_t  ngx_ivschat_seconds_to_retry =
-                                                  ngx_string("Retry-After");
-
-static ngx_str_t  ngx_ivschat_no_store = ngx_string("no-store");
+static ngx_str_t  ngx_ivschat_retry_later = ngx_string("Retry-After");
 
 
 ngx_int_t
-ngx_ivschat_send_token(ngx_http_request_t *r, ngx_str_t *json)
+ngx_ivschat_reply_token(ngx_http_request_t *r, ngx_str_t *json)
 {
     static ngx_str_t  type = ngx_string("application/json");
+    static ngx_str_t  name = ngx_string("X-Content-Type-Options");
     static ngx_str_t  nosniff = ngx_string("nosniff");
 
     ngx_ivschat_clear_headers(r);
 
-    if (ngx_ivschat_add_header(r,
-                               &ngx_ivschat_cache_control,
-                               &ngx_ivschat_no_store)
-        != NGX_OK
-        || ngx_ivschat_add_header(r,
-                                  &ngx_ivschat_content_type_options,
-                                  &nosniff)
-        != NGX_OK)
-    {
+    if (ngx_ivschat_push_header(r, &name, &nosniff) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -59,25 +43,21 @@ ngx_ivschat_send_token(ngx_http_request_t *r, ngx_str_t *json)
 
 
 ngx_int_t
-ngx_ivschat_send_error(ngx_http_request_t *r, ngx_ivschat_loc_conf_t *conf,
-    ngx_ivschat_result_e result, ngx_uint_t retry_after)
+ngx_ivschat_reply_error(ngx_http_request_t *r, ngx_ivschat_result_e result,
+    ngx_uint_t retry_after)
 {
     ngx_str_t                         json;
+    ngx_ivschat_loc_conf_t           *conf;
     const ngx_ivschat_result_info_t  *info;
 
     static ngx_str_t  type = ngx_string("application/problem+json");
 
     info = ngx_ivschat_result_info(result);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
 
     ngx_ivschat_clear_headers(r);
 
-    if (result == NGX_IVSCHAT_METHOD_NOT_ALLOWED
-        && ngx_ivschat_add_allow(r, conf->methods) != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (retry_after && ngx_ivschat_add_retry_after(r, retry_after) != NGX_OK) {
+    if (ngx_ivschat_error_headers(r, result, retry_after) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -85,14 +65,6 @@ ngx_ivschat_send_error(ngx_http_request_t *r, ngx_ivschat_loc_conf_t *conf,
         && ngx_ivschat_has_error_page(r, info->status))
     {
         return info->status;
-    }
-
-    if (ngx_ivschat_add_header(r,
-                               &ngx_ivschat_cache_control,
-                               &ngx_ivschat_no_store)
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     json.data = ngx_pnalloc(r->pool, NGX_IVSCHAT_PROBLEM_SIZE);
@@ -108,8 +80,35 @@ ngx_ivschat_send_error(ngx_http_request_t *r, ngx_ivschat_loc_conf_t *conf,
 }
 
 
+/*
+ * An error_page may have led here from another location with tokens, whose
+ * headers are still there.
+ */
+
+static void
+ngx_ivschat_clear_headers(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].key.data == ngx_ivschat_allow.data
+                || h[i].key.data == ngx_ivschat_retry_later.data)
+            {
+                h[i].hash = 0;
+            }
+        }
+    }
+}
+
+
 static ngx_int_t
-ngx_ivschat_add_header(ngx_http_request_t *r, ngx_str_t *name,
+ngx_ivschat_push_header(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
@@ -129,73 +128,41 @@ ngx_ivschat_add_header(ngx_http_request_t *r, ngx_str_t *name,
 }
 
 
-/*
- * An error_page may have led here from another location of ours, whose headers
- * are still there.
- */
-
-static void
-ngx_ivschat_clear_headers(ngx_http_request_t *r)
+static ngx_int_t
+ngx_ivschat_error_headers(ngx_http_request_t *r, ngx_ivschat_result_e result,
+    ngx_uint_t retry_after)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_str_t                value;
+    ngx_ivschat_loc_conf_t  *conf;
 
-    if (!r->internal) {
-        return;
-    }
+    if (result == NGX_IVSCHAT_METHOD_NOT_ALLOWED) {
+        conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
 
-    for (part = &r->headers_out.headers.part; part; part = part->next) {
+        if (conf->methods == NGX_HTTP_POST) {
+            ngx_str_set(&value, "POST");
 
-        h = part->elts;
+        } else if (conf->methods == NGX_HTTP_GET) {
+            ngx_str_set(&value, "GET");
 
-        for (i = 0; i < part->nelts; i++) {
-            if (h[i].key.data == ngx_ivschat_allow.data
-                || h[i].key.data == ngx_ivschat_seconds_to_retry.data)
-            {
-                h[i].hash = 0;
-            }
+        } else {
+            ngx_str_set(&value, "POST, GET");
         }
-    }
-}
 
-
-static ngx_int_t
-ngx_ivschat_add_allow(ngx_http_request_t *r, ngx_uint_t methods)
-{
-    ngx_str_t  *value;
-
-    static ngx_str_t  post = ngx_string("POST");
-    static ngx_str_t  get = ngx_string("GET");
-    static ngx_str_t  both = ngx_string("POST, GET");
-
-    if (methods == NGX_HTTP_POST) {
-        value = &post;
-
-    } else if (methods == NGX_HTTP_GET) {
-        value = &get;
-
-    } else {
-        value = &both;
+        return ngx_ivschat_push_header(r, &ngx_ivschat_allow, &value);
     }
 
-    return ngx_ivschat_add_header(r, &ngx_ivschat_allow, value);
-}
-
-
-static ngx_int_t
-ngx_ivschat_add_retry_after(ngx_http_request_t *r, ngx_uint_t seconds)
-{
-    ngx_str_t  value;
+    if (retry_after == 0) {
+        return NGX_OK;
+    }
 
     value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
     if (value.data == NULL) {
         return NGX_ERROR;
     }
 
-    value.len = ngx_sprintf(value.data, "%ui", seconds) - value.data;
+    value.len = ngx_sprintf(value.data, "%ui", retry_after) - value.data;
 
-    return ngx_ivschat_add_header(r, &ngx_ivschat_seconds_to_retry, &value);
+    return ngx_ivschat_push_header(r, &ngx_ivschat_retry_later, &value);
 }
 
 
@@ -230,39 +197,24 @@ static ngx_int_t
 ngx_ivschat_send_json(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, ngx_str_t *json)
 {
-    ngx_int_t    rc;
-    ngx_buf_t   *b;
-    ngx_chain_t  out;
+    ngx_http_complex_value_t  cv;
 
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
+    static ngx_str_t  name = ngx_string("Cache-Control");
+    static ngx_str_t  no_store = ngx_string("no-store");
+
+    if (ngx_ivschat_push_header(r, &name, &no_store) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    b->pos = json->data;
-    b->last = json->data + json->len;
-    b->memory = 1;
-    b->last_buf = (r == r->main) ? 1 : 0;
-    b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
 
     /* a client that has a token needs a new one, whatever its cache holds */
 
     r->disable_not_modified = 1;
 
-    r->headers_out.status = status;
-    r->headers_out.content_length_n = json->len;
-    r->headers_out.content_type = *type;
-    r->headers_out.content_type_len = type->len;
     r->headers_out.content_type_lowcase = NULL;
 
-    rc = ngx_http_send_header(r);
+    ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
 
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
+    cv.value = *json;
 
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_send_response(r, status, type, &cv);
 }
