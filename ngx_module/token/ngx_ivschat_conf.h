@@ -78,6 +78,14 @@ typedef struct {
 
 extern ngx_module_t  ngx_http_ivschat_token_module;
 
+#define ngx_ivschat_get_conf(r)                                               \
+    ((ngx_ivschat_loc_conf_t *)                                               \
+        ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module))
+
+#define ngx_ivschat_get_main_conf(r)                                          \
+    ((ngx_ivschat_main_conf_t *)                                              \
+        ngx_http_get_module_main_conf(r, ngx_http_ivschat_token_module))
+
 
 /* Directives that no stock slot fits. */
 

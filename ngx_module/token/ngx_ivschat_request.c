@@ -53,15 +53,6 @@ static void ngx_ivschat_ctx_mark(void *data);
 static void ngx_ivschat_ctx_cleanup(void *data);
 
 
-#define ngx_ivschat_get_conf(r)                                               \
-    ((ngx_ivschat_loc_conf_t *)                                               \
-        ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module))
-
-#define ngx_ivschat_get_main_conf(r)                                          \
-    ((ngx_ivschat_main_conf_t *)                                              \
-        ngx_http_get_module_main_conf(r, ngx_http_ivschat_token_module))
-
-
 ngx_int_t
 ngx_ivschat_handler(ngx_http_request_t *r)
 {
