@@ -1,10 +1,4 @@
 
-/*
- * What came back, checked: a token, or a reason that the client is told and
- * one line in the log that the operator can act on.
- */
-
-
 #include "ngx_ivschat_answer.h"
 
 

@@ -1,9 +1,4 @@
 
-/*
- * What the client gets: a token, or an error as problem+json.
- */
-
-
 #include "ngx_ivschat_reply.h"
 
 

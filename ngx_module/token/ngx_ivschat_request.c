@@ -20,7 +20,6 @@ static ngx_ivschat_result_e ngx_ivschat_evaluate(ngx_http_request_t *r,
 static void ngx_ivschat_body_handler(ngx_http_request_t *r);
 static void ngx_ivschat_body_done(ngx_http_request_t *r,
     ngx_ivschat_ctx_t *ctx, ngx_int_t rc);
-static void ngx_ivschat_start(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx);
 
 static void ngx_ivschat_next(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx);
 static void ngx_ivschat_attempt(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx);
@@ -162,50 +161,42 @@ ngx_ivschat_body_done(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
 {
     ngx_ivschat_result_e  result;
 
-    if (rc == NGX_OK) {
-        result = ngx_ivschat_get_conf(r)->client_body
-                 ? ngx_ivschat_evaluate(r, ctx) : NGX_IVSCHAT_OK;
-
-        if (result == NGX_IVSCHAT_OK) {
-            ngx_ivschat_start(r, ctx);
-
-        } else {
-            ngx_ivschat_finish(r, ctx, result);
-        }
-
-        return;
-    }
-
-    /* the beginning of the next request is not known */
-
-    r->keepalive = 0;
+    result = NGX_IVSCHAT_OK;
 
     if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
-        ngx_ivschat_finish(r, ctx, NGX_IVSCHAT_REQUEST_TOO_LARGE);
+        result = NGX_IVSCHAT_REQUEST_TOO_LARGE;
 
     } else if (rc == NGX_HTTP_BAD_REQUEST && !r->connection->error) {
-        ngx_ivschat_finish(r, ctx, NGX_IVSCHAT_INVALID_REQUEST);
+        result = NGX_IVSCHAT_INVALID_REQUEST;
 
-    } else {
+    } else if (rc != NGX_OK) {
         ngx_http_finalize_request(r, rc);
+        return;
+
+    } else if (ngx_ivschat_get_conf(r)->client_body) {
+        result = ngx_ivschat_evaluate(r, ctx);
     }
-}
 
+    if (rc != NGX_OK) {
+        r->keepalive = 0;              /* the next request may begin anywhere */
+    }
 
-static void
-ngx_ivschat_start(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
-{
-    r->read_event_handler = ngx_http_test_reading;
-    r->connection->log->action = "requesting a chat token";
-
-    if (ngx_ivschat_rate_find(&ngx_ivschat_get_main_conf(r)->rate,
-                              &ctx->place, &ctx->policy.room.arn,
-                              r->connection->log)
-        != NGX_OK)
+    if (result == NGX_IVSCHAT_OK
+        && ngx_ivschat_rate_find(&ngx_ivschat_get_main_conf(r)->rate,
+                                 &ctx->place, &ctx->policy.room.arn,
+                                 r->connection->log)
+           != NGX_OK)
     {
-        ngx_ivschat_finish(r, ctx, NGX_IVSCHAT_ROOM_NOT_FOUND);
+        result = NGX_IVSCHAT_ROOM_NOT_FOUND;
+    }
+
+    if (result != NGX_IVSCHAT_OK) {
+        ngx_ivschat_finish(r, ctx, result);
         return;
     }
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->connection->log->action = "requesting a chat token";
 
     ngx_ivschat_next(r, ctx);
 }

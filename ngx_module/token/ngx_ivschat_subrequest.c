@@ -1,10 +1,4 @@
 
-/*
- * One attempt: a signed POST, as an in-memory subrequest to the operator's
- * internal location, and what came back from there.
- */
-
-
 #include "ngx_ivschat_subrequest.h"
 
 
