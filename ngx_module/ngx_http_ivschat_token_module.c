@@ -5,14 +5,7 @@
  */
 
 
-#include "token/ngx_ivschat_client_body.h"
-#include "token/ngx_ivschat_conf.h"
-#include "token/ngx_ivschat_policy.h"
-#include "token/ngx_ivschat_rate.h"
 #include "token/ngx_ivschat_request.h"
-#include "token/ngx_ivschat_rooms.h"
-#include "token/ngx_ivschat_subrequest.h"
-#include "token/ngx_ivschat_user.h"
 #include "token/ngx_ivschat_variables.h"
 
 
@@ -32,7 +25,8 @@ static char *ngx_ivschat_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_ivschat_merge_pass(ngx_conf_t *cf,
     ngx_ivschat_loc_conf_t *prev, ngx_ivschat_loc_conf_t *conf);
-static char *ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf);
+static char *ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
+    ngx_http_core_loc_conf_t *clcf);
 static char *ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf);
 
 static char *ngx_ivschat_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -235,18 +229,13 @@ ngx_ivschat_create_main_conf(ngx_conf_t *cf)
     ngx_pool_cleanup_t       *cln;
     ngx_ivschat_main_conf_t  *mcf;
 
-    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_ivschat_main_conf_t));
-    if (mcf == NULL) {
-        return NULL;
-    }
-
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    cln = ngx_pool_cleanup_add(cf->pool, sizeof(ngx_ivschat_main_conf_t));
     if (cln == NULL) {
         return NULL;
     }
 
-    cln->handler = ngx_ivschat_cleanup;
-    cln->data = mcf;
+    mcf = cln->data;
+    ngx_memzero(mcf, sizeof(ngx_ivschat_main_conf_t));
 
     mcf->zone_size = NGX_CONF_UNSET_SIZE;
 
@@ -255,6 +244,8 @@ ngx_ivschat_create_main_conf(ngx_conf_t *cf)
     {
         return NULL;
     }
+
+    cln->handler = ngx_ivschat_cleanup;
 
     return mcf;
 }
@@ -371,7 +362,7 @@ ngx_ivschat_merge_pass(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *prev,
         clcf->handler = ngx_ivschat_handler;
     }
 
-    if (ngx_ivschat_check(cf, conf) != NGX_CONF_OK) {
+    if (ngx_ivschat_check(cf, conf, clcf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -380,12 +371,10 @@ ngx_ivschat_merge_pass(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *prev,
 
 
 static char *
-ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
+    ngx_http_core_loc_conf_t *clcf)
 {
-    const char                *missing;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    const char  *missing;
 
     if (!clcf->noname && clcf->handler != ngx_ivschat_handler) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

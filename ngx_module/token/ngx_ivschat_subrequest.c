@@ -345,20 +345,14 @@ ngx_ivschat_set_body(ngx_http_request_t *sr, ngx_str_t *body)
     ngx_http_request_body_t  *rb;
 
     rb = ngx_pcalloc(sr->pool, sizeof(ngx_http_request_body_t));
-    b = ngx_calloc_buf(sr->pool);
+    b = ngx_create_temp_buf(sr->pool, body->len);
     cl = ngx_alloc_chain_link(sr->pool);
 
     if (rb == NULL || b == NULL || cl == NULL) {
         return NGX_ERROR;
     }
 
-    /* to send it to another address, nginx goes back to b->start */
-
-    b->start = body->data;
-    b->pos = b->start;
-    b->last = b->start + body->len;
-    b->end = b->last;
-    b->memory = 1;
+    b->last = ngx_cpymem(b->last, body->data, body->len);
     b->last_buf = 1;
 
     cl->buf = b;
@@ -389,10 +383,6 @@ ngx_ivschat_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
     }
 
     s->active = NULL;
-
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, sr->connection->log, 0,
-                   "ivschat token subrequest done rc:%i s:%ui",
-                   rc, sr->headers_out.status);
 
     if (rc == NGX_HTTP_CLIENT_CLOSED_REQUEST || sr->connection->error) {
         return rc;                     /* nginx ends the main request, too */
