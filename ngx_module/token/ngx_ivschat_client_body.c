@@ -10,22 +10,19 @@
  */
 
 
-#include "ngx_ivschat_token.h"
+#include "ngx_ivschat_client_body.h"
 
 
-static void ngx_ivschat_body_was_read(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
-static void ngx_ivschat_refuse_large(ngx_http_request_t *r);
-static void ngx_ivschat_body_handler(ngx_http_request_t *r);
-static void ngx_ivschat_read_more(ngx_http_request_t *r);
+static ngx_int_t ngx_ivschat_body_was_read(ngx_http_request_t *r,
+    ngx_ivschat_client_body_t *body);
+static ngx_int_t ngx_ivschat_refuse_large(ngx_http_request_t *r);
 static ngx_int_t ngx_ivschat_keep_body(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_client_body_t *body);
 static ngx_int_t ngx_ivschat_keep_buf(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx, ngx_buf_t *b);
+    ngx_ivschat_client_body_t *body, ngx_buf_t *b);
 static ngx_int_t ngx_ivschat_hand_on_body(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_client_body_t *body);
 static void ngx_ivschat_drop_body(ngx_http_request_t *r);
-static void ngx_ivschat_body_error(ngx_http_request_t *r, ngx_int_t rc);
 
 
 char *
@@ -87,25 +84,27 @@ ngx_ivschat_client_attributes(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-void
-ngx_ivschat_read_body(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_int_t
+ngx_ivschat_client_body_start(ngx_http_request_t *r,
+    ngx_ivschat_client_body_t *body, ngx_http_client_body_handler_pt handler)
 {
-    ngx_int_t  rc;
+    ngx_int_t                rc;
+    ngx_ivschat_loc_conf_t  *conf;
 
-    ctx->client_body_size = NGX_IVSCHAT_BODY_MAX;
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
+
+    body->size = NGX_IVSCHAT_BODY_MAX;
 
     if (r->discard_body || r->request_body) {
         r->main->count++;
-        ngx_ivschat_body_was_read(r, ctx);
-        return;
+        return ngx_ivschat_body_was_read(r, body);
     }
 
-    if (ctx->conf->client_body
+    if (conf->client_body
         && r->headers_in.content_length_n > NGX_IVSCHAT_BODY_MAX)
     {
         r->main->count++;
-        ngx_ivschat_refuse_large(r);
-        return;
+        return ngx_ivschat_refuse_large(r);
     }
 
     /*
@@ -114,18 +113,20 @@ ngx_ivschat_read_body(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
      */
 
     if (r->headers_in.content_length_n > 0) {
-        ctx->client_body_size = ngx_min(r->headers_in.content_length_n,
-                                        NGX_IVSCHAT_BODY_MAX);
+        body->size = ngx_min(r->headers_in.content_length_n,
+                             NGX_IVSCHAT_BODY_MAX);
     }
 
     r->request_body_no_buffering = 1;
 
-    rc = ngx_http_read_client_request_body(r, ngx_ivschat_body_handler);
+    rc = ngx_http_read_client_request_body(r, handler);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         r->main->count++;
-        ngx_ivschat_body_error(r, rc);
+        return rc;
     }
+
+    return NGX_AGAIN;
 }
 
 
@@ -134,10 +135,11 @@ ngx_ivschat_read_body(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
  * "mirror" has read the body before us.
  */
 
-static void
-ngx_ivschat_body_was_read(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+static ngx_int_t
+ngx_ivschat_body_was_read(ngx_http_request_t *r,
+    ngx_ivschat_client_body_t *body)
 {
-    ngx_int_t  rc;
+    ngx_ivschat_loc_conf_t  *conf;
 
     if (r->discard_body) {
 
@@ -152,34 +154,25 @@ ngx_ivschat_body_was_read(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
         r->lingering_close = 1;
         r->read_event_handler = ngx_http_block_reading;
 
-        ngx_ivschat_body_done(r, ctx);
-        return;
+        return NGX_OK;
     }
 
     if (r->reading_body) {
 
         /* the error was one in the body itself */
 
-        ngx_ivschat_body_error(r, NGX_HTTP_BAD_REQUEST);
-        return;
+        return NGX_HTTP_BAD_REQUEST;
     }
 
-    if (ctx->conf->client_body) {
-        rc = ngx_ivschat_keep_body(r, ctx);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
 
-        if (rc != NGX_OK) {
-            ngx_ivschat_body_error(r, rc);
-            return;
-        }
-    }
-
-    ngx_ivschat_body_done(r, ctx);
+    return conf->client_body ? ngx_ivschat_keep_body(r, body) : NGX_OK;
 }
 
 
 /* As nginx does it: nothing of it is waited for, "100 Continue" is not sent. */
 
-static void
+static ngx_int_t
 ngx_ivschat_refuse_large(ngx_http_request_t *r)
 {
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
@@ -190,59 +183,46 @@ ngx_ivschat_refuse_large(ngx_http_request_t *r)
 
     (void) ngx_http_discard_request_body(r);
 
-    ngx_ivschat_body_error(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
+    return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
 }
 
 
-static void
-ngx_ivschat_body_handler(ngx_http_request_t *r)
+ngx_int_t
+ngx_ivschat_client_body_read(ngx_http_request_t *r,
+    ngx_ivschat_client_body_t *body)
 {
-    if (r->reading_body) {
-        r->read_event_handler = ngx_ivschat_read_more;
-    }
-
-    ngx_ivschat_read_more(r);
-}
-
-
-static void
-ngx_ivschat_read_more(ngx_http_request_t *r)
-{
-    ngx_int_t           rc;
-    ngx_connection_t   *c;
-    ngx_ivschat_ctx_t  *ctx;
+    ngx_int_t                rc;
+    ngx_connection_t        *c;
+    ngx_ivschat_loc_conf_t  *conf;
 
     c = r->connection;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
 
     if (c->read->timedout) {
         c->timedout = 1;
-        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
-        return;
+        return NGX_HTTP_REQUEST_TIME_OUT;
     }
 
     for ( ;; ) {
 
-        if (ctx->conf->client_body) {
-            rc = ngx_ivschat_keep_body(r, ctx);
+        if (conf->client_body) {
+            rc = ngx_ivschat_keep_body(r, body);
 
             if (rc != NGX_OK) {
-                ngx_ivschat_body_error(r, rc);
-                return;
+                return rc;
             }
         }
 
         ngx_ivschat_drop_body(r);
 
         if (!r->reading_body) {
-            break;
+            return ngx_ivschat_hand_on_body(r, body);
         }
 
         rc = ngx_http_read_unbuffered_request_body(r);
 
         if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-            ngx_ivschat_body_error(r, rc);
-            return;
+            return rc;
         }
 
         /*
@@ -252,30 +232,23 @@ ngx_ivschat_read_more(ngx_http_request_t *r)
          */
 
         if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
-            return;
+            return NGX_AGAIN;
         }
     }
-
-    if (ngx_ivschat_hand_on_body(r, ctx) != NGX_OK) {
-        ngx_ivschat_body_error(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-        return;
-    }
-
-    ngx_ivschat_body_done(r, ctx);
 }
 
 
-/* NGX_OK, or the status that ends the request. */
+/* NGX_OK, or a status, as the two functions below it. */
 
 static ngx_int_t
-ngx_ivschat_keep_body(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_keep_body(ngx_http_request_t *r, ngx_ivschat_client_body_t *body)
 {
     ngx_int_t     rc;
     ngx_chain_t  *cl;
 
     for (cl = r->request_body->bufs; cl; cl = cl->next) {
 
-        rc = ngx_ivschat_keep_buf(r, ctx, cl->buf);
+        rc = ngx_ivschat_keep_buf(r, body, cl->buf);
 
         if (rc != NGX_OK) {
             return rc;
@@ -287,36 +260,34 @@ ngx_ivschat_keep_body(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 
 
 static ngx_int_t
-ngx_ivschat_keep_buf(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
+ngx_ivschat_keep_buf(ngx_http_request_t *r, ngx_ivschat_client_body_t *body,
     ngx_buf_t *b)
 {
-    off_t       size;
-    u_char     *p;
-    ngx_str_t  *body;
+    off_t    size;
+    u_char  *p;
 
-    body = &ctx->client_body;
     size = ngx_buf_size(b);
 
     if (size == 0) {
         return NGX_OK;
     }
 
-    if (body->data == NULL) {
+    if (body->data.data == NULL) {
 
-        body->data = ngx_pnalloc(r->pool, ctx->client_body_size);
-        if (body->data == NULL) {
+        body->data.data = ngx_pnalloc(r->pool, body->size);
+        if (body->data.data == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
 
-    if (size > (off_t) (ctx->client_body_size - body->len)) {
+    if (size > (off_t) (body->size - body->data.len)) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "the client's body has more than %d bytes",
                       NGX_IVSCHAT_BODY_MAX);
         return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
-    p = body->data + body->len;
+    p = body->data.data + body->data.len;
 
     if (ngx_buf_in_memory(b)) {
         ngx_memcpy(p, b->pos, size);
@@ -327,7 +298,7 @@ ngx_ivschat_keep_buf(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    body->len += size;
+    body->data.len += size;
 
     return NGX_OK;
 }
@@ -339,41 +310,42 @@ ngx_ivschat_keep_buf(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
  */
 
 static ngx_int_t
-ngx_ivschat_hand_on_body(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_hand_on_body(ngx_http_request_t *r,
+    ngx_ivschat_client_body_t *body)
 {
     u_char       *p;
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
 
-    if (ctx->client_body.len == 0) {
+    if (body->data.len == 0) {
         return NGX_OK;
     }
 
-    if (ctx->client_body.len < ctx->client_body_size) {
+    if (body->data.len < body->size) {
 
-        p = ngx_pnalloc(r->pool, ctx->client_body.len);
+        p = ngx_pnalloc(r->pool, body->data.len);
         if (p == NULL) {
-            return NGX_ERROR;
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        ngx_memcpy(p, ctx->client_body.data, ctx->client_body.len);
-        (void) ngx_pfree(r->pool, ctx->client_body.data);
+        ngx_memcpy(p, body->data.data, body->data.len);
+        (void) ngx_pfree(r->pool, body->data.data);
 
-        ctx->client_body.data = p;
-        ctx->client_body_size = ctx->client_body.len;
+        body->data.data = p;
+        body->size = body->data.len;
     }
 
     b = ngx_calloc_buf(r->pool);
     cl = ngx_alloc_chain_link(r->pool);
 
     if (b == NULL || cl == NULL) {
-        return NGX_ERROR;
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     b->memory = 1;
-    b->start = ctx->client_body.data;
+    b->start = body->data.data;
     b->pos = b->start;
-    b->last = b->start + ctx->client_body.len;
+    b->last = b->start + body->data.len;
     b->end = b->last;
 
     cl->buf = b;
@@ -405,61 +377,36 @@ ngx_ivschat_drop_body(ngx_http_request_t *r)
 }
 
 
-static void
-ngx_ivschat_body_error(ngx_http_request_t *r, ngx_int_t rc)
-{
-    ngx_ivschat_ctx_t    *ctx;
-    ngx_ivschat_result_e  result;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module);
-
-    if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
-        result = NGX_IVSCHAT_REQUEST_TOO_LARGE;
-
-    } else if (rc == NGX_HTTP_BAD_REQUEST && !r->connection->error) {
-        result = NGX_IVSCHAT_INVALID_REQUEST;
-
-    } else {
-        ngx_http_finalize_request(r, rc);
-        return;
-    }
-
-    /* where the next request would begin is not known */
-
-    r->keepalive = 0;
-
-    ngx_ivschat_finish(r, ctx, result, NULL);
-}
-
-
 ngx_ivschat_result_e
-ngx_ivschat_policy_client(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_client_body_parse(ngx_http_request_t *r,
+    ngx_ivschat_client_body_t *body)
 {
-    char               *strings;
-    size_t              n;
-    const char         *reason;
-    ngx_array_t        *allowed;
-    ngx_ivschat_str_t  *names;
+    char                    *strings;
+    size_t                   n;
+    const char              *reason;
+    ngx_array_t             *allowed;
+    ngx_ivschat_str_t       *names;
+    ngx_ivschat_loc_conf_t  *conf;
 
-    if (!ctx->conf->client_body) {
-        return NGX_IVSCHAT_OK;
-    }
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
 
-    allowed = ctx->conf->client_attributes;
+    /* a body that is not kept is empty, and one that is empty asks for all */
+
+    allowed = conf->client_attributes;
 
     names = allowed ? allowed->elts : NULL;
     n = allowed ? allowed->nelts : 0;
 
-    ctx->client.attributes = ngx_palloc(r->pool,
-                                   n * sizeof(ngx_ivschat_attribute_t) + 1);
-    strings = ngx_pnalloc(r->pool, ctx->client_body.len + 1);
+    body->asked.attributes = ngx_palloc(r->pool,
+                                     n * sizeof(ngx_ivschat_attribute_t) + 1);
+    strings = ngx_pnalloc(r->pool, body->data.len + 1);
 
-    if (ctx->client.attributes == NULL || strings == NULL) {
+    if (body->asked.attributes == NULL || strings == NULL) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    if (ngx_ivschat_body_parse(ngx_ivschat_pure(&ctx->client_body),
-                               names, n, strings, &ctx->client, &reason)
+    if (ngx_ivschat_body_parse(ngx_ivschat_pure(&body->data), names, n,
+                               strings, &body->asked, &reason)
         != 0)
     {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,

@@ -8,36 +8,55 @@
  */
 
 
-#include "ngx_ivschat_token.h"
+#include "ngx_ivschat_policy.h"
 
 
-static ngx_uint_t ngx_ivschat_user_complete(ngx_http_request_t *r,
-    ngx_ivschat_user_t *user);
+typedef struct {
+    ngx_uint_t                   bits;
+    ngx_http_complex_value_t    *condition;
+} ngx_ivschat_capabilities_t;
+
+
+typedef struct {
+    ngx_str_t                    name;
+    ngx_http_complex_value_t     value;
+    ngx_http_complex_value_t    *condition;
+} ngx_ivschat_attribute_conf_t;
+
+
+static char *ngx_ivschat_check_attributes(ngx_conf_t *cf,
+    ngx_ivschat_loc_conf_t *conf);
+static char *ngx_ivschat_check_region(ngx_conf_t *cf,
+    ngx_ivschat_loc_conf_t *conf);
+static ngx_ivschat_result_e ngx_ivschat_policy_room(ngx_http_request_t *r,
+    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_host(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_capabilities(
-    ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx);
+    ngx_http_request_t *r, const ngx_ivschat_body_t *asked,
+    ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_attributes(
-    ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx);
+    ngx_http_request_t *r, const ngx_ivschat_body_t *asked,
+    ngx_ivschat_policy_t *policy);
 static size_t ngx_ivschat_attributes_size(ngx_ivschat_request_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_lines(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx, ngx_ivschat_attribute_t *attrs);
+    ngx_ivschat_policy_t *policy, ngx_ivschat_attribute_t *attrs);
 static ngx_ivschat_result_e ngx_ivschat_policy_attribute(ngx_http_request_t *r,
     ngx_ivschat_attribute_conf_t *line, ngx_ivschat_attribute_t *attr);
 static ngx_uint_t ngx_ivschat_has_attribute(ngx_ivschat_request_t *policy,
     ngx_str_t *name);
 static ngx_ivschat_result_e ngx_ivschat_policy_duration(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_body(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+static ngx_uint_t ngx_ivschat_minutes(ngx_str_t *value);
 
 
 typedef ngx_ivschat_result_e (*ngx_ivschat_policy_pt)(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
 
 
 static ngx_ivschat_policy_pt  ngx_ivschat_policy_steps[] = {
-    ngx_ivschat_policy_client,
     ngx_ivschat_policy_room,
     ngx_ivschat_policy_host,
     ngx_ivschat_policy_capabilities,
@@ -48,14 +67,305 @@ static ngx_ivschat_policy_pt  ngx_ivschat_policy_steps[] = {
 };
 
 
+char *
+ngx_ivschat_capabilities(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_ivschat_loc_conf_t  *ilcf = conf;
+
+    ngx_str_t                  *value;
+    ngx_uint_t                  i, bit;
+    ngx_ivschat_capabilities_t  caps;
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "none") == 0) {
+        return ngx_ivschat_list(cf, &ilcf->capabilities, sizeof(caps), NULL);
+    }
+
+    ngx_memzero(&caps, sizeof(ngx_ivschat_capabilities_t));
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_ivschat_is_condition(&value[i])) {
+
+            if (i != cf->args->nelts - 1 || i == 1) {
+                return ngx_ivschat_invalid(cf, &value[i],
+                                 "it stands last, after the capabilities");
+            }
+
+            if (ngx_ivschat_condition(cf, &value[i],
+                                      &caps.condition)
+                != NGX_CONF_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+
+            break;
+        }
+
+        bit = ngx_ivschat_capability(ngx_ivschat_pure(&value[i]));
+
+        if (bit == 0) {
+            return ngx_ivschat_invalid(cf, &value[i],
+                                       "the capabilities are SEND_MESSAGE, "
+                                       "DISCONNECT_USER and DELETE_MESSAGE");
+        }
+
+        if (caps.bits & bit) {
+            return ngx_ivschat_invalid(cf, &value[i], "it is there twice");
+        }
+
+        caps.bits |= bit;
+    }
+
+    return ngx_ivschat_list(cf, &ilcf->capabilities, sizeof(caps), &caps);
+}
+
+
+char *
+ngx_ivschat_attribute(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_ivschat_loc_conf_t  *ilcf = conf;
+
+    ngx_str_t                    *value;
+    ngx_ivschat_attribute_conf_t  attr;
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2) {
+
+        if (ngx_strcmp(value[1].data, "none") == 0) {
+            return ngx_ivschat_list(cf, &ilcf->attributes, sizeof(attr), NULL);
+        }
+
+        return ngx_ivschat_invalid(cf, &value[1],
+                           "a name and a value are needed, or \"none\"");
+    }
+
+    ngx_memzero(&attr, sizeof(ngx_ivschat_attribute_conf_t));
+
+    attr.name = value[1];
+
+    if (attr.name.len == 0
+        || ngx_ivschat_utf8_length(ngx_ivschat_pure(&attr.name)) < 0)
+    {
+        return ngx_ivschat_invalid(cf, &value[1],
+                        "an attribute's name is UTF-8 and not empty");
+    }
+
+    if (ngx_strlchr(attr.name.data, attr.name.data + attr.name.len, '$')) {
+        return ngx_ivschat_invalid(cf, &value[1],
+                        "no variables are allowed in an attribute's name");
+    }
+
+    if (ngx_ivschat_is_condition(&value[2])) {
+        return ngx_ivschat_invalid(cf, &value[2],
+                                   "the attribute's value comes before it");
+    }
+
+    if (ngx_ivschat_compile(cf, &value[2], &attr.value) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_ivschat_literal(&attr.value)
+        && ngx_ivschat_utf8_length(ngx_ivschat_pure(&value[2])) < 0)
+    {
+        return ngx_ivschat_invalid(cf, &value[2], "it is not UTF-8");
+    }
+
+    if (cf->args->nelts == 4
+        && ngx_ivschat_condition(cf, &value[3], &attr.condition)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_ivschat_list(cf, &ilcf->attributes, sizeof(attr), &attr);
+}
+
+
+char *
+ngx_ivschat_session_duration(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                       *rc;
+    ngx_str_t                  *value;
+    ngx_http_complex_value_t  **cv;
+
+    value = cf->args->elts;
+    cv = (ngx_http_complex_value_t **) ((char *) conf + cmd->offset);
+
+    rc = ngx_ivschat_once(cf, cv);
+
+    if (rc != NGX_CONF_OK) {
+        return rc;
+    }
+
+    if (ngx_ivschat_literal(*cv) && ngx_ivschat_minutes(&value[1]) == 0) {
+        return ngx_ivschat_invalid(cf, &value[1],
+                       "whole minutes from \"1m\" to \"180m\" are needed, "
+                                   "with a unit");
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_ivschat_region(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    char                       *rc;
+    ngx_str_t                  *value;
+    ngx_http_complex_value_t  **cv;
+
+    value = cf->args->elts;
+    cv = (ngx_http_complex_value_t **) ((char *) conf + cmd->offset);
+
+    rc = ngx_ivschat_once(cf, cv);
+
+    if (rc != NGX_CONF_OK) {
+        return rc;
+    }
+
+    if (ngx_ivschat_literal(*cv)
+        && !ngx_ivschat_region_valid(ngx_ivschat_pure(&value[1])))
+    {
+        return ngx_ivschat_invalid(cf, &value[1],
+                               "it is no region's name like \"us-west-2\"");
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_ivschat_policy_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+{
+    if (ngx_ivschat_rooms_check(cf, conf) != NGX_CONF_OK
+        || ngx_ivschat_check_attributes(cf, conf) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_ivschat_check_region(cf, conf);
+}
+
+
+/*
+ * Of the lines that always count, no name may be there twice, and together
+ * they must not exceed what AWS takes.
+ */
+
+static char *
+ngx_ivschat_check_attributes(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+{
+    size_t                         size, len;
+    ngx_uint_t                     i, j;
+    ngx_ivschat_attribute_conf_t  *attr;
+
+    if (conf->attributes == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    size = 0;
+    attr = conf->attributes->elts;
+
+    for (i = 0; i < conf->attributes->nelts; i++) {
+
+        for (j = 0; j < i; j++) {
+            if (ngx_ivschat_always(attr[j].condition)
+                && attr[j].name.len == attr[i].name.len
+                && ngx_memcmp(attr[j].name.data, attr[i].name.data,
+                              attr[i].name.len) == 0)
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"ivschat_token_attribute %V\" is "
+                                   "duplicate: the line above it always "
+                                   "counts", &attr[i].name);
+                return NGX_CONF_ERROR;
+            }
+        }
+
+        if (!ngx_ivschat_literal(&attr[i].value)
+            || attr[i].value.value.len == 0)
+        {
+            continue;
+        }
+
+        len = attr[i].name.len + attr[i].value.value.len;
+
+        if (ngx_ivschat_always(attr[i].condition)) {
+            size += len;
+
+        } else if (len > NGX_IVSCHAT_ATTRIBUTES_MAX
+                   && !ngx_ivschat_never(attr[i].condition))
+        {
+            size = len;                /* too large whenever it counts */
+            break;
+        }
+    }
+
+    if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the \"ivschat_token_attribute\" lines have %uz "
+                           "bytes of names and values, and %d are allowed",
+                           size, NGX_IVSCHAT_ATTRIBUTES_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* AWS signs for the room's own region; another one is possible, but odd. */
+
+static char *
+ngx_ivschat_check_region(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+{
+    ngx_str_t              *region;
+    ngx_uint_t              i;
+    ngx_ivschat_room_t     *room;
+    ngx_ivschat_room_arn_t  arn;
+
+    if (conf->region == NULL || !ngx_ivschat_literal(conf->region))
+    {
+        return NGX_CONF_OK;
+    }
+
+    region = &conf->region->value;
+    room = conf->rooms->elts;
+
+    for (i = 0; i < conf->rooms->nelts; i++) {
+
+        if (ngx_ivschat_room_arn_parse(
+                        ngx_ivschat_pure(&room[i].value.value), &arn)
+            != 0)
+        {
+            continue;
+        }
+
+        if (arn.region.len != region->len
+            || ngx_memcmp(arn.region.data, region->data, region->len) != 0)
+        {
+            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                               "\"ivschat_token_region %V\" is not the "
+                               "region of the room \"%V\"",
+                               region, &room[i].value.value);
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 ngx_ivschat_result_e
-ngx_ivschat_policy(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_policy_evaluate(ngx_http_request_t *r,
+    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
 {
     ngx_uint_t            i;
     ngx_ivschat_result_e  result;
 
     for (i = 0; ngx_ivschat_policy_steps[i]; i++) {
-        result = ngx_ivschat_policy_steps[i](r, ctx);
+        result = ngx_ivschat_policy_steps[i](r, asked, policy);
 
         if (result != NGX_IVSCHAT_OK) {
             return result;
@@ -64,126 +374,37 @@ ngx_ivschat_policy(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "ivschat token policy room:\"%V\" capabilities:\"%V\" "
-                   "host:\"%V\"", &ctx->room, &ctx->capabilities, &ctx->host);
+                   "host:\"%V\"", &policy->room.arn, &policy->capabilities,
+                   &policy->host);
 
     return NGX_IVSCHAT_OK;
-}
-
-
-ngx_ivschat_result_e
-ngx_ivschat_policy_user(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
-{
-    long                 n;
-    ngx_str_t            value;
-    ngx_ivschat_user_t  *user;
-
-    user = ctx->conf->user;
-
-    if (user->remote_user && !user->trusted && !ctx->basic_checked) {
-
-        /* what is in the header is the client's word alone */
-
-        if (r->headers_in.authorization) {
-            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "\"ivschat_token_user\" has $remote_user, but "
-                          "\"auth_basic\" has not checked it for this "
-                          "request: add it to the location, without "
-                          "\"satisfy any\", or \"trusted\" to the line if "
-                          "something else has");
-
-        } else {
-            ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                          "no token without a user: the client sent no "
-                          "credentials for $remote_user");
-        }
-
-        return NGX_IVSCHAT_UNAUTHENTICATED;
-    }
-
-    if (ngx_http_complex_value(r, &user->value, &value) != NGX_OK) {
-        return NGX_IVSCHAT_UNKNOWN;
-    }
-
-    if (value.len == 0 || (value.len == 1 && value.data[0] == '-')
-        || !ngx_ivschat_user_complete(r, user))
-    {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "no token without a user: \"ivschat_token_user\", or "
-                      "a variable in it, is empty");
-        return NGX_IVSCHAT_UNAUTHENTICATED;
-    }
-
-    n = ngx_ivschat_utf8_length(ngx_ivschat_pure(&value));
-
-    if (n < 0 || n > NGX_IVSCHAT_USER_MAX) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the value of \"ivschat_token_user\" is %s",
-                      n < 0 ? "not UTF-8" : "longer than 128 characters");
-        return NGX_IVSCHAT_INVALID_USER;
-    }
-
-    ctx->user = value;
-    ctx->policy.user = ngx_ivschat_pure(&ctx->user);
-
-    return NGX_IVSCHAT_OK;
-}
-
-
-/* "u-$jwt_claim_sub" is nobody's name when the claim is empty. */
-
-static ngx_uint_t
-ngx_ivschat_user_complete(ngx_http_request_t *r, ngx_ivschat_user_t *user)
-{
-    ngx_uint_t                 *index;
-    ngx_http_variable_value_t  *vv;
-#if (NGX_PCRE)
-    ngx_uint_t                   n;
-#endif
-
-    if (user->value.flushes) {
-        for (index = user->value.flushes; *index != (ngx_uint_t) -1; index++) {
-
-            /* its value is the one just used */
-
-            vv = ngx_http_get_indexed_variable(r, *index);
-
-            if (vv == NULL || vv->not_found || vv->len == 0) {
-                return 0;
-            }
-        }
-    }
-
-#if (NGX_PCRE)
-
-    for (n = 1; n < 10; n++) {
-
-        if (!(user->captures & (1 << n))) {
-            continue;
-        }
-
-        if (2 * n + 1 >= r->ncaptures
-            || r->captures[2 * n + 1] <= r->captures[2 * n])
-        {
-            return 0;
-        }
-    }
-
-#endif
-
-    return 1;
 }
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_policy_host(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_policy_room(ngx_http_request_t *r, const ngx_ivschat_body_t *asked,
+    ngx_ivschat_policy_t *policy)
+{
+    return ngx_ivschat_rooms_choose(r, asked->room, &policy->room);
+}
+
+
+static ngx_ivschat_result_e
+ngx_ivschat_policy_host(ngx_http_request_t *r,
+    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
 {
     size_t     len;
     ngx_str_t  value;
     ngx_ivschat_str_t   service = ngx_ivschat_string(NGX_IVSCHAT_SERVICE);
+    ngx_ivschat_loc_conf_t *conf;
 
-    if (ctx->conf->region) {
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
 
-        if (ngx_http_complex_value(r, ctx->conf->region, &value) != NGX_OK) {
+    policy->region = policy->room.region;
+
+    if (conf->region) {
+
+        if (ngx_http_complex_value(r, conf->region, &value) != NGX_OK) {
             return NGX_IVSCHAT_UNKNOWN;
         }
 
@@ -197,42 +418,46 @@ ngx_ivschat_policy_host(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
             return NGX_IVSCHAT_MISCONFIGURED;
         }
 
-        ctx->region = value;
+        policy->region = value;
     }
 
-    if (ctx->conf->endpoint.len) {
-        ctx->host = ctx->conf->endpoint;
+    if (conf->endpoint.len) {
+        policy->host = conf->endpoint;
         return NGX_IVSCHAT_OK;
     }
 
-    ctx->host.data = ngx_pnalloc(r->pool, NGX_IVSCHAT_HOST_MAX + 1);
-    if (ctx->host.data == NULL) {
+    policy->host.data = ngx_pnalloc(r->pool, NGX_IVSCHAT_HOST_MAX + 1);
+    if (policy->host.data == NULL) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    if (ngx_ivschat_host(service, ngx_ivschat_pure(&ctx->region),
-                         (char *) ctx->host.data, NGX_IVSCHAT_HOST_MAX + 1,
+    if (ngx_ivschat_host(service, ngx_ivschat_pure(&policy->region),
+                         (char *) policy->host.data, NGX_IVSCHAT_HOST_MAX + 1,
                          &len)
         != 0)
     {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    ctx->host.len = len;
+    policy->host.len = len;
 
     return NGX_IVSCHAT_OK;
 }
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_policy_capabilities(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_policy_capabilities(ngx_http_request_t *r,
+    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
 {
     ngx_int_t                    rc;
     ngx_uint_t                   i;
     ngx_array_t                 *lines;
     ngx_ivschat_capabilities_t  *line;
+    ngx_ivschat_loc_conf_t *conf;
 
-    lines = ctx->conf->capabilities;
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
+
+    lines = conf->capabilities;
 
     if (lines) {
         line = lines->elts;
@@ -246,39 +471,41 @@ ngx_ivschat_policy_capabilities(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
             }
 
             if (rc == NGX_OK) {
-                ctx->policy.capabilities |= line[i].bits;
+                policy->request.capabilities |= line[i].bits;
             }
         }
     }
 
-    if (ctx->conf->client_body) {
-        ctx->policy.capabilities &= ctx->client.capabilities;
-    }
+    policy->request.capabilities &= asked->capabilities;
 
-    ctx->capabilities.data = ngx_pnalloc(r->pool,
+    policy->capabilities.data = ngx_pnalloc(r->pool,
                                          NGX_IVSCHAT_CAPABILITIES_LEN);
-    if (ctx->capabilities.data == NULL) {
+    if (policy->capabilities.data == NULL) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    ctx->capabilities.len = ngx_ivschat_capabilities_text(
-                                          ctx->policy.capabilities,
-                                          (char *) ctx->capabilities.data);
+    policy->capabilities.len = ngx_ivschat_capabilities_text(
+                                          policy->request.capabilities,
+                                          (char *) policy->capabilities.data);
 
     return NGX_IVSCHAT_OK;
 }
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_policy_attributes(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_policy_attributes(ngx_http_request_t *r,
+    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
 {
     size_t                    size;
     ngx_uint_t                n;
     ngx_ivschat_result_e      result;
     ngx_ivschat_attribute_t  *attrs;
+    ngx_ivschat_loc_conf_t *conf;
 
-    n = ctx->client.nattributes
-        + (ctx->conf->attributes ? ctx->conf->attributes->nelts : 0);
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
+
+    n = asked->nattributes
+        + (conf->attributes ? conf->attributes->nelts : 0);
 
     if (n == 0) {
         return NGX_IVSCHAT_OK;
@@ -289,15 +516,15 @@ ngx_ivschat_policy_attributes(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    ctx->policy.attributes = attrs;
+    policy->request.attributes = attrs;
 
-    result = ngx_ivschat_policy_lines(r, ctx, attrs);
+    result = ngx_ivschat_policy_lines(r, policy, attrs);
 
     if (result != NGX_IVSCHAT_OK) {
         return result;
     }
 
-    size = ngx_ivschat_attributes_size(&ctx->policy);
+    size = ngx_ivschat_attributes_size(&policy->request);
 
     if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -307,10 +534,10 @@ ngx_ivschat_policy_attributes(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
         return NGX_IVSCHAT_INVALID_ATTRIBUTES;
     }
 
-    ctx->policy.nattributes = ngx_ivschat_body_attributes(&ctx->client, attrs,
-                                                   ctx->policy.nattributes);
+    policy->request.nattributes = ngx_ivschat_body_attributes(asked, attrs,
+                                                   policy->request.nattributes);
 
-    size = ngx_ivschat_attributes_size(&ctx->policy);
+    size = ngx_ivschat_attributes_size(&policy->request);
 
     if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
@@ -341,16 +568,19 @@ ngx_ivschat_attributes_size(ngx_ivschat_request_t *policy)
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_policy_lines(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
-    ngx_ivschat_attribute_t *attrs)
+ngx_ivschat_policy_lines(ngx_http_request_t *r,
+    ngx_ivschat_policy_t *policy, ngx_ivschat_attribute_t *attrs)
 {
     ngx_uint_t                     i;
     ngx_array_t                   *lines;
     ngx_ivschat_result_e           result;
     ngx_ivschat_attribute_t       *attr;
     ngx_ivschat_attribute_conf_t  *line;
+    ngx_ivschat_loc_conf_t *conf;
 
-    lines = ctx->conf->attributes;
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
+
+    lines = conf->attributes;
 
     if (lines == NULL) {
         return NGX_IVSCHAT_OK;
@@ -360,11 +590,11 @@ ngx_ivschat_policy_lines(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
 
     for (i = 0; i < lines->nelts; i++) {
 
-        if (ngx_ivschat_has_attribute(&ctx->policy, &line[i].name)) {
+        if (ngx_ivschat_has_attribute(&policy->request, &line[i].name)) {
             continue;
         }
 
-        attr = &attrs[ctx->policy.nattributes];
+        attr = &attrs[policy->request.nattributes];
 
         result = ngx_ivschat_policy_attribute(r, &line[i], attr);
 
@@ -373,7 +603,7 @@ ngx_ivschat_policy_lines(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
         }
 
         if (attr->value.len) {
-            ctx->policy.nattributes++;
+            policy->request.nattributes++;
         }
     }
 
@@ -439,22 +669,26 @@ ngx_ivschat_has_attribute(ngx_ivschat_request_t *policy, ngx_str_t *name)
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_policy_duration(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_policy_duration(ngx_http_request_t *r,
+    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
 {
     ngx_str_t  value;
+    ngx_ivschat_loc_conf_t *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
 
     ngx_str_null(&value);
 
-    if (ctx->conf->session_duration
-        && ngx_http_complex_value(r, ctx->conf->session_duration, &value)
+    if (conf->session_duration
+        && ngx_http_complex_value(r, conf->session_duration, &value)
         != NGX_OK)
     {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    ctx->policy.duration = ngx_ivschat_minutes(&value);
+    policy->request.duration = ngx_ivschat_minutes(&value);
 
-    if (ctx->policy.duration == 0 && value.len) {
+    if (policy->request.duration == 0 && value.len) {
         value = ngx_ivschat_printable(r, &value);
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -465,10 +699,8 @@ ngx_ivschat_policy_duration(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
         return NGX_IVSCHAT_MISCONFIGURED;
     }
 
-    if (ctx->conf->client_body) {
-        ctx->policy.duration = ngx_ivschat_body_duration(&ctx->client,
-                                                         ctx->policy.duration);
-    }
+    policy->request.duration = ngx_ivschat_body_duration(asked,
+                                                  policy->request.duration);
 
     return NGX_IVSCHAT_OK;
 }
@@ -477,27 +709,31 @@ ngx_ivschat_policy_duration(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 /* Every attempt sends the same bytes, so they are written and hashed once. */
 
 static ngx_ivschat_result_e
-ngx_ivschat_policy_body(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_policy_body(ngx_http_request_t *r,
+    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
 {
     char   *json;
     size_t  len;
 
-    if (ngx_ivschat_request_json(&ctx->policy, &json, &len) != 0) {
+    policy->request.user = ngx_ivschat_pure(&policy->user);
+    policy->request.room = ngx_ivschat_pure(&policy->room.arn);
+
+    if (ngx_ivschat_request_json(&policy->request, &json, &len) != 0) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    ctx->body.data = ngx_pnalloc(r->pool, len);
+    policy->body.data = ngx_pnalloc(r->pool, len);
 
-    if (ctx->body.data) {
-        ngx_memcpy(ctx->body.data, json, len);
-        ctx->body.len = len;
+    if (policy->body.data) {
+        ngx_memcpy(policy->body.data, json, len);
+        policy->body.len = len;
     }
 
     free(json);
 
-    if (ctx->body.data == NULL
-        || ngx_ivschat_sigv4_hash(ctx->body.data, ctx->body.len,
-                                  ctx->body_hash)
+    if (policy->body.data == NULL
+        || ngx_ivschat_sigv4_hash(policy->body.data, policy->body.len,
+                                  policy->body_hash)
         != 0)
     {
         return NGX_IVSCHAT_UNKNOWN;
@@ -507,40 +743,30 @@ ngx_ivschat_policy_body(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 }
 
 
-ngx_int_t
-ngx_ivschat_holds(ngx_http_request_t *r, ngx_http_complex_value_t *condition)
+static ngx_uint_t
+ngx_ivschat_minutes(ngx_str_t *value)
 {
-    ngx_str_t  value;
+    u_char     last;
+    ngx_int_t  sec;
 
-    if (condition == NULL) {
-        return NGX_OK;
+    if (value->len == 0) {
+        return 0;
     }
 
-    if (ngx_http_complex_value(r, condition, &value) != NGX_OK) {
-        return NGX_ERROR;
+    last = value->data[value->len - 1];
+
+    if (last >= '0' && last <= '9') {
+        return 0;
     }
 
-    return ngx_ivschat_false(&value) ? NGX_DECLINED : NGX_OK;
-}
+    sec = ngx_parse_time(value, 1);
 
-
-ngx_str_t
-ngx_ivschat_printable(ngx_http_request_t *r, ngx_str_t *value)
-{
-    size_t     i;
-    ngx_str_t  s;
-
-    s.len = ngx_min(value->len, NGX_IVSCHAT_ROOM_ARN_MAX + 32);
-
-    s.data = ngx_pnalloc(r->pool, s.len);
-    if (s.data == NULL) {
-        s.len = 0;
+    if (sec == NGX_ERROR || sec % 60 != 0
+        || sec < NGX_IVSCHAT_DURATION_MIN * 60
+        || sec > NGX_IVSCHAT_DURATION_MAX * 60)
+    {
+        return 0;
     }
 
-    for (i = 0; i < s.len; i++) {
-        s.data[i] = (value->data[i] >= 0x20 && value->data[i] < 0x7f)
-                    ? value->data[i] : '?';
-    }
-
-    return s;
+    return sec / 60;
 }

@@ -9,7 +9,8 @@
  */
 
 
-#include "ngx_ivschat_token.h"
+#include "ngx_ivschat_rooms.h"
+#include "../aws/ngx_ivschat_api.h"
 
 
 static char *ngx_ivschat_parse_room(ngx_conf_t *cf, ngx_ivschat_room_t *room);
@@ -22,20 +23,20 @@ static char *ngx_ivschat_check_picker(ngx_conf_t *cf,
 static char *ngx_ivschat_check_reach(ngx_conf_t *cf, ngx_array_t *rooms);
 
 static ngx_ivschat_result_e ngx_ivschat_first_room(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_loc_conf_t *conf, ngx_ivschat_room_choice_t *choice);
 static ngx_ivschat_result_e ngx_ivschat_pick_room(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_loc_conf_t *conf, ngx_str_t *asked,
+    ngx_ivschat_room_choice_t *choice);
 static ngx_ivschat_result_e ngx_ivschat_named_room(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx, ngx_str_t *name);
+    ngx_ivschat_loc_conf_t *conf, ngx_str_t *name,
+    ngx_ivschat_room_choice_t *choice);
 static ngx_ivschat_result_e ngx_ivschat_asked_room(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_loc_conf_t *conf, ngx_str_t *asked,
+    ngx_ivschat_room_choice_t *choice);
 static ngx_ivschat_result_e ngx_ivschat_no_pick(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_loc_conf_t *conf);
 static ngx_ivschat_result_e ngx_ivschat_take_room(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx, ngx_ivschat_room_t *room);
-static ngx_ivschat_result_e ngx_ivschat_set_room(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx, ngx_str_t *value);
-static ngx_uint_t ngx_ivschat_is(ngx_str_t *one, ngx_str_t *two);
+    ngx_ivschat_room_t *room, ngx_ivschat_room_choice_t *choice);
 
 
 char *
@@ -195,7 +196,7 @@ ngx_ivschat_among(ngx_conf_t *cf, ngx_array_t *rooms, ngx_ivschat_room_t *room)
 
         if (room->name.len) {
 
-            if (ngx_ivschat_is(&above[i].name, &room->name)) {
+            if (ngx_ivschat_equal(&above[i].name, &room->name)) {
                 return ngx_ivschat_invalid(cf, &value[1],
                          "there is a room of this name already");
             }
@@ -231,7 +232,7 @@ ngx_ivschat_room_name(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_ivschat_check_rooms(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+ngx_ivschat_rooms_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
 {
     ngx_ivschat_room_t        *room;
     ngx_http_core_loc_conf_t  *clcf;
@@ -287,7 +288,7 @@ ngx_ivschat_check_picker(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
     room = conf->rooms->elts;
 
     for (i = 0; i < conf->rooms->nelts; i++) {
-        if (ngx_ivschat_is(&room[i].name, &conf->room_name->value))
+        if (ngx_ivschat_equal(&room[i].name, &conf->room_name->value))
         {
             return NGX_CONF_OK;
         }
@@ -318,7 +319,7 @@ ngx_ivschat_check_reach(ngx_conf_t *cf, ngx_array_t *rooms)
         for (j = 0; j < i; j++) {
 
             if (!ngx_ivschat_always(room[j].condition)
-                || !ngx_ivschat_is(&room[j].value.value,
+                || !ngx_ivschat_equal(&room[j].value.value,
                                    &room[i].value.value))
             {
                 continue;
@@ -338,25 +339,30 @@ ngx_ivschat_check_reach(ngx_conf_t *cf, ngx_array_t *rooms)
 
 
 ngx_ivschat_result_e
-ngx_ivschat_policy_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_rooms_choose(ngx_http_request_t *r, ngx_ivschat_str_t asked,
+    ngx_ivschat_room_choice_t *room)
 {
-    ngx_str_t             asked;
-    ngx_ivschat_room_t   *room;
-    ngx_ivschat_result_e  result;
+    ngx_str_t                arn;
+    ngx_ivschat_room_t      *rooms;
+    ngx_ivschat_result_e     result;
+    ngx_ivschat_loc_conf_t  *conf;
 
-    room = ctx->conf->rooms->elts;
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
 
-    result = room[0].name.len ? ngx_ivschat_pick_room(r, ctx)
-                              : ngx_ivschat_first_room(r, ctx);
+    arn.data = (u_char *) asked.data;
+    arn.len = asked.len;
 
-    if (result != NGX_IVSCHAT_OK || ctx->client.room.data == NULL) {
+    rooms = conf->rooms->elts;
+
+    result = rooms[0].name.len
+             ? ngx_ivschat_pick_room(r, conf, &arn, room)
+             : ngx_ivschat_first_room(r, conf, room);
+
+    if (result != NGX_IVSCHAT_OK || arn.data == NULL) {
         return result;
     }
 
-    asked.data = (u_char *) ctx->client.room.data;
-    asked.len = ctx->client.room.len;
-
-    if (!ngx_ivschat_is(&asked, &ctx->room)) {
+    if (!ngx_ivschat_equal(&arn, &room->arn)) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "the room in the client's body is not the one that "
                       "this request is for");
@@ -368,15 +374,16 @@ ngx_ivschat_policy_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_first_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_first_room(ngx_http_request_t *r,
+    ngx_ivschat_loc_conf_t *conf, ngx_ivschat_room_choice_t *choice)
 {
     ngx_int_t            rc;
     ngx_uint_t           i;
     ngx_ivschat_room_t  *room;
 
-    room = ctx->conf->rooms->elts;
+    room = conf->rooms->elts;
 
-    for (i = 0; i < ctx->conf->rooms->nelts; i++) {
+    for (i = 0; i < conf->rooms->nelts; i++) {
 
         rc = ngx_ivschat_holds(r, room[i].condition);
 
@@ -385,7 +392,7 @@ ngx_ivschat_first_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
         }
 
         if (rc == NGX_OK) {
-            return ngx_ivschat_take_room(r, ctx, &room[i]);
+            return ngx_ivschat_take_room(r, &room[i], choice);
         }
     }
 
@@ -399,62 +406,65 @@ ngx_ivschat_first_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 /* By name, else by the client's body, else the only one. */
 
 static ngx_ivschat_result_e
-ngx_ivschat_pick_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_pick_room(ngx_http_request_t *r,
+    ngx_ivschat_loc_conf_t *conf, ngx_str_t *asked,
+    ngx_ivschat_room_choice_t *choice)
 {
     ngx_str_t            name;
     ngx_ivschat_room_t  *room;
 
-    if (ctx->conf->room_name) {
+    if (conf->room_name) {
 
-        if (ngx_http_complex_value(r, ctx->conf->room_name, &name) != NGX_OK)
+        if (ngx_http_complex_value(r, conf->room_name, &name) != NGX_OK)
         {
             return NGX_IVSCHAT_UNKNOWN;
         }
 
         if (name.len) {
-            return ngx_ivschat_named_room(r, ctx, &name);
+            return ngx_ivschat_named_room(r, conf, &name, choice);
         }
     }
 
-    if (ctx->client.room.data) {
-        return ngx_ivschat_asked_room(r, ctx);
+    if (asked->data) {
+        return ngx_ivschat_asked_room(r, conf, asked, choice);
     }
 
-    if (ctx->conf->room_name || ctx->conf->rooms->nelts > 1) {
-        return ngx_ivschat_no_pick(r, ctx);
+    if (conf->room_name || conf->rooms->nelts > 1) {
+        return ngx_ivschat_no_pick(r, conf);
     }
 
-    room = ctx->conf->rooms->elts;
+    room = conf->rooms->elts;
 
-    return ngx_ivschat_named_room(r, ctx, &room[0].name);
+    return ngx_ivschat_named_room(r, conf, &room[0].name, choice);
 }
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_named_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
-    ngx_str_t *name)
+ngx_ivschat_named_room(ngx_http_request_t *r,
+    ngx_ivschat_loc_conf_t *conf, ngx_str_t *name,
+    ngx_ivschat_room_choice_t *choice)
 {
     ngx_int_t            rc;
     ngx_str_t            printable;
     ngx_uint_t           i;
     ngx_ivschat_room_t  *room;
 
-    room = ctx->conf->rooms->elts;
+    room = conf->rooms->elts;
 
-    for (i = 0; i < ctx->conf->rooms->nelts; i++) {
+    for (i = 0; i < conf->rooms->nelts; i++) {
 
-        if (!ngx_ivschat_is(&room[i].name, name)) {
+        if (!ngx_ivschat_equal(&room[i].name, name)) {
             continue;
         }
 
         /* the condition may go by the name, through a map */
 
-        ctx->room_name = room[i].name;
+        choice->name = room[i].name;
 
         rc = ngx_ivschat_holds(r, room[i].condition);
 
         if (rc == NGX_OK) {
-            return ngx_ivschat_take_room(r, ctx, &room[i]);
+            return ngx_ivschat_take_room(r, &room[i], choice);
         }
 
         if (rc == NGX_ERROR) {
@@ -479,33 +489,32 @@ ngx_ivschat_named_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_asked_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_asked_room(ngx_http_request_t *r,
+    ngx_ivschat_loc_conf_t *conf, ngx_str_t *asked,
+    ngx_ivschat_room_choice_t *choice)
 {
     ngx_int_t            rc;
-    ngx_str_t            asked;
+    ngx_str_t            printable;
     ngx_uint_t           i, known;
     ngx_ivschat_room_t  *room;
 
-    asked.data = (u_char *) ctx->client.room.data;
-    asked.len = ctx->client.room.len;
-
     known = 0;
-    room = ctx->conf->rooms->elts;
+    room = conf->rooms->elts;
 
-    for (i = 0; i < ctx->conf->rooms->nelts; i++) {
+    for (i = 0; i < conf->rooms->nelts; i++) {
 
-        if (!ngx_ivschat_is(&room[i].value.value, &asked)) {
+        if (!ngx_ivschat_equal(&room[i].value.value, asked)) {
             continue;
         }
 
         /* the condition may go by the name, through a map */
 
-        ctx->room_name = room[i].name;
+        choice->name = room[i].name;
 
         rc = ngx_ivschat_holds(r, room[i].condition);
 
         if (rc == NGX_OK) {
-            return ngx_ivschat_take_room(r, ctx, &room[i]);
+            return ngx_ivschat_take_room(r, &room[i], choice);
         }
 
         if (rc == NGX_ERROR) {
@@ -522,20 +531,21 @@ ngx_ivschat_asked_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
         return NGX_IVSCHAT_ROOM_FORBIDDEN;
     }
 
-    asked = ngx_ivschat_printable(r, &asked);
+    printable = ngx_ivschat_printable(r, asked);
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "no \"ivschat_token_room\" has the ARN in the client's "
-                  "body: \"%V\"", &asked);
+                  "body: \"%V\"", &printable);
 
     return NGX_IVSCHAT_ROOM_NOT_FOUND;
 }
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_no_pick(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_no_pick(ngx_http_request_t *r,
+    ngx_ivschat_loc_conf_t *conf)
 {
-    if (ctx->conf->client_body) {
+    if (conf->client_body) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "the client's body names no room, and nothing else "
                       "picks one");
@@ -550,49 +560,29 @@ ngx_ivschat_no_pick(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_take_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
-    ngx_ivschat_room_t *room)
+ngx_ivschat_take_room(ngx_http_request_t *r, ngx_ivschat_room_t *room,
+    ngx_ivschat_room_choice_t *choice)
 {
-    ngx_str_t  value;
+    ngx_str_t               value;
+    ngx_ivschat_room_arn_t  arn;
 
     if (ngx_http_complex_value(r, &room->value, &value) != NGX_OK) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    return ngx_ivschat_set_room(r, ctx, &value);
-}
-
-
-static ngx_ivschat_result_e
-ngx_ivschat_set_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
-    ngx_str_t *value)
-{
-    ngx_str_t               printable;
-    ngx_ivschat_room_arn_t  arn;
-
-    if (ngx_ivschat_room_arn_parse(ngx_ivschat_pure(value), &arn) != 0) {
-        printable = ngx_ivschat_printable(r, value);
+    if (ngx_ivschat_room_arn_parse(ngx_ivschat_pure(&value), &arn) != 0) {
+        value = ngx_ivschat_printable(r, &value);
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "the value of \"ivschat_token_room\" is no room's "
-                      "ARN: \"%V\"", &printable);
+                      "ARN: \"%V\"", &value);
 
         return NGX_IVSCHAT_ROOM_NOT_FOUND;
     }
 
-    ctx->room = *value;
-    ctx->policy.room = ngx_ivschat_pure(&ctx->room);
-
-    ctx->region.data = (u_char *) arn.region.data;
-    ctx->region.len = arn.region.len;
+    choice->arn = value;
+    choice->region.data = (u_char *) arn.region.data;
+    choice->region.len = arn.region.len;
 
     return NGX_IVSCHAT_OK;
-}
-
-
-static ngx_uint_t
-ngx_ivschat_is(ngx_str_t *one, ngx_str_t *two)
-{
-    return one->len == two->len
-           && ngx_memcmp(one->data, two->data, one->len) == 0;
 }

@@ -4,7 +4,8 @@
  */
 
 
-#include "ngx_ivschat_token.h"
+#include "ngx_ivschat_variables.h"
+#include "ngx_ivschat_request.h"
 
 
 static ngx_int_t ngx_ivschat_string_variable(ngx_http_request_t *r,
@@ -25,33 +26,32 @@ static ngx_http_variable_t  ngx_ivschat_variables[] = {
 
     { ngx_string("ivschat_token_host"), NULL,
       ngx_ivschat_string_variable,
-      offsetof(ngx_ivschat_ctx_t, host),
+      offsetof(ngx_ivschat_ctx_t, policy.host),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ivschat_token_user"), NULL,
       ngx_ivschat_string_variable,
-      offsetof(ngx_ivschat_ctx_t, user),
+      offsetof(ngx_ivschat_ctx_t, policy.user),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ivschat_token_room"), NULL,
       ngx_ivschat_string_variable,
-      offsetof(ngx_ivschat_ctx_t, room),
+      offsetof(ngx_ivschat_ctx_t, policy.room.arn),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ivschat_token_room_name"), NULL,
       ngx_ivschat_string_variable,
-      offsetof(ngx_ivschat_ctx_t, room_name),
+      offsetof(ngx_ivschat_ctx_t, policy.room.name),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ivschat_token_capabilities"), NULL,
       ngx_ivschat_string_variable,
-      offsetof(ngx_ivschat_ctx_t, capabilities),
+      offsetof(ngx_ivschat_ctx_t, policy.capabilities),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ivschat_token_aws_request_id"), NULL,
       ngx_ivschat_string_variable,
-      offsetof(ngx_ivschat_ctx_t, answer)
-          + offsetof(ngx_ivschat_answer_t, request_id),
+      offsetof(ngx_ivschat_ctx_t, subrequest.request_id),
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ivschat_token_aws_status"), NULL,
@@ -83,7 +83,7 @@ static ngx_http_variable_t  ngx_ivschat_variables[] = {
 
 
 ngx_int_t
-ngx_ivschat_add_variables(ngx_conf_t *cf)
+ngx_ivschat_variables_add(ngx_conf_t *cf)
 {
     ngx_http_variable_t  *var, *v;
 
@@ -203,7 +203,7 @@ ngx_ivschat_time_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         return NGX_ERROR;
     }
 
-    ms = data ? (ngx_msec_int_t) ctx->waited
+    ms = data ? (ngx_msec_int_t) ctx->place.waited
               : ngx_max((ngx_msec_int_t) (ctx->end - ctx->start), 0);
 
     ngx_ivschat_set_variable(v, p,
@@ -223,7 +223,7 @@ ngx_ivschat_status_variable(ngx_http_request_t *r,
 
     ctx = ngx_ivschat_get_ctx(r);
 
-    if (ctx == NULL || ctx->answer.aws_status == 0) {
+    if (ctx == NULL || ctx->subrequest.aws_status == 0) {
         v->not_found = 1;
         return NGX_OK;
     }
@@ -234,7 +234,7 @@ ngx_ivschat_status_variable(ngx_http_request_t *r,
     }
 
     ngx_ivschat_set_variable(v, p,
-                    ngx_sprintf(p, "%03ui", ctx->answer.aws_status) - p);
+                    ngx_sprintf(p, "%03ui", ctx->subrequest.aws_status) - p);
 
     return NGX_OK;
 }
@@ -253,8 +253,8 @@ ngx_ivschat_error_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         return NGX_OK;
     }
 
-    ngx_ivschat_set_variable(v, (u_char *) ctx->error.code,
-                             ngx_strlen(ctx->error.code));
+    ngx_ivschat_set_variable(v, (u_char *) ctx->answer.error.code,
+                             ngx_strlen(ctx->answer.error.code));
 
     return NGX_OK;
 }

@@ -1,0 +1,53 @@
+
+/*
+ * The policy: what a request is granted, as the configuration says.
+ */
+
+
+#ifndef _NGX_IVSCHAT_POLICY_H_INCLUDED_
+#define _NGX_IVSCHAT_POLICY_H_INCLUDED_
+
+
+#include "ngx_ivschat_conf.h"
+#include "ngx_ivschat_rooms.h"
+#include "ngx_ivschat_user.h"
+#include "../aws/ngx_ivschat_api.h"
+#include "../aws/ngx_ivschat_body.h"
+#include "../aws/ngx_ivschat_result.h"
+
+
+/* The outcome for one request; the strings are in its pool. */
+
+typedef struct {
+    ngx_str_t                    user;
+    ngx_ivschat_room_choice_t    room;
+    ngx_str_t                    region;     /* to sign for */
+    ngx_str_t                    host;
+    ngx_str_t                    capabilities;   /* comma-separated */
+
+    ngx_ivschat_request_t        request;
+    ngx_str_t                    body;       /* the JSON to send */
+    char                 body_hash[NGX_IVSCHAT_SIGV4_HEX_LEN + 1];
+} ngx_ivschat_policy_t;
+
+
+char *ngx_ivschat_capabilities(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_ivschat_attribute(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_ivschat_session_duration(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_ivschat_region(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* Checks what a location that mints tokens has, inherited lines included. */
+
+char *ngx_ivschat_policy_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf);
+
+/*
+ * Evaluates everything but the user, which policy->user has already, within
+ * what the client's body asks for.  Anything but NGX_IVSCHAT_OK is logged.
+ */
+
+ngx_ivschat_result_e ngx_ivschat_policy_evaluate(ngx_http_request_t *r,
+    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+
+
+#endif /* _NGX_IVSCHAT_POLICY_H_INCLUDED_ */

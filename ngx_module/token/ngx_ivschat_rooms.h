@@ -1,0 +1,49 @@
+
+/*
+ * The rooms: the directives that list them, and the one a request is for.
+ */
+
+
+#ifndef _NGX_IVSCHAT_ROOMS_H_INCLUDED_
+#define _NGX_IVSCHAT_ROOMS_H_INCLUDED_
+
+
+#include "ngx_ivschat_conf.h"
+#include "../aws/ngx_ivschat_result.h"
+
+
+/* One ivschat_token_room line; all lines of a list have names, or none. */
+
+typedef struct {
+    ngx_str_t                    name;       /* empty: none */
+    ngx_http_complex_value_t     value;      /* literal if it has a name */
+    ngx_http_complex_value_t    *condition;  /* NULL: always */
+} ngx_ivschat_room_t;
+
+
+/* The room of a request. */
+
+typedef struct {
+    ngx_str_t                    arn;
+    ngx_str_t                    name;
+    ngx_str_t                    region;     /* in the ARN */
+} ngx_ivschat_room_choice_t;
+
+
+char *ngx_ivschat_room(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_ivschat_room_name(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* Whether one of the rooms of a location that mints tokens can be chosen. */
+
+char *ngx_ivschat_rooms_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf);
+
+/*
+ * Chooses the room of a request; asked is the ARN in the client's body, or has
+ * no data.  Anything but NGX_IVSCHAT_OK is logged.
+ */
+
+ngx_ivschat_result_e ngx_ivschat_rooms_choose(ngx_http_request_t *r,
+    ngx_ivschat_str_t asked, ngx_ivschat_room_choice_t *room);
+
+
+#endif /* _NGX_IVSCHAT_ROOMS_H_INCLUDED_ */

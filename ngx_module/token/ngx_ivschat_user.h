@@ -1,0 +1,42 @@
+
+/*
+ * The user: ivschat_token_user, and whether auth_basic has checked it.
+ */
+
+
+#ifndef _NGX_IVSCHAT_USER_H_INCLUDED_
+#define _NGX_IVSCHAT_USER_H_INCLUDED_
+
+
+#include "ngx_ivschat_conf.h"
+#include "../aws/ngx_ivschat_result.h"
+
+
+struct ngx_ivschat_user_s {
+    ngx_http_complex_value_t     value;
+    ngx_uint_t                   captures;       /* bits of $1 … $9 in value */
+    unsigned                     remote_user:1;  /* $remote_user is in it */
+    unsigned                     trusted:1;
+};
+
+
+char *ngx_ivschat_user(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/*
+ * Replaces the access handler of auth_basic by this one, and returns the
+ * original, or NULL without auth_basic.
+ */
+
+ngx_http_handler_pt ngx_ivschat_user_wrap_auth(ngx_conf_t *cf,
+    ngx_http_handler_pt handler);
+
+/*
+ * Evaluates the user of a request, into *user; checked: auth_basic has
+ * accepted the request.  Anything but NGX_IVSCHAT_OK is logged.
+ */
+
+ngx_ivschat_result_e ngx_ivschat_user_evaluate(ngx_http_request_t *r,
+    ngx_uint_t checked, ngx_str_t *user);
+
+
+#endif /* _NGX_IVSCHAT_USER_H_INCLUDED_ */
