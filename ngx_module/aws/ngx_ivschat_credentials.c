@@ -43,9 +43,6 @@ typedef struct {
 static int ngx_ivschat_visible(ngx_ivschat_str_t s);
 static size_t ngx_ivschat_copy(char *dst, ngx_ivschat_str_t src);
 
-static cJSON *ngx_ivschat_parse_json(const char *body, size_t len,
-    const char **reason);
-static const char *ngx_ivschat_scan_json(const char *body, size_t len);
 static int ngx_ivschat_find_members(const cJSON *object,
     ngx_ivschat_members_t *members, char *reason, size_t size);
 static int ngx_ivschat_check_code(const ngx_ivschat_members_t *members,
@@ -57,7 +54,6 @@ static int ngx_ivschat_read_string(const cJSON *item, const char *name,
     int required, ngx_ivschat_str_t *value, char *reason, size_t size);
 static int ngx_ivschat_refuse(char *reason, size_t size, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-static void ngx_ivschat_wipe_json(cJSON *item);
 
 static uint32_t ngx_ivschat_between(uint32_t min, uint32_t max,
     uint32_t random);
@@ -176,14 +172,16 @@ ngx_ivschat_credentials_parse(ngx_ivschat_credentials_flavour_e flavour,
     int                    rc;
     cJSON                 *object;
     const char            *why;
+    ngx_ivschat_str_t      answer = { body, len };
     ngx_ivschat_members_t  members;
 
     ngx_ivschat_credentials_wipe(creds);
 
-    object = ngx_ivschat_parse_json(body, len, &why);
+    object = ngx_ivschat_json_object(answer, NGX_IVSCHAT_JSON_DEPTH, &why);
 
     if (object == NULL) {
-        return ngx_ivschat_refuse(reason, size, "%s", why);
+        return ngx_ivschat_refuse(reason, size, "the answer is refused: %s",
+                                  why);
     }
 
     rc = -1;
@@ -194,8 +192,7 @@ ngx_ivschat_credentials_parse(ngx_ivschat_credentials_flavour_e flavour,
         rc = ngx_ivschat_read_members(&members, flavour, creds, reason, size);
     }
 
-    ngx_ivschat_wipe_json(object);
-    cJSON_Delete(object);
+    ngx_ivschat_json_delete(object);
 
     if (rc != 0) {
         ngx_ivschat_credentials_wipe(creds);
@@ -353,93 +350,6 @@ ngx_ivschat_copy(char *dst, ngx_ivschat_str_t src)
     dst[src.len] = '\0';
 
     return src.len;
-}
-
-
-/*
- * What cJSON has read of a text that then turns out to be broken it frees as
- * it is; so did the HTTP client with its buffers before.
- */
-
-static cJSON *
-ngx_ivschat_parse_json(const char *body, size_t len, const char **reason)
-{
-    cJSON             *object;
-    ngx_ivschat_str_t  text;
-
-    if (len == 0) {
-        *reason = "the answer is empty";
-        return NULL;
-    }
-
-    *reason = ngx_ivschat_scan_json(body, len);
-    if (*reason != NULL) {
-        return NULL;
-    }
-
-    text.data = body;
-    text.len = len;
-
-    *reason = "the answer is not JSON";
-
-    object = ngx_ivschat_json_tree(text, reason);
-    if (object == NULL) {
-        return NULL;
-    }
-
-    if (!cJSON_IsObject(object)) {
-        *reason = "the answer is not a JSON object";
-        ngx_ivschat_wipe_json(object);
-        cJSON_Delete(object);
-        return NULL;
-    }
-
-    return object;
-}
-
-
-/*
- * What cJSON would not refuse: it cuts strings at U+0000, so that two names
- * could be taken for the same, and nests 1000 deep.
- */
-
-static const char *
-ngx_ivschat_scan_json(const char *body, size_t len)
-{
-    int     string, depth;
-    size_t  i;
-
-    if (memchr(body, '\0', len) != NULL) {
-        return "the answer has a NUL";
-    }
-
-    string = 0;
-    depth = 0;
-
-    for (i = 0; i < len; i++) {
-
-        if (body[i] == '"') {
-            string = !string;
-
-        } else if (string && body[i] == '\\') {
-            i++;
-
-            if (len - i >= 5 && memcmp(&body[i], "u0000", 5) == 0) {
-                return "the answer has a U+0000";
-            }
-
-        } else if (!string && (body[i] == '{' || body[i] == '[')) {
-
-            if (++depth > NGX_IVSCHAT_JSON_DEPTH) {
-                return "the answer is nested too deeply";
-            }
-
-        } else if (!string && (body[i] == '}' || body[i] == ']')) {
-            depth--;
-        }
-    }
-
-    return NULL;
 }
 
 
@@ -622,21 +532,6 @@ ngx_ivschat_refuse(char *reason, size_t size, const char *fmt, ...)
     va_end(args);
 
     return -1;
-}
-
-
-static void
-ngx_ivschat_wipe_json(cJSON *item)
-{
-    cJSON  *child;
-
-    if (cJSON_IsString(item)) {
-        explicit_bzero(item->valuestring, strlen(item->valuestring));
-    }
-
-    cJSON_ArrayForEach(child, item) {
-        ngx_ivschat_wipe_json(child);
-    }
 }
 
 

@@ -880,7 +880,7 @@ ngx_ivschat_sts_sign(ngx_ivschat_fetch_t *f, ngx_ivschat_role_t *role,
           { f->creds.session_token, f->creds.session_token_len } }
     };
     ngx_ivschat_sigv4_request_t   req = {
-        ngx_ivschat_string("POST"), ngx_ivschat_string("/"), { NULL, 0 },
+        ngx_ivschat_string("POST"), ngx_ivschat_string("/"),
         headers, f->creds.session_token_len ? 4 : 3, ""
     };
 

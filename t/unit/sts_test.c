@@ -825,7 +825,7 @@ test_host(void)
 
     ok(ngx_ivschat_host(sts, str("cn-north-1"), host, sizeof(host), &len)
        == 0, "the host of STS");
-    is_str(host, "sts.cn-north-1.amazonaws.com.cn", "in another partition");
+    is_str(host, "sts.cn-north-1.amazonaws.com", "in another region");
 }
 
 
