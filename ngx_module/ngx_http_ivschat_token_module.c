@@ -5,14 +5,7 @@
  */
 
 
-#include "token/ngx_ivschat_client_body.h"
-#include "token/ngx_ivschat_conf.h"
-#include "token/ngx_ivschat_policy.h"
-#include "token/ngx_ivschat_rate.h"
 #include "token/ngx_ivschat_request.h"
-#include "token/ngx_ivschat_rooms.h"
-#include "token/ngx_ivschat_subrequest.h"
-#include "token/ngx_ivschat_user.h"
 #include "token/ngx_ivschat_variables.h"
 
 
@@ -32,13 +25,13 @@ static char *ngx_ivschat_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_ivschat_merge_pass(ngx_conf_t *cf,
     ngx_ivschat_loc_conf_t *prev, ngx_ivschat_loc_conf_t *conf);
-static char *ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf);
+static char *ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
+    ngx_http_core_loc_conf_t *clcf);
 static char *ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf);
 
 static char *ngx_ivschat_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_ivschat_credentials(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_ivschat_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 static ngx_int_t ngx_ivschat_init(ngx_conf_t *cf);
 static ngx_int_t ngx_ivschat_add_zone(ngx_conf_t *cf,
@@ -176,9 +169,9 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
     { ngx_string("ivschat_token_zone"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_ivschat_zone,
+      ngx_conf_set_size_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
+      offsetof(ngx_ivschat_main_conf_t, zone_size),
       NULL },
 
     { ngx_string("ivschat_token_require_tls"),
@@ -200,17 +193,17 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_ivschat_token_module_ctx = {
-    ngx_ivschat_variables_add,     /* preconfiguration */
-    ngx_ivschat_init,              /* postconfiguration */
+    ngx_ivschat_variables_add,                /* preconfiguration */
+    ngx_ivschat_init,                         /* postconfiguration */
 
-    ngx_ivschat_create_main_conf,  /* create main conf */
-    ngx_ivschat_init_main_conf,    /* init main conf */
+    ngx_ivschat_create_main_conf,             /* create main conf */
+    ngx_ivschat_init_main_conf,               /* init main conf */
 
     NULL,                                     /* create server conf */
     NULL,                                     /* merge server conf */
 
-    ngx_ivschat_create_loc_conf,   /* create location conf */
-    ngx_ivschat_merge_loc_conf     /* merge location conf */
+    ngx_ivschat_create_loc_conf,              /* create location conf */
+    ngx_ivschat_merge_loc_conf                /* merge location conf */
 };
 
 
@@ -221,10 +214,10 @@ ngx_module_t  ngx_http_ivschat_token_module = {
     NGX_HTTP_MODULE,                          /* module type */
     NULL,                                     /* init master */
     ngx_ivschat_init_module,                  /* init module */
-    ngx_ivschat_init_process,      /* init process */
+    ngx_ivschat_init_process,                 /* init process */
     NULL,                                     /* init thread */
     NULL,                                     /* exit thread */
-    ngx_ivschat_exit_process,      /* exit process */
+    ngx_ivschat_exit_process,                 /* exit process */
     NULL,                                     /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -236,24 +229,23 @@ ngx_ivschat_create_main_conf(ngx_conf_t *cf)
     ngx_pool_cleanup_t       *cln;
     ngx_ivschat_main_conf_t  *mcf;
 
-    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_ivschat_main_conf_t));
-    if (mcf == NULL) {
-        return NULL;
-    }
-
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    cln = ngx_pool_cleanup_add(cf->pool, sizeof(ngx_ivschat_main_conf_t));
     if (cln == NULL) {
         return NULL;
     }
 
-    cln->handler = ngx_ivschat_cleanup;
-    cln->data = mcf;
+    mcf = cln->data;
+    ngx_memzero(mcf, sizeof(ngx_ivschat_main_conf_t));
+
+    mcf->zone_size = NGX_CONF_UNSET_SIZE;
 
     if (ngx_ivschat_creds_create(cf, &mcf->creds) != NGX_OK
         || ngx_ivschat_rate_create(cf, &mcf->rate) != NGX_OK)
     {
         return NULL;
     }
+
+    cln->handler = ngx_ivschat_cleanup;
 
     return mcf;
 }
@@ -291,16 +283,6 @@ ngx_ivschat_create_loc_conf(ngx_conf_t *cf)
     if (conf == NULL) {
         return NULL;
     }
-
-    /*
-     * set by ngx_pcalloc():
-     *
-     *     conf->uri = { 0, NULL };
-     *     conf->endpoint = { 0, NULL };
-     *     conf->methods = 0;
-     *     conf->own_room_name = 0;
-     *     conf->own_client_attributes = 0;
-     */
 
     conf->user = NGX_CONF_UNSET_PTR;
     conf->rooms = NGX_CONF_UNSET_PTR;
@@ -380,7 +362,7 @@ ngx_ivschat_merge_pass(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *prev,
         clcf->handler = ngx_ivschat_handler;
     }
 
-    if (ngx_ivschat_check(cf, conf) != NGX_CONF_OK) {
+    if (ngx_ivschat_check(cf, conf, clcf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -389,11 +371,10 @@ ngx_ivschat_merge_pass(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *prev,
 
 
 static char *
-ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
+    ngx_http_core_loc_conf_t *clcf)
 {
-    ngx_http_core_loc_conf_t  *clcf;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    const char  *missing;
 
     if (!clcf->noname && clcf->handler != ngx_ivschat_handler) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -404,19 +385,19 @@ ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
+    missing = NULL;
+
     if (conf->user == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"ivschat_token %V\" in location \"%V\" needs "
-                           "an \"ivschat_token_user\"",
-                           &conf->uri, &clcf->name);
-        return NGX_CONF_ERROR;
+        missing = "ivschat_token_user";
+
+    } else if (conf->rooms == NULL || conf->rooms->nelts == 0) {
+        missing = "ivschat_token_room";
     }
 
-    if (conf->rooms == NULL || conf->rooms->nelts == 0) {
+    if (missing) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"ivschat_token %V\" in location \"%V\" needs "
-                           "an \"ivschat_token_room\"",
-                           &conf->uri, &clcf->name);
+                           "an \"%s\"", &conf->uri, &clcf->name, missing);
         return NGX_CONF_ERROR;
     }
 
@@ -448,14 +429,12 @@ ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
 
     if (conf->credentials == NULL) {
         conf->credentials = ngx_ivschat_creds_auto(cf, &mcf->creds);
-
         if (conf->credentials == NULL) {
             return NGX_CONF_ERROR;
         }
     }
 
     ngx_str_null(&region);
-
     room = conf->rooms->elts;
 
     for (i = 0; i < conf->rooms->nelts; i++) {
@@ -487,44 +466,38 @@ ngx_ivschat_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_ivschat_loc_conf_t  *ilcf = conf;
 
-    ngx_str_t                 *value;
+    ngx_str_t                 *uri;
     ngx_http_core_loc_conf_t  *clcf;
 
     if (ilcf->uri.len) {
         return "is duplicate";
     }
 
-    value = cf->args->elts;
+    uri = (ngx_str_t *) cf->args->elts + 1;
 
-    if (value[1].len == 0 || value[1].data[0] != '/') {
-        return ngx_ivschat_invalid(cf, &value[1],
+    if (uri->len == 0 || uri->data[0] != '/') {
+        return ngx_ivschat_invalid(cf, uri,
                        "the URI of the internal location begins with \"/\"");
     }
 
-    if (ngx_strlchr(value[1].data, value[1].data + value[1].len, '$')) {
-        return ngx_ivschat_invalid(cf, &value[1],
-                                   "no variables are allowed here");
+    if (ngx_strchr(uri->data, '$')) {
+        return ngx_ivschat_invalid(cf, uri, "no variables are allowed here");
     }
 
-    if (ngx_strlchr(value[1].data, value[1].data + value[1].len, '?')
-        || ngx_strlchr(value[1].data, value[1].data + value[1].len, '#'))
-    {
-        return ngx_ivschat_invalid(cf, &value[1],
+    if (strpbrk((char *) uri->data, "?#")) {
+        return ngx_ivschat_invalid(cf, uri,
                            "a URI without arguments or a fragment is needed");
     }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (clcf->name.len == value[1].len
-        && ngx_strncmp(clcf->name.data, value[1].data, value[1].len) == 0)
-    {
-        return ngx_ivschat_invalid(cf, &value[1],
-                "this is the location itself; another, internal one that "
-                                   "passes the request to AWS is needed");
+    if (ngx_ivschat_equal(&clcf->name, uri)) {
+        return ngx_ivschat_invalid(cf, uri,
+                         "this is the location itself; another, internal one "
+                         "that passes the request to AWS is needed");
     }
 
-    ilcf->uri = value[1];
-
+    ilcf->uri = *uri;
     clcf->handler = ngx_ivschat_handler;
 
     return NGX_CONF_OK;
@@ -534,41 +507,13 @@ ngx_ivschat_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static char *
 ngx_ivschat_credentials(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_ivschat_loc_conf_t  *ilcf = conf;
-
+    ngx_ivschat_loc_conf_t   *ilcf = conf;
     ngx_ivschat_main_conf_t  *mcf;
 
     mcf = ngx_http_conf_get_module_main_conf(cf,
                                              ngx_http_ivschat_token_module);
 
     return ngx_ivschat_creds_line(cf, &mcf->creds, &ilcf->credentials);
-}
-
-
-static char *
-ngx_ivschat_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_ivschat_main_conf_t  *mcf = conf;
-
-    ngx_str_t  *value;
-
-    if (mcf->zone_size) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    mcf->zone_size = ngx_parse_size(&value[1]);
-
-    if (mcf->zone_size == NGX_ERROR) {
-        return ngx_ivschat_invalid(cf, &value[1], "it is no size like \"1m\"");
-    }
-
-    if (mcf->zone_size == 0) {
-        return ngx_ivschat_invalid(cf, &value[1], "a zone needs memory");
-    }
-
-    return NGX_CONF_OK;
 }
 
 
@@ -610,13 +555,11 @@ ngx_ivschat_add_zone(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
     least = (sizeof(ngx_ivschat_root_t) + ngx_pagesize - 1) / ngx_pagesize;
     least = (8 + least + 1 + ngx_ivschat_zone_pages(fetched)) * ngx_pagesize;
 
-    if (mcf->zone_size == 0) {
-        mcf->zone_size = least;
-    }
+    ngx_conf_init_size_value(mcf->zone_size, least);
 
-    if ((size_t) mcf->zone_size < least) {
+    if (mcf->zone_size < least) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "invalid value \"%z\" in \"ivschat_token_zone\" "
+                      "invalid value \"%uz\" in \"ivschat_token_zone\" "
                       "directive: this configuration needs %uz bytes",
                       mcf->zone_size, least);
         return NGX_ERROR;

@@ -1,10 +1,4 @@
 
-/*
- * What came back, checked: a token, or a reason that the client is told and
- * one line in the log that the operator can act on.
- */
-
-
 #include "ngx_ivschat_answer.h"
 
 
@@ -19,7 +13,7 @@ static ngx_ivschat_result_e ngx_ivschat_not_whole(ngx_http_request_t *r,
     ngx_ivschat_subrequest_t *s);
 static ngx_ivschat_result_e ngx_ivschat_parse(ngx_http_request_t *r,
     ngx_ivschat_subrequest_t *s, ngx_str_t *json);
-static void ngx_ivschat_spread(ngx_http_request_t *r, ngx_uint_t percent,
+static void ngx_ivschat_spread(ngx_http_request_t *r,
     ngx_ivschat_token_t *token);
 static ngx_ivschat_result_e ngx_ivschat_aws_error(ngx_http_request_t *r,
     ngx_ivschat_subrequest_t *s, ngx_ivschat_policy_t *policy,
@@ -36,8 +30,6 @@ ngx_ivschat_result_e
 ngx_ivschat_answer_check(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
     ngx_ivschat_policy_t *policy, ngx_ivschat_answer_t *answer)
 {
-    ngx_ivschat_loc_conf_t  *conf;
-
     if (!s->upstream) {
         return ngx_ivschat_nginx_error(r, s);
     }
@@ -47,15 +39,14 @@ ngx_ivschat_answer_check(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
     }
 
     if (!ngx_ivschat_answer_from_aws(r, s)) {
-        conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
-
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "the answer is dropped, since it did not come over "
                       "TLS with a verified certificate: location \"%V\" "
                       "needs \"proxy_pass https://…\" and "
                       "\"proxy_ssl_verify on\", which \"include "
                       "ivschat_params\" has, and no other location may use "
-                      "its upstream without them", &conf->uri);
+                      "its upstream without them",
+                      &ngx_ivschat_get_conf(r)->uri);
         return NGX_IVSCHAT_REJECTED;
     }
 
@@ -74,11 +65,8 @@ ngx_ivschat_answer_check(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
 ngx_uint_t
 ngx_ivschat_answer_from_aws(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s)
 {
-    ngx_ivschat_loc_conf_t  *conf;
-
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
-
-    return s->aws_status != 0 && (s->tls || !conf->require_tls);
+    return s->aws_status != 0
+           && (s->tls || !ngx_ivschat_get_conf(r)->require_tls);
 }
 
 
@@ -87,27 +75,26 @@ ngx_ivschat_answer_from_aws(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s)
 static ngx_ivschat_result_e
 ngx_ivschat_nginx_error(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s)
 {
-    ngx_uint_t               status;
-    ngx_ivschat_loc_conf_t  *conf;
+    ngx_str_t   *uri;
+    ngx_uint_t   status;
 
     status = s->status;
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
+    uri = &ngx_ivschat_get_conf(r)->uri;
 
     if (status == NGX_HTTP_TOO_MANY_REQUESTS
         || status == NGX_HTTP_SERVICE_UNAVAILABLE)
     {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "location \"%V\" answered %ui itself, so its limits "
-                      "keep the request from AWS", &conf->uri, status);
+                      "keep the request from AWS", uri, status);
         return NGX_IVSCHAT_THROTTLED;
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "the request was not passed to AWS, nginx answered %ui "
                   "itself: \"ivschat_token %V\" needs a location \"%V\" "
-                  "with \"proxy_pass "
-                  "https://$ivschat_token_host" NGX_IVSCHAT_PATH
-                  "\"", status, &conf->uri, &conf->uri);
+                  "with \"proxy_pass https://$ivschat_token_host"
+                  NGX_IVSCHAT_PATH "\"", status, uri, uri);
 
     return NGX_IVSCHAT_MISCONFIGURED;
 }
@@ -119,17 +106,16 @@ static ngx_ivschat_result_e
 ngx_ivschat_no_answer(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
     ngx_str_t *host)
 {
-    ngx_uint_t               status;
-    ngx_ivschat_loc_conf_t  *conf;
+    ngx_str_t   *uri;
+    ngx_uint_t   status;
 
     status = s->status;
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
+    uri = &ngx_ivschat_get_conf(r)->uri;
 
     if (s->big_header) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "the head of AWS's answer does not fit: raise "
-                      "\"proxy_buffer_size\" in location \"%V\"",
-                      &conf->uri);
+                      "\"proxy_buffer_size\" in location \"%V\"", uri);
         return NGX_IVSCHAT_BAD_RESPONSE;
     }
 
@@ -138,8 +124,7 @@ ngx_ivschat_no_answer(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
         /* nginx takes it for HTTP/0.9 */
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "what answers at \"%V\" does not speak HTTP/1",
-                      host);
+                      "what answers at \"%V\" does not speak HTTP/1", host);
         return NGX_IVSCHAT_BAD_RESPONSE;
     }
 
@@ -155,8 +140,7 @@ ngx_ivschat_no_answer(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "no connection to AWS at \"%V\" could be opened: the "
                       "worker has none left (\"worker_connections\", "
-                      "\"worker_rlimit_nofile\"), or no memory",
-                      host);
+                      "\"worker_rlimit_nofile\"), or no memory", host);
         return NGX_IVSCHAT_UNAVAILABLE;
     }
 
@@ -178,7 +162,7 @@ ngx_ivschat_no_answer(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "the request was not passed to AWS, nginx answered %ui "
                   "itself: correct the \"proxy_pass\" of location \"%V\"",
-                  status, &conf->uri);
+                  status, uri);
 
     return NGX_IVSCHAT_MISCONFIGURED;
 }
@@ -189,16 +173,12 @@ ngx_ivschat_no_answer(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
 static ngx_ivschat_result_e
 ngx_ivschat_not_whole(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s)
 {
-    ngx_ivschat_loc_conf_t  *conf;
-
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
-
     if (s->big_body) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "AWS's answer does not fit: if it should, raise "
                       "\"subrequest_output_buffer_size\" in location \"%V\" "
                       "(request id \"%V\")",
-                      &conf->uri, &s->request_id);
+                      &ngx_ivschat_get_conf(r)->uri, &s->request_id);
         return NGX_IVSCHAT_BAD_RESPONSE;
     }
 
@@ -214,13 +194,10 @@ static ngx_ivschat_result_e
 ngx_ivschat_parse(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
     ngx_str_t *json)
 {
-    char                    *text;
-    size_t                   len;
-    const char              *reason;
-    ngx_ivschat_token_t      token;
-    ngx_ivschat_loc_conf_t  *conf;
-
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
+    char                 *text;
+    size_t                len;
+    const char           *reason;
+    ngx_ivschat_token_t   token;
 
     if (ngx_ivschat_token_parse((const char *) s->body.data, s->body.len,
                                 &token, &reason)
@@ -233,7 +210,7 @@ ngx_ivschat_parse(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
         return NGX_IVSCHAT_BAD_RESPONSE;
     }
 
-    ngx_ivschat_spread(r, conf->refresh_spread, &token);
+    ngx_ivschat_spread(r, &token);
 
     if (ngx_ivschat_token_json(&token, &text, &len) == 0) {
 
@@ -260,33 +237,24 @@ ngx_ivschat_parse(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
  */
 
 static void
-ngx_ivschat_spread(ngx_http_request_t *r, ngx_uint_t percent,
-    ngx_ivschat_token_t *token)
+ngx_ivschat_spread(ngx_http_request_t *r, ngx_ivschat_token_t *token)
 {
-    int64_t                   left, most;
-    ngx_time_t               *tp;
-    ngx_ivschat_main_conf_t  *mcf;
+    int64_t     now, left;
+    ngx_uint_t  percent;
 
-    if (percent == 0) {
-        return;
-    }
-
-    tp = ngx_timeofday();
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_ivschat_token_module);
+    percent = ngx_ivschat_get_conf(r)->refresh_spread;
 
     /* by AWS's clock, as far as it is known */
 
-    left = token->token_expiration
-           - ((int64_t) ngx_ivschat_creds_time(&mcf->creds) * 1000
-              + tp->msec);
+    now = (int64_t) ngx_ivschat_creds_time(
+                                       &ngx_ivschat_get_main_conf(r)->creds)
+          * 1000 + ngx_cached_time->msec;
 
-    if (left <= NGX_IVSCHAT_SPREAD_LEAST) {
-        return;
+    left = token->token_expiration - now;
+
+    if (percent && left > NGX_IVSCHAT_SPREAD_LEAST) {
+        token->token_expiration -= ngx_random() % (left / 100 * percent);
     }
-
-    most = left / 100 * percent;
-
-    token->token_expiration -= (int64_t) ((uint64_t) ngx_random() % most);
 }
 
 
@@ -294,9 +262,8 @@ static ngx_ivschat_result_e
 ngx_ivschat_aws_error(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
     ngx_ivschat_policy_t *policy, ngx_ivschat_error_t *error)
 {
-    const char              *remedy;
-    ngx_ivschat_result_e     result;
-    ngx_ivschat_loc_conf_t  *conf;
+    const char            *remedy;
+    ngx_ivschat_result_e   result;
 
     ngx_ivschat_error_parse(ngx_ivschat_pure(&s->error_type),
                             (const char *) s->body.data, s->body.len, error);
@@ -304,8 +271,6 @@ ngx_ivschat_aws_error(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
     result = ngx_ivschat_result_of_aws(s->aws_status, error->code);
 
     if (!ngx_ivschat_sent_as_signed(s, &policy->host)) {
-        conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
-
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "AWS answered %ui%s%s (request id \"%V\"): the request "
                       "was signed for host \"%V\" and path \""
@@ -315,8 +280,9 @@ ngx_ivschat_aws_error(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
                       NGX_IVSCHAT_PATH "\" and \"include "
                       "ivschat_params\", with no \"proxy_set_header Host\"",
                       s->aws_status, *error->code ? " " : "", error->code,
-                      &s->request_id, &policy->host, &conf->uri,
-                      &s->sent_host, &s->sent_path);
+                      &s->request_id, &policy->host,
+                      &ngx_ivschat_get_conf(r)->uri, &s->sent_host,
+                      &s->sent_path);
 
         /* whatever AWS calls it, the room may well exist */
 
@@ -362,21 +328,9 @@ ngx_ivschat_aws_message(const char *message, ngx_ivschat_request_t *request)
 static ngx_uint_t
 ngx_ivschat_quotes(const char *message, const ngx_ivschat_str_t *value)
 {
-    size_t  i, len;
-
-    len = ngx_strlen(message);
-
-    if (value->len == 0) {
-        return 0;
-    }
-
-    for (i = 0; i + value->len <= len; i++) {
-        if (ngx_memcmp(message + i, value->data, value->len) == 0) {
-            return 1;
-        }
-    }
-
-    return 0;
+    return value->len != 0
+           && memmem(message, ngx_strlen(message), value->data, value->len)
+              != NULL;
 }
 
 

@@ -1,7 +1,7 @@
 
 /*
- * What came back from AWS means: a token, or a reason to tell the client and
- * a line in the log that an operator can act on.
+ * What an answer means: a token, or an error for the client and a line in the
+ * log that an operator can act on.
  */
 
 

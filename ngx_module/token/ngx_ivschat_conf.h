@@ -30,7 +30,7 @@
 typedef struct {
     ngx_ivschat_creds_conf_t     creds;
     ngx_ivschat_rate_conf_t      rate;
-    ssize_t                      zone_size;  /* 0: as needed */
+    size_t                       zone_size;
 
     ngx_http_handler_pt          auth_basic; /* the access handler that is
                                                 called by ours, or NULL */

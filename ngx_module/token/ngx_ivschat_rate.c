@@ -38,18 +38,8 @@ static ngx_ivschat_account_t *ngx_ivschat_rate_account(
 static size_t ngx_ivschat_rate_name(ngx_str_t *arn, u_char *pair);
 
 
-static ngx_inline void
-ngx_ivschat_rate_lock(ngx_ivschat_rate_conf_t *rcf)
-{
-    ngx_shmtx_lock(&rcf->shpool->mutex);
-}
-
-
-static ngx_inline void
-ngx_ivschat_rate_unlock(ngx_ivschat_rate_conf_t *rcf)
-{
-    ngx_shmtx_unlock(&rcf->shpool->mutex);
-}
+#define ngx_ivschat_rate_lock(rcf)     ngx_shmtx_lock(&(rcf)->shpool->mutex)
+#define ngx_ivschat_rate_unlock(rcf)   ngx_shmtx_unlock(&(rcf)->shpool->mutex)
 
 
 /* number [burst=n] [wait=time], or off */

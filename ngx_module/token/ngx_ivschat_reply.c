@@ -1,18 +1,15 @@
 
-/*
- * What the client gets: a token, or an error as problem+json.
- */
-
-
 #include "ngx_ivschat_reply.h"
 
 
 #define NGX_IVSCHAT_PROBLEM_SIZE   512
 
 
+static ngx_int_t ngx_ivschat_reply_error(ngx_http_request_t *r,
+    ngx_ivschat_result_e result, ngx_uint_t retry_after);
 static void ngx_ivschat_clear_headers(ngx_http_request_t *r);
 static ngx_int_t ngx_ivschat_push_header(ngx_http_request_t *r,
-    ngx_str_t *name, ngx_str_t *value);
+    ngx_str_t *name, char *value);
 static ngx_int_t ngx_ivschat_error_headers(ngx_http_request_t *r,
     ngx_ivschat_result_e result, ngx_uint_t retry_after);
 static ngx_uint_t ngx_ivschat_has_error_page(ngx_http_request_t *r,
@@ -22,19 +19,23 @@ static ngx_int_t ngx_ivschat_send_json(ngx_http_request_t *r,
 
 
 static ngx_str_t  ngx_ivschat_allow = ngx_string("Allow");
-static ngx_str_t  ngx_ivschat_retry_later = ngx_string("Retry-After");
+static ngx_str_t  ngx_ivschat_retry_after = ngx_string("Retry-After");
 
 
 ngx_int_t
-ngx_ivschat_reply_token(ngx_http_request_t *r, ngx_str_t *json)
+ngx_ivschat_reply(ngx_http_request_t *r, ngx_ivschat_result_e result,
+    ngx_uint_t retry_after, ngx_str_t *json)
 {
     static ngx_str_t  type = ngx_string("application/json");
     static ngx_str_t  name = ngx_string("X-Content-Type-Options");
-    static ngx_str_t  nosniff = ngx_string("nosniff");
 
     ngx_ivschat_clear_headers(r);
 
-    if (ngx_ivschat_push_header(r, &name, &nosniff) != NGX_OK) {
+    if (result != NGX_IVSCHAT_OK) {
+        return ngx_ivschat_reply_error(r, result, retry_after);
+    }
+
+    if (ngx_ivschat_push_header(r, &name, "nosniff") != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -42,29 +43,25 @@ ngx_ivschat_reply_token(ngx_http_request_t *r, ngx_str_t *json)
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_ivschat_reply_error(ngx_http_request_t *r, ngx_ivschat_result_e result,
     ngx_uint_t retry_after)
 {
-    ngx_str_t                         json;
-    ngx_ivschat_loc_conf_t           *conf;
-    const ngx_ivschat_result_info_t  *info;
+    ngx_str_t   json;
+    ngx_uint_t  status;
 
     static ngx_str_t  type = ngx_string("application/problem+json");
-
-    info = ngx_ivschat_result_info(result);
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
-
-    ngx_ivschat_clear_headers(r);
 
     if (ngx_ivschat_error_headers(r, result, retry_after) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (conf->intercept_errors
-        && ngx_ivschat_has_error_page(r, info->status))
+    status = ngx_ivschat_result_info(result)->status;
+
+    if (ngx_ivschat_get_conf(r)->intercept_errors
+        && ngx_ivschat_has_error_page(r, status))
     {
-        return info->status;
+        return status;
     }
 
     json.data = ngx_pnalloc(r->pool, NGX_IVSCHAT_PROBLEM_SIZE);
@@ -76,7 +73,7 @@ ngx_ivschat_reply_error(ngx_http_request_t *r, ngx_ivschat_result_e result,
                                         (char *) json.data,
                                         NGX_IVSCHAT_PROBLEM_SIZE);
 
-    return ngx_ivschat_send_json(r, info->status, &type, &json);
+    return ngx_ivschat_send_json(r, status, &type, &json);
 }
 
 
@@ -98,7 +95,7 @@ ngx_ivschat_clear_headers(ngx_http_request_t *r)
 
         for (i = 0; i < part->nelts; i++) {
             if (h[i].key.data == ngx_ivschat_allow.data
-                || h[i].key.data == ngx_ivschat_retry_later.data)
+                || h[i].key.data == ngx_ivschat_retry_after.data)
             {
                 h[i].hash = 0;
             }
@@ -108,8 +105,7 @@ ngx_ivschat_clear_headers(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_ivschat_push_header(ngx_http_request_t *r, ngx_str_t *name,
-    ngx_str_t *value)
+ngx_ivschat_push_header(ngx_http_request_t *r, ngx_str_t *name, char *value)
 {
     ngx_table_elt_t  *h;
 
@@ -122,7 +118,8 @@ ngx_ivschat_push_header(ngx_http_request_t *r, ngx_str_t *name,
 
     h->hash = 1;
     h->key = *name;
-    h->value = *value;
+    h->value.data = (u_char *) value;
+    h->value.len = ngx_strlen(value);
 
     return NGX_OK;
 }
@@ -132,37 +129,30 @@ static ngx_int_t
 ngx_ivschat_error_headers(ngx_http_request_t *r, ngx_ivschat_result_e result,
     ngx_uint_t retry_after)
 {
-    ngx_str_t                value;
-    ngx_ivschat_loc_conf_t  *conf;
+    char        *value;
+    ngx_uint_t   methods;
 
     if (result == NGX_IVSCHAT_METHOD_NOT_ALLOWED) {
-        conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
+        methods = ngx_ivschat_get_conf(r)->methods;
 
-        if (conf->methods == NGX_HTTP_POST) {
-            ngx_str_set(&value, "POST");
+        value = (methods == NGX_HTTP_POST) ? "POST"
+                : (methods == NGX_HTTP_GET) ? "GET" : "POST, GET";
 
-        } else if (conf->methods == NGX_HTTP_GET) {
-            ngx_str_set(&value, "GET");
-
-        } else {
-            ngx_str_set(&value, "POST, GET");
-        }
-
-        return ngx_ivschat_push_header(r, &ngx_ivschat_allow, &value);
+        return ngx_ivschat_push_header(r, &ngx_ivschat_allow, value);
     }
 
     if (retry_after == 0) {
         return NGX_OK;
     }
 
-    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-    if (value.data == NULL) {
+    value = ngx_pnalloc(r->pool, NGX_INT_T_LEN + 1);
+    if (value == NULL) {
         return NGX_ERROR;
     }
 
-    value.len = ngx_sprintf(value.data, "%ui", retry_after) - value.data;
+    ngx_sprintf((u_char *) value, "%ui%Z", retry_after);
 
-    return ngx_ivschat_push_header(r, &ngx_ivschat_retry_later, &value);
+    return ngx_ivschat_push_header(r, &ngx_ivschat_retry_after, value);
 }
 
 
@@ -200,9 +190,8 @@ ngx_ivschat_send_json(ngx_http_request_t *r, ngx_uint_t status,
     ngx_http_complex_value_t  cv;
 
     static ngx_str_t  name = ngx_string("Cache-Control");
-    static ngx_str_t  no_store = ngx_string("no-store");
 
-    if (ngx_ivschat_push_header(r, &name, &no_store) != NGX_OK) {
+    if (ngx_ivschat_push_header(r, &name, "no-store") != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -213,7 +202,6 @@ ngx_ivschat_send_json(ngx_http_request_t *r, ngx_uint_t status,
     r->headers_out.content_type_lowcase = NULL;
 
     ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
-
     cv.value = *json;
 
     return ngx_http_send_response(r, status, type, &cv);

@@ -1,8 +1,8 @@
 
 /*
- * The way of one request: the content handler, the client's body, the
- * policy, and then attempts, each of them with a place in the rate, a signed
- * subrequest and an answer, until one deadline for all of them.
+ * The way of one request: the user, the client's body, the policy, and then
+ * attempts, each with a place in the rate, a signed subrequest and an answer,
+ * before one deadline for all of them.
  */
 
 
@@ -11,26 +11,28 @@
 #include "../aws/ngx_ivschat_skew.h"
 
 
-static ngx_int_t ngx_ivschat_refuse(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx, ngx_ivschat_result_e result);
+typedef void (*ngx_ivschat_step_pt)(ngx_http_request_t *r,
+    ngx_ivschat_ctx_t *ctx);
+
+
 static ngx_ivschat_result_e ngx_ivschat_evaluate(ngx_http_request_t *r,
     ngx_ivschat_ctx_t *ctx);
 static void ngx_ivschat_body_handler(ngx_http_request_t *r);
 static void ngx_ivschat_body_done(ngx_http_request_t *r,
     ngx_ivschat_ctx_t *ctx, ngx_int_t rc);
-static void ngx_ivschat_start(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx);
 
 static void ngx_ivschat_next(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx);
-static void ngx_ivschat_granted(void *data, ngx_uint_t granted);
+static void ngx_ivschat_attempt(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx);
 static void ngx_ivschat_not_granted(ngx_http_request_t *r,
     ngx_ivschat_ctx_t *ctx);
-static void ngx_ivschat_attempt(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx);
+static void ngx_ivschat_expire(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx);
 static void ngx_ivschat_test_client(ngx_http_request_t *r);
+
+static void ngx_ivschat_run(ngx_ivschat_ctx_t *ctx, ngx_ivschat_step_pt step);
+static void ngx_ivschat_rate_handler(void *data, ngx_uint_t granted);
 static void ngx_ivschat_creds_handler(void *data);
 static void ngx_ivschat_timer_handler(ngx_event_t *ev);
 static void ngx_ivschat_deadline_handler(ngx_event_t *ev);
-static void ngx_ivschat_deadline_between(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
 
 static void ngx_ivschat_resume(ngx_http_request_t *r);
 static void ngx_ivschat_report(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
@@ -44,7 +46,7 @@ static ngx_ivschat_retry_e ngx_ivschat_retry_kind(ngx_http_request_t *r,
 
 static void ngx_ivschat_finish(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
     ngx_ivschat_result_e result);
-static ngx_uint_t ngx_ivschat_retry_after(ngx_ivschat_ctx_t *ctx,
+static ngx_int_t ngx_ivschat_end(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
     ngx_ivschat_result_e result);
 static void ngx_ivschat_let_go(ngx_ivschat_ctx_t *ctx);
 
@@ -71,7 +73,7 @@ ngx_ivschat_handler(ngx_http_request_t *r)
                       "location \"%V\" mints no token for a subrequest",
                       &r->uri);
 
-        return ngx_ivschat_reply_error(r, NGX_IVSCHAT_ROOM_FORBIDDEN, 0);
+        return ngx_ivschat_reply(r, NGX_IVSCHAT_ROOM_FORBIDDEN, 0, NULL);
     }
 
     ctx = ngx_ivschat_create_ctx(r);
@@ -82,54 +84,33 @@ ngx_ivschat_handler(ngx_http_request_t *r)
     ctx->started = 1;
     ctx->start = ngx_current_msec;
 
-    if (!(r->method & conf->methods)) {
-        return ngx_ivschat_refuse(r, ctx, NGX_IVSCHAT_METHOD_NOT_ALLOWED);
+    if (r->method & conf->methods) {
+        result = ngx_ivschat_user_evaluate(r, ctx->basic_checked,
+                                           &ctx->policy.user);
+    } else {
+        result = NGX_IVSCHAT_METHOD_NOT_ALLOWED;
     }
-
-    result = ngx_ivschat_user_evaluate(r, ctx->basic_checked,
-                                       &ctx->policy.user);
 
     if (result == NGX_IVSCHAT_OK && !conf->client_body) {
         result = ngx_ivschat_evaluate(r, ctx);
     }
 
     if (result != NGX_IVSCHAT_OK) {
-        return ngx_ivschat_refuse(r, ctx, result);
+
+        if (ngx_http_discard_request_body(r) != NGX_OK) {
+            r->keepalive = 0;
+        }
+
+        return ngx_ivschat_end(r, ctx, result);
     }
 
     rc = ngx_ivschat_client_body_start(r, &ctx->client_body,
                                        ngx_ivschat_body_handler);
-
     if (rc != NGX_AGAIN) {
         ngx_ivschat_body_done(r, ctx, rc);
     }
 
     return NGX_DONE;
-}
-
-
-/* Before the body is read. */
-
-static ngx_int_t
-ngx_ivschat_refuse(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
-    ngx_ivschat_result_e result)
-{
-    ngx_int_t  rc;
-
-    if (result == NGX_IVSCHAT_UNKNOWN) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ctx->result = result;
-    ctx->end = ngx_current_msec;
-
-    rc = ngx_http_discard_request_body(r);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    return ngx_ivschat_reply_error(r, result, 0);
 }
 
 
@@ -180,18 +161,7 @@ ngx_ivschat_body_done(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
 {
     ngx_ivschat_result_e  result;
 
-    if (rc == NGX_OK) {
-        result = ngx_ivschat_get_conf(r)->client_body
-                 ? ngx_ivschat_evaluate(r, ctx) : NGX_IVSCHAT_OK;
-
-        if (result == NGX_IVSCHAT_OK) {
-            ngx_ivschat_start(r, ctx);
-            return;
-        }
-
-        ngx_ivschat_finish(r, ctx, result);
-        return;
-    }
+    result = NGX_IVSCHAT_OK;
 
     if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
         result = NGX_IVSCHAT_REQUEST_TOO_LARGE;
@@ -199,49 +169,34 @@ ngx_ivschat_body_done(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
     } else if (rc == NGX_HTTP_BAD_REQUEST && !r->connection->error) {
         result = NGX_IVSCHAT_INVALID_REQUEST;
 
-    } else {
+    } else if (rc != NGX_OK) {
         ngx_http_finalize_request(r, rc);
         return;
+
+    } else if (ngx_ivschat_get_conf(r)->client_body) {
+        result = ngx_ivschat_evaluate(r, ctx);
     }
 
-    /* nobody knows where the next request would begin */
+    if (rc != NGX_OK) {
+        r->keepalive = 0;              /* the next request may begin anywhere */
+    }
 
-    r->keepalive = 0;
-
-    ngx_ivschat_finish(r, ctx, result);
-}
-
-
-static void
-ngx_ivschat_start(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
-{
-    r->read_event_handler = ngx_http_test_reading;
-    r->connection->log->action = "requesting a chat token";
-
-    /* the context's cleanup deletes the timers */
-
-    ctx->deadline.handler = ngx_ivschat_deadline_handler;
-    ctx->deadline.data = r->connection;
-    ctx->deadline.log = r->connection->log;
-
-    ctx->timer.handler = ngx_ivschat_timer_handler;
-    ctx->timer.data = r->connection;
-    ctx->timer.log = r->connection->log;
-
-    ctx->place.handler = ngx_ivschat_granted;
-    ctx->place.data = ctx;
-
-    ctx->waiter.handler = ngx_ivschat_creds_handler;
-    ctx->waiter.data = ctx;
-
-    if (ngx_ivschat_rate_find(&ngx_ivschat_get_main_conf(r)->rate,
-                              &ctx->place, &ctx->policy.room.arn,
-                              r->connection->log)
-        != NGX_OK)
+    if (result == NGX_IVSCHAT_OK
+        && ngx_ivschat_rate_find(&ngx_ivschat_get_main_conf(r)->rate,
+                                 &ctx->place, &ctx->policy.room.arn,
+                                 r->connection->log)
+           != NGX_OK)
     {
-        ngx_ivschat_finish(r, ctx, NGX_IVSCHAT_ROOM_NOT_FOUND);
+        result = NGX_IVSCHAT_ROOM_NOT_FOUND;
+    }
+
+    if (result != NGX_IVSCHAT_OK) {
+        ngx_ivschat_finish(r, ctx, result);
         return;
     }
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->connection->log->action = "requesting a chat token";
 
     ngx_ivschat_next(r, ctx);
 }
@@ -255,70 +210,31 @@ ngx_ivschat_start(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 static void
 ngx_ivschat_next(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 {
+    ngx_int_t   rc;
     ngx_msec_t  wait;
 
     wait = ctx->deadline.timer_set ? ngx_ivschat_get_conf(r)->timeout
                                    : ngx_ivschat_get_main_conf(r)->rate.wait;
 
-    switch (ngx_ivschat_rate_take(&ctx->place, ctx->attempts != 0, wait)) {
+    rc = ngx_ivschat_rate_take(&ctx->place, ctx->attempts != 0, wait);
 
-    case NGX_OK:
+    if (rc == NGX_OK) {
         ngx_ivschat_attempt(r, ctx);
         return;
+    }
 
-    case NGX_AGAIN:
+    if (rc == NGX_AGAIN) {
         if (!ctx->deadline.timer_set) {
             ngx_add_timer(&ctx->timer, wait);
         }
 
         ngx_ivschat_test_client(r);
         return;
-
-    default:
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "too many requests wait for the rate of "
-                      "\"ivschat_token_rate\"");
-
-        ngx_ivschat_finish(r, ctx, NGX_IVSCHAT_THROTTLED);
-    }
-}
-
-
-/* The rate's callback, from an event of the rate. */
-
-static void
-ngx_ivschat_granted(void *data, ngx_uint_t granted)
-{
-    ngx_ivschat_ctx_t *ctx = data;
-
-    ngx_connection_t    *c;
-    ngx_http_request_t  *r;
-
-    r = ctx->request;
-    c = r->connection;
-
-    ngx_http_set_log_request(c->log, r);
-
-    if (ctx->timer.timer_set) {
-        ngx_del_timer(&ctx->timer);
     }
 
-    if (granted) {
-        ngx_ivschat_attempt(r, ctx);
-
-    } else {
-        ngx_ivschat_not_granted(r, ctx);
-    }
-
-    ngx_http_run_posted_requests(c);
-}
-
-
-static void
-ngx_ivschat_not_granted(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
-{
-    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                  "no token within the wait of \"ivschat_token_rate\"");
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "too many requests wait for the rate of "
+                  "\"ivschat_token_rate\"");
 
     ngx_ivschat_finish(r, ctx, NGX_IVSCHAT_THROTTLED);
 }
@@ -340,7 +256,6 @@ ngx_ivschat_attempt(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 
     rc = ngx_ivschat_subrequest_send(r, &ctx->subrequest, &ctx->policy,
                                      ngx_ivschat_resume);
-
     if (rc == NGX_OK) {
         ctx->attempts++;
 
@@ -365,6 +280,51 @@ ngx_ivschat_attempt(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 }
 
 
+static void
+ngx_ivschat_not_granted(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+{
+    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                  "no token within the wait of \"ivschat_token_rate\"");
+
+    ngx_ivschat_finish(r, ctx, NGX_IVSCHAT_THROTTLED);
+}
+
+
+/* The deadline has passed. */
+
+static void
+ngx_ivschat_expire(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+{
+    ngx_ivschat_loc_conf_t  *conf;
+
+    ctx->timedout = 1;
+
+    if (ctx->subrequest.active) {
+        ngx_ivschat_subrequest_cancel(&ctx->subrequest,
+                                      NGX_HTTP_GATEWAY_TIME_OUT);
+        return;
+    }
+
+    if (!ctx->waiter.waiting) {
+
+        /* the failure of the last attempt says more than the timeout */
+
+        ngx_ivschat_finish(r, ctx,
+                           ctx->failure ? ctx->failure : NGX_IVSCHAT_TIMEOUT);
+        return;
+    }
+
+    conf = ngx_ivschat_get_conf(r);
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "no AWS credentials from \"ivschat_token_credentials %V\" "
+                  "within the %Mms of \"ivschat_token_timeout\"",
+                  ngx_ivschat_creds_name(conf->credentials), conf->timeout);
+
+    ngx_ivschat_finish(r, ctx, NGX_IVSCHAT_TIMEOUT);
+}
+
+
 /*
  * No event tells of a client that closed its connection before the request
  * began to wait.
@@ -379,102 +339,70 @@ ngx_ivschat_test_client(ngx_http_request_t *r)
 }
 
 
-/*
- * Credentials have come, or will not come.  All requests that have waited take
- * their places anew, so that they do not start together.
- */
+/* Goes on with a request when an event happens that it has waited for. */
 
 static void
-ngx_ivschat_creds_handler(void *data)
+ngx_ivschat_run(ngx_ivschat_ctx_t *ctx, ngx_ivschat_step_pt step)
 {
-    ngx_ivschat_ctx_t *ctx = data;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
 
-    ngx_connection_t  *c;
+    r = ctx->request;
+    c = r->connection;
 
-    c = ctx->request->connection;
+    ngx_http_set_log_request(c->log, r);
 
-    ngx_http_set_log_request(c->log, ctx->request);
-
-    ngx_ivschat_next(ctx->request, ctx);
+    step(r, ctx);
 
     ngx_http_run_posted_requests(c);
 }
 
 
-/* The pause before an attempt has ended, or the wait for the rate. */
+static void
+ngx_ivschat_rate_handler(void *data, ngx_uint_t granted)
+{
+    ngx_ivschat_ctx_t  *ctx = data;
+
+    if (ctx->timer.timer_set) {
+        ngx_del_timer(&ctx->timer);
+    }
+
+    ngx_ivschat_run(ctx, granted ? ngx_ivschat_attempt
+                                 : ngx_ivschat_not_granted);
+}
+
+
+/*
+ * Credentials have been fetched, or not.  The requests that have waited take
+ * places in the rate anew, so that they do not start together.
+ */
+
+static void
+ngx_ivschat_creds_handler(void *data)
+{
+    ngx_ivschat_run(data, ngx_ivschat_next);
+}
+
+
+/* The end of a pause, or of the wait for the rate. */
 
 static void
 ngx_ivschat_timer_handler(ngx_event_t *ev)
 {
-    ngx_connection_t   *c;
     ngx_ivschat_ctx_t  *ctx;
 
-    c = ev->data;
     ctx = ngx_queue_data(ev, ngx_ivschat_ctx_t, timer);
 
-    ngx_http_set_log_request(c->log, ctx->request);
-
-    if (ctx->place.queued) {
-        ngx_ivschat_not_granted(ctx->request, ctx);
-
-    } else {
-        ngx_ivschat_next(ctx->request, ctx);
-    }
-
-    ngx_http_run_posted_requests(c);
+    ngx_ivschat_run(ctx, ctx->place.queued ? ngx_ivschat_not_granted
+                                           : ngx_ivschat_next);
 }
 
 
 static void
 ngx_ivschat_deadline_handler(ngx_event_t *ev)
 {
-    ngx_connection_t   *c;
-    ngx_ivschat_ctx_t  *ctx;
-
-    c = ev->data;
-    ctx = ngx_queue_data(ev, ngx_ivschat_ctx_t, deadline);
-
-    ngx_http_set_log_request(c->log, ctx->request);
-
-    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, c->log, 0, "ivschat token deadline");
-
-    ctx->timedout = 1;
-
-    if (ctx->subrequest.active) {
-        ngx_ivschat_subrequest_cancel(&ctx->subrequest,
-                                      NGX_HTTP_GATEWAY_TIME_OUT);
-
-    } else {
-        ngx_ivschat_deadline_between(ctx->request, ctx);
-    }
-
-    ngx_http_run_posted_requests(c);
-}
-
-
-static void
-ngx_ivschat_deadline_between(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
-{
-    ngx_ivschat_loc_conf_t  *conf;
-
-    if (ctx->waiter.waiting) {
-        conf = ngx_ivschat_get_conf(r);
-
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "no AWS credentials from "
-                      "\"ivschat_token_credentials %V\" within the %Mms "
-                      "of \"ivschat_token_timeout\"",
-                      ngx_ivschat_creds_name(conf->credentials),
-                      conf->timeout);
-
-        ngx_ivschat_finish(r, ctx, NGX_IVSCHAT_TIMEOUT);
-        return;
-    }
-
-    /* the failure of the last attempt says more than the timeout */
-
-    ngx_ivschat_finish(r, ctx,
-                       ctx->failure ? ctx->failure : NGX_IVSCHAT_TIMEOUT);
+    ngx_ivschat_run(ngx_queue_data(ev, ngx_ivschat_ctx_t, deadline),
+                    ngx_ivschat_expire);
 }
 
 
@@ -505,17 +433,15 @@ ngx_ivschat_resume(ngx_http_request_t *r)
 
     ngx_ivschat_report(r, ctx, result);
 
-    if (result != NGX_IVSCHAT_OK && !ctx->timedout
-        && ngx_ivschat_again(r, ctx, result))
+    if (result == NGX_IVSCHAT_OK || ctx->timedout
+        || !ngx_ivschat_again(r, ctx, result))
     {
-        return;
+        ngx_ivschat_finish(r, ctx, result);
     }
-
-    ngx_ivschat_finish(r, ctx, result);
 }
 
 
-/* What the answer says of the rate, the retry quota and the clock. */
+/* Tells the rate, the retry quota and the clock what the answer says. */
 
 static void
 ngx_ivschat_report(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
@@ -554,7 +480,7 @@ ngx_ivschat_report(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
 }
 
 
-/* Whether there will be another attempt. */
+/* Starts another attempt, or a pause before it; 0 if there is none. */
 
 static ngx_uint_t
 ngx_ivschat_again(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
@@ -601,10 +527,6 @@ ngx_ivschat_again(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
         return 0;
     }
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
-                   "ivschat token attempt:%ui failed, pause:%M",
-                   ctx->attempts, pause);
-
     ngx_add_timer(&ctx->timer, ngx_max(pause, 1));
     ngx_ivschat_test_client(r);
 
@@ -647,44 +569,33 @@ ngx_ivschat_again_now(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 }
 
 
-/* Only what AWS has answered, or failed to answer, is tried again. */
-
 static ngx_ivschat_retry_e
 ngx_ivschat_retry_kind(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
     ngx_ivschat_result_e result)
 {
     ngx_uint_t  status;
 
-    if (!ctx->subrequest.upstream) {
+    status = ctx->subrequest.aws_status;
+
+    if (!ctx->subrequest.upstream
+        || (result != NGX_IVSCHAT_UNAVAILABLE
+            && result != NGX_IVSCHAT_THROTTLED
+            && result != NGX_IVSCHAT_TIMEOUT
+            && result != NGX_IVSCHAT_REJECTED))
+    {
         return NGX_IVSCHAT_RETRY_NEVER;
     }
 
-    switch (result) {
+    /* an answer that came without TLS, or from somebody else */
 
-    case NGX_IVSCHAT_REJECTED:
-
-        /* RequestTimeout has the status 400 */
-
-        if (!ngx_ivschat_answer_from_aws(r, &ctx->subrequest)) {
-            return NGX_IVSCHAT_RETRY_NEVER;
-        }
-
-        /* fall through */
-
-    case NGX_IVSCHAT_UNAVAILABLE:
-    case NGX_IVSCHAT_THROTTLED:
-    case NGX_IVSCHAT_TIMEOUT:
-
-        /* a 200 that broke off is not an answer */
-
-        status = ctx->subrequest.aws_status;
-
-        return ngx_ivschat_retry_class(status == NGX_HTTP_OK ? 0 : status,
-                                       ctx->answer.error.code);
-
-    default:
+    if (status && !ngx_ivschat_answer_from_aws(r, &ctx->subrequest)) {
         return NGX_IVSCHAT_RETRY_NEVER;
     }
+
+    /* a 200 that broke off is not an answer */
+
+    return ngx_ivschat_retry_class(status == NGX_HTTP_OK ? 0 : status,
+                                   ctx->answer.error.code);
 }
 
 
@@ -692,46 +603,35 @@ static void
 ngx_ivschat_finish(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
     ngx_ivschat_result_e result)
 {
-    ngx_int_t  rc;
+    ngx_http_finalize_request(r, ngx_ivschat_end(r, ctx, result));
+}
+
+
+static ngx_int_t
+ngx_ivschat_end(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
+    ngx_ivschat_result_e result)
+{
+    ngx_uint_t  retry_after;
 
     ngx_ivschat_let_go(ctx);
 
     if (result == NGX_IVSCHAT_UNKNOWN) {
-        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-        return;
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ctx->result = result;
     ctx->end = ngx_current_msec;
 
-    if (result == NGX_IVSCHAT_OK) {
-        rc = ngx_ivschat_reply_token(r, &ctx->answer.json);
+    retry_after = 0;
 
-    } else {
-        rc = ngx_ivschat_reply_error(r, result,
-                                     ngx_ivschat_retry_after(ctx, result));
+    if (result == NGX_IVSCHAT_THROTTLED) {
+        retry_after = ngx_ivschat_rate_retry_after(&ctx->place);
+
+    } else if (result == NGX_IVSCHAT_NO_CREDENTIALS) {
+        retry_after = 5 + ngx_random() % 6;
     }
 
-    ngx_http_finalize_request(r, rc);
-}
-
-
-/* In seconds, spread, so that clients do not come back together. */
-
-static ngx_uint_t
-ngx_ivschat_retry_after(ngx_ivschat_ctx_t *ctx, ngx_ivschat_result_e result)
-{
-    switch (result) {
-
-    case NGX_IVSCHAT_THROTTLED:
-        return ngx_ivschat_rate_retry_after(&ctx->place);
-
-    case NGX_IVSCHAT_NO_CREDENTIALS:
-        return 5 + ngx_random() % 6;
-
-    default:
-        return 0;
-    }
+    return ngx_ivschat_reply(r, result, retry_after, &ctx->answer.json);
 }
 
 
@@ -764,16 +664,15 @@ ngx_ivschat_access_handler(ngx_http_request_t *r)
 
     conf = ngx_ivschat_get_conf(r);
 
-    if (rc != NGX_OK || conf->uri.len == 0 || !conf->user->remote_user) {
-        return rc;
-    }
+    if (rc == NGX_OK && conf->uri.len && conf->user->remote_user) {
 
-    ctx = ngx_ivschat_create_ctx(r);
-    if (ctx == NULL) {
-        return NGX_ERROR;
-    }
+        ctx = ngx_ivschat_create_ctx(r);
+        if (ctx == NULL) {
+            return NGX_ERROR;
+        }
 
-    ctx->basic_checked = 1;
+        ctx->basic_checked = 1;
+    }
 
     return rc;
 }
@@ -804,15 +703,27 @@ ngx_ivschat_create_ctx(ngx_http_request_t *r)
     }
 
     ctx = cln->data;
-
     ngx_memzero(ctx, sizeof(ngx_ivschat_ctx_t));
+
+    cln->handler = ngx_ivschat_ctx_mark;
+    http_cln->handler = ngx_ivschat_ctx_cleanup;
+    http_cln->data = ctx;
 
     ctx->request = r;
 
-    cln->handler = ngx_ivschat_ctx_mark;
+    ctx->deadline.handler = ngx_ivschat_deadline_handler;
+    ctx->deadline.data = r->connection;
+    ctx->deadline.log = r->connection->log;
 
-    http_cln->handler = ngx_ivschat_ctx_cleanup;
-    http_cln->data = ctx;
+    ctx->timer.handler = ngx_ivschat_timer_handler;
+    ctx->timer.data = r->connection;
+    ctx->timer.log = r->connection->log;
+
+    ctx->place.handler = ngx_ivschat_rate_handler;
+    ctx->place.data = ctx;
+
+    ctx->waiter.handler = ngx_ivschat_creds_handler;
+    ctx->waiter.data = ctx;
 
     ngx_http_set_ctx(r, ctx, ngx_http_ivschat_token_module);
 

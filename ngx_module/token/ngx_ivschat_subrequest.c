@@ -1,10 +1,4 @@
 
-/*
- * One attempt: a signed POST, as an in-memory subrequest to the operator's
- * internal location, and what came back from there.
- */
-
-
 #include "ngx_ivschat_subrequest.h"
 
 
@@ -29,7 +23,7 @@ static ngx_int_t ngx_ivschat_sign_scope(ngx_http_request_t *r,
 static ngx_int_t ngx_ivschat_sign_headers(ngx_http_request_t *r,
     ngx_ivschat_policy_t *policy, ngx_ivschat_signed_t *sgn);
 static void ngx_ivschat_add_header(ngx_ivschat_signed_t *sgn,
-    const char *name, const char *value, size_t len);
+    const char *name, ngx_ivschat_str_t value);
 static ngx_int_t ngx_ivschat_create(ngx_http_request_t *r,
     ngx_ivschat_subrequest_t *s, ngx_ivschat_policy_t *policy,
     ngx_ivschat_signed_t *sgn);
@@ -103,13 +97,16 @@ static ngx_int_t
 ngx_ivschat_sign(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
     ngx_ivschat_policy_t *policy, ngx_ivschat_signed_t *sgn)
 {
-    ngx_int_t                rc;
-    ngx_ivschat_creds_t      creds;
-    ngx_ivschat_loc_conf_t  *conf;
+    ngx_int_t             rc;
+    ngx_ivschat_str_t     value;
+    ngx_ivschat_slot_t   *slot;
+    ngx_ivschat_creds_t   creds;
 
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
+    static ngx_ivschat_str_t  json = ngx_ivschat_string("application/json");
 
-    rc = ngx_ivschat_creds_get(conf->credentials, &creds);
+    slot = ngx_ivschat_get_conf(r)->credentials;
+
+    rc = ngx_ivschat_creds_get(slot, &creds);
 
     if (rc == NGX_AGAIN) {
         return NGX_AGAIN;
@@ -118,7 +115,7 @@ ngx_ivschat_sign(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
     if (rc != NGX_OK) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "no AWS credentials from \"ivschat_token_credentials "
-                      "%V\"", ngx_ivschat_creds_name(conf->credentials));
+                      "%V\"", ngx_ivschat_creds_name(slot));
         return rc;
     }
 
@@ -130,17 +127,16 @@ ngx_ivschat_sign(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
         return NGX_ERROR;
     }
 
-    ngx_ivschat_add_header(sgn, "content-type", "application/json",
-                           sizeof("application/json") - 1);
-    ngx_ivschat_add_header(sgn, "host", (const char *) policy->host.data,
-                           policy->host.len);
-    ngx_ivschat_add_header(sgn, "x-amz-date", sgn->scope.time,
-                           NGX_IVSCHAT_SIGV4_TIME_LEN);
+    value.data = sgn->scope.time;
+    value.len = NGX_IVSCHAT_SIGV4_TIME_LEN;
+
+    ngx_ivschat_add_header(sgn, "content-type", json);
+    ngx_ivschat_add_header(sgn, "host", ngx_ivschat_pure(&policy->host));
+    ngx_ivschat_add_header(sgn, "x-amz-date", value);
 
     if (creds.session_token.len) {
         ngx_ivschat_add_header(sgn, "x-amz-security-token",
-                               (const char *) creds.session_token.data,
-                               creds.session_token.len);
+                               ngx_ivschat_pure(&creds.session_token));
     }
 
     return ngx_ivschat_sign_headers(r, policy, sgn);
@@ -156,7 +152,7 @@ ngx_ivschat_sign_scope(ngx_http_request_t *r, ngx_ivschat_policy_t *policy,
     static ngx_ivschat_str_t  service
                                    = ngx_ivschat_string(NGX_IVSCHAT_SERVICE);
 
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_ivschat_token_module);
+    mcf = ngx_ivschat_get_main_conf(r);
 
     scope->access_key = ngx_ivschat_pure(&creds->access_key);
     scope->region = ngx_ivschat_pure(&policy->region);
@@ -180,14 +176,15 @@ ngx_ivschat_sign_scope(ngx_http_request_t *r, ngx_ivschat_policy_t *policy,
 }
 
 
-/* Adds the signature of the headers there are to them. */
+/* Adds the header with the signature of all that were added before. */
 
 static ngx_int_t
 ngx_ivschat_sign_headers(ngx_http_request_t *r, ngx_ivschat_policy_t *policy,
     ngx_ivschat_signed_t *sgn)
 {
-    char                         *value;
-    size_t                        size, len;
+    char                         *buf;
+    size_t                        size;
+    ngx_ivschat_str_t             value;
     ngx_ivschat_sigv4_request_t   request;
 
     static ngx_ivschat_str_t  method = ngx_ivschat_string("POST");
@@ -204,13 +201,13 @@ ngx_ivschat_sign_headers(ngx_http_request_t *r, ngx_ivschat_policy_t *policy,
 
     size = ngx_ivschat_sigv4_buffer_size(&request, &sgn->scope);
 
-    value = ngx_pnalloc(r->pool, size);
-    if (value == NULL) {
+    buf = ngx_pnalloc(r->pool, size);
+    if (buf == NULL) {
         return NGX_ERROR;
     }
 
-    if (ngx_ivschat_sigv4_authorization(&request, &sgn->scope, value, size,
-                                        &len)
+    if (ngx_ivschat_sigv4_authorization(&request, &sgn->scope, buf, size,
+                                        &value.len)
         != 0)
     {
         ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
@@ -218,7 +215,8 @@ ngx_ivschat_sign_headers(ngx_http_request_t *r, ngx_ivschat_policy_t *policy,
         return NGX_ERROR;
     }
 
-    ngx_ivschat_add_header(sgn, "authorization", value, len);
+    value.data = buf;
+    ngx_ivschat_add_header(sgn, "authorization", value);
 
     return NGX_OK;
 }
@@ -226,7 +224,7 @@ ngx_ivschat_sign_headers(ngx_http_request_t *r, ngx_ivschat_policy_t *policy,
 
 static void
 ngx_ivschat_add_header(ngx_ivschat_signed_t *sgn, const char *name,
-    const char *value, size_t len)
+    ngx_ivschat_str_t value)
 {
     ngx_ivschat_sigv4_header_t  *h;
 
@@ -234,8 +232,7 @@ ngx_ivschat_add_header(ngx_ivschat_signed_t *sgn, const char *name,
 
     h->name.data = name;
     h->name.len = ngx_strlen(name);
-    h->value.data = value;
-    h->value.len = len;
+    h->value = value;
 }
 
 
@@ -244,10 +241,7 @@ ngx_ivschat_create(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
     ngx_ivschat_policy_t *policy, ngx_ivschat_signed_t *sgn)
 {
     ngx_http_request_t          *sr;
-    ngx_ivschat_loc_conf_t      *conf;
     ngx_http_post_subrequest_t  *ps;
-
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
 
     ps = ngx_palloc(r->pool, sizeof(ngx_http_post_subrequest_t));
     if (ps == NULL) {
@@ -257,7 +251,7 @@ ngx_ivschat_create(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
     ps->handler = ngx_ivschat_done;
     ps->data = s;
 
-    if (ngx_http_subrequest(r, &conf->uri, NULL, &sr, ps,
+    if (ngx_http_subrequest(r, &ngx_ivschat_get_conf(r)->uri, NULL, &sr, ps,
                             NGX_HTTP_SUBREQUEST_IN_MEMORY)
         != NGX_OK)
     {
@@ -291,6 +285,7 @@ static ngx_int_t
 ngx_ivschat_set_headers(ngx_http_request_t *sr, ngx_ivschat_signed_t *sgn)
 {
     size_t                       i;
+    ngx_str_t                    value;
     ngx_table_elt_t             *h;
     ngx_ivschat_sigv4_header_t  *header;
 
@@ -328,14 +323,14 @@ ngx_ivschat_set_headers(ngx_http_request_t *sr, ngx_ivschat_signed_t *sgn)
 
         h->hash = ngx_hash_key(h->key.data, h->key.len);
 
-        h->value.len = header->value.len;
-        h->value.data = ngx_pnalloc(sr->pool, h->value.len + 1);
+        value.data = (u_char *) header->value.data;
+        value.len = header->value.len;
+
+        h->value.len = value.len;
+        h->value.data = ngx_pstrdup(sr->pool, &value);
         if (h->value.data == NULL) {
             return NGX_ERROR;
         }
-
-        ngx_memcpy(h->value.data, header->value.data, h->value.len);
-        h->value.data[h->value.len] = '\0';
     }
 
     return NGX_OK;
@@ -350,20 +345,14 @@ ngx_ivschat_set_body(ngx_http_request_t *sr, ngx_str_t *body)
     ngx_http_request_body_t  *rb;
 
     rb = ngx_pcalloc(sr->pool, sizeof(ngx_http_request_body_t));
-    b = ngx_calloc_buf(sr->pool);
+    b = ngx_create_temp_buf(sr->pool, body->len);
     cl = ngx_alloc_chain_link(sr->pool);
 
     if (rb == NULL || b == NULL || cl == NULL) {
         return NGX_ERROR;
     }
 
-    /* to send it to another address, nginx goes back to b->start */
-
-    b->start = body->data;
-    b->pos = b->start;
-    b->last = b->start + body->len;
-    b->end = b->last;
-    b->memory = 1;
+    b->last = ngx_cpymem(b->last, body->data, body->len);
     b->last_buf = 1;
 
     cl->buf = b;
@@ -395,10 +384,6 @@ ngx_ivschat_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
     s->active = NULL;
 
-    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, sr->connection->log, 0,
-                   "ivschat token subrequest done rc:%i s:%ui",
-                   rc, sr->headers_out.status);
-
     if (rc == NGX_HTTP_CLIENT_CLOSED_REQUEST || sr->connection->error) {
         return rc;                     /* nginx ends the main request, too */
     }
@@ -420,7 +405,7 @@ ngx_ivschat_collect(ngx_http_request_t *sr, ngx_ivschat_subrequest_t *s)
     ngx_http_core_loc_conf_t  *clcf;
 
     s->status = (s->rc >= NGX_HTTP_SPECIAL_RESPONSE)
-                     ? (ngx_uint_t) s->rc : sr->headers_out.status;
+                ? (ngx_uint_t) s->rc : sr->headers_out.status;
 
     u = sr->upstream;
 
@@ -428,29 +413,30 @@ ngx_ivschat_collect(ngx_http_request_t *sr, ngx_ivschat_subrequest_t *s)
         return;
     }
 
-    clcf = ngx_http_get_module_loc_conf(sr, ngx_http_core_module);
-
     s->upstream = 1;
 
     if (u->header_sent) {
         s->aws_status = u->headers_in.status_n;
         s->not_http = (u->headers_in.status_n == 0);
+
+    } else {
+        s->big_header = u->buffer.start && u->buffer.last == u->buffer.end;
     }
 
-    s->connected = u->state
-                        && u->state->connect_time != (ngx_msec_t) -1;
+    if (u->state) {
+        s->connected = u->state->connect_time != (ngx_msec_t) -1;
 
-    /* the peer is noted once there is a socket */
+        /* the peer is noted once there is a socket */
 
-    s->no_socket = s->status == NGX_HTTP_INTERNAL_SERVER_ERROR
-                        && u->state && u->state->peer == NULL;
+        s->no_socket = s->status == NGX_HTTP_INTERNAL_SERVER_ERROR
+                       && u->state->peer == NULL;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(sr, ngx_http_core_module);
 
     s->unresolved = u->resolved && u->resolved->sockaddr == NULL
-                         && u->resolved->naddrs == 0 && u->peer.get == NULL
-                         && clcf->resolver->connections.nelts == 0;
-
-    s->big_header = !u->header_sent && u->buffer.start
-                         && u->buffer.last == u->buffer.end;
+                    && u->resolved->naddrs == 0 && u->peer.get == NULL
+                    && clcf->resolver->connections.nelts == 0;
 
     ngx_ivschat_collect_headers(u, s);
     ngx_ivschat_collect_sent(u, s);
@@ -557,10 +543,7 @@ ngx_ivschat_subrequest_cancel(ngx_ivschat_subrequest_t *s, ngx_int_t status)
 
     if (u && u->cleanup && *u->cleanup) {
 
-        /*
-         * This finalizes the upstream, and with it one reference to the
-         * request, but not the request itself.
-         */
+        /* it drops a reference, and does not finalize the subrequest */
 
         sr->main->count++;
         (*u->cleanup)(sr);
@@ -615,9 +598,8 @@ ngx_ivschat_awaited(ngx_http_request_t *r)
 
 
 /*
- * Whether the answer comes over TLS with a certificate that was verified is
- * asked of the connection itself while it is there: it may be a kept-alive one
- * that another location, which does not verify, has opened.
+ * The connection itself tells whether its certificate was verified: it may be
+ * a kept-alive one that a location without verification has opened.
  */
 
 static ngx_int_t
@@ -634,14 +616,10 @@ ngx_ivschat_header_filter(ngx_http_request_t *r)
         c = u->peer.connection;
 
         s->tls = u->ssl && u->conf->ssl_verify && c && c->ssl
-                      && SSL_get_verify_result(c->ssl->connection)
-                         == X509_V_OK;
+                 && SSL_get_verify_result(c->ssl->connection) == X509_V_OK;
 
         if (!s->tls) {
-
-            /* do not keep an unverified connection alive */
-
-            u->headers_in.connection_close = 1;
+            u->headers_in.connection_close = 1;    /* do not keep it alive */
         }
     }
 
@@ -650,9 +628,8 @@ ngx_ivschat_header_filter(ngx_http_request_t *r)
 
 
 /*
- * The body is kept here, and not by nginx's filter for subrequests in memory:
- * that one fails where the body is too large, which ends the client's request
- * as well.
+ * Keeps the body instead of nginx's filter for subrequests in memory, which
+ * ends the client's request if a body is too large.
  */
 
 static ngx_int_t
@@ -679,10 +656,7 @@ ngx_ivschat_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
         if (ngx_ivschat_keep(r, s, cl->buf) != NGX_OK) {
 
-            /*
-             * The rest is of no use: this has nginx close the connection, be
-             * proxy_buffering on or off.
-             */
+            /* nginx closes the connection, with or without buffering */
 
             s->big_body = 1;
             r->upstream->error = 1;
@@ -719,7 +693,7 @@ ngx_ivschat_keep(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
         }
 
         s->size = (size >= 0) ? (size_t) size
-                                   : clcf->subrequest_output_buffer_size;
+                              : clcf->subrequest_output_buffer_size;
 
         s->body.data = ngx_pnalloc(r->pool, s->size);
         if (s->body.data == NULL) {
