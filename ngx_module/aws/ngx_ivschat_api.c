@@ -20,7 +20,8 @@
 
 #define NGX_IVSCHAT_DATE_FORM    "%Y-%m-%dT%H:%M:%S"
 
-/* A byte of a string is six bytes of JSON at worst: \u001f. */
+/* All names and punctuation, and a NUL; the most of one byte: \u001f. */
+#define NGX_IVSCHAT_JSON_FIXED   256
 #define NGX_IVSCHAT_JSON_WORST   6
 
 
@@ -79,8 +80,6 @@ ngx_ivschat_room_arn_parse(ngx_ivschat_str_t s, ngx_ivschat_room_arn_t *arn)
     {
         return -1;
     }
-
-    parts.id = s;
 
     if (arn != NULL) {
         *arn = parts;
@@ -162,7 +161,8 @@ ngx_ivschat_request_json(const ngx_ivschat_request_t *req, char **json,
     size_t             i;
     ngx_ivschat_out_t  out = { NULL, 0, 0 };
 
-    out.size = 256 + NGX_IVSCHAT_JSON_WORST * (req->room.len + req->user.len);
+    out.size = NGX_IVSCHAT_JSON_FIXED
+               + NGX_IVSCHAT_JSON_WORST * (req->room.len + req->user.len);
 
     for (i = 0; i < req->nattributes; i++) {
         out.size += NGX_IVSCHAT_JSON_WORST * (req->attributes[i].name.len
@@ -403,7 +403,8 @@ ngx_ivschat_token_json(const ngx_ivschat_token_t *answer, char **json,
         return -1;
     }
 
-    out.size = 256 + NGX_IVSCHAT_JSON_WORST * strlen(answer->token);
+    out.size = NGX_IVSCHAT_JSON_FIXED
+               + NGX_IVSCHAT_JSON_WORST * strlen(answer->token);
 
     out.data = malloc(out.size);
     if (out.data == NULL) {

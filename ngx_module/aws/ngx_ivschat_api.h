@@ -51,7 +51,6 @@
 typedef struct {
     ngx_ivschat_str_t   region;
     ngx_ivschat_str_t   account;
-    ngx_ivschat_str_t   id;
 } ngx_ivschat_room_arn_t;
 
 typedef struct {

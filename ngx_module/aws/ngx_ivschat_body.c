@@ -6,6 +6,7 @@
 
 #include "ngx_ivschat_body.h"
 
+#include <float.h>
 #include <stdlib.h>
 
 #include "../lib/ngx_ivschat_json.h"
@@ -313,8 +314,7 @@ ngx_ivschat_body_minutes(ngx_ivschat_body_t *body, const cJSON *ours,
     }
 
     if (ours != NULL && theirs != NULL
-        && (ours->valuedouble < theirs->valuedouble
-            || ours->valuedouble > theirs->valuedouble))
+        && ours->valuedouble != theirs->valuedouble)
     {
         return "\"durationInMinutes\" and \"sessionDurationInMinutes\" "
                "differ";
@@ -334,27 +334,21 @@ ngx_ivschat_body_minutes(ngx_ivschat_body_t *body, const cJSON *ours,
 }
 
 
-/*
- * Whether this is a whole number of 1 or more, however large.  Beyond 2^53 all
- * doubles are whole, and 1e400 is infinite.
- */
+/* However large: beyond 2^53 all doubles are whole, and 1e400 is infinite. */
 
 static int
 ngx_ivschat_body_whole(const cJSON *item)
 {
     double  n;
 
-    if (!cJSON_IsNumber(item) || item->valuedouble < 1) {
+    if (!cJSON_IsNumber(item)) {
         return 0;
     }
 
     n = item->valuedouble;
 
-    if (n >= 9007199254740992.0) {
-        return n <= 1.7976931348623157e308;
-    }
-
-    return !(n > (double) (uint64_t) n);
+    return n >= 1 && n <= DBL_MAX
+           && (n >= 9007199254740992.0 || n == (double) (uint64_t) n);
 }
 
 

@@ -59,8 +59,8 @@ int ngx_ivschat_body_parse(ngx_ivschat_str_t s,
     ngx_ivschat_body_t *body, const char **reason);
 
 /*
- * Returns the minutes for a client whose policy grants this many.  0 grants
- * AWS's default; 0 is returned if the client does not ask for less.
+ * Returns the minutes for a client whose policy grants this many; 0 grants
+ * AWS's default.  Returns 0 if neither sets a duration.
  */
 
 unsigned ngx_ivschat_body_duration(const ngx_ivschat_body_t *body,

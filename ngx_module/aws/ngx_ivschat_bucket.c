@@ -51,7 +51,11 @@
 
 #define NGX_IVSCHAT_BUCKET_ROUNDING      1e-6
 
-#define NGX_IVSCHAT_BUCKET_WORDS   (NGX_IVSCHAT_BUCKET_TICKETS / 64)
+/* The word of a ticket and its bit there. */
+
+#define ngx_ivschat_bucket_word(number)                                       \
+    ((size_t) ((number) % NGX_IVSCHAT_BUCKET_TICKETS / 64))
+#define ngx_ivschat_bucket_bit(number)   (UINT64_C(1) << ((number) % 64))
 
 
 static void ngx_ivschat_bucket_advance(ngx_ivschat_bucket_t *bucket,
@@ -72,8 +76,6 @@ static void ngx_ivschat_queue_drop(ngx_ivschat_queue_t *queue,
     uint64_t number);
 static void ngx_ivschat_queue_skip(ngx_ivschat_queue_t *queue);
 static void ngx_ivschat_queue_expire(ngx_ivschat_queue_t *queue, uint64_t now);
-static size_t ngx_ivschat_bucket_word(uint64_t number);
-static uint64_t ngx_ivschat_bucket_bit(uint64_t number);
 
 
 void
@@ -506,18 +508,4 @@ ngx_ivschat_queue_expire(ngx_ivschat_queue_t *queue, uint64_t now)
 
         ngx_ivschat_queue_skip(queue);
     }
-}
-
-
-static size_t
-ngx_ivschat_bucket_word(uint64_t number)
-{
-    return (size_t) (number / 64 % NGX_IVSCHAT_BUCKET_WORDS);
-}
-
-
-static uint64_t
-ngx_ivschat_bucket_bit(uint64_t number)
-{
-    return UINT64_C(1) << (number % 64);
 }

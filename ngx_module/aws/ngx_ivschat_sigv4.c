@@ -27,6 +27,8 @@
 #define NGX_IVSCHAT_SIGV4_FIXED        256
 
 
+static int ngx_ivschat_sigv4_signature(const ngx_ivschat_sigv4_scope_t *scope,
+    const char *of, char hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1]);
 static int ngx_ivschat_sigv4_canonical_request(ngx_ivschat_out_t *out,
     const ngx_ivschat_sigv4_request_t *req);
 static void ngx_ivschat_sigv4_names(ngx_ivschat_out_t *out,
@@ -111,26 +113,19 @@ ngx_ivschat_sigv4_signing_key(ngx_ivschat_str_t secret, const char *date,
     memcpy(first, "AWS4", 4);
     memcpy(first + 4, secret.data, secret.len);
 
-    rc = -1;
-
-    if (ngx_ivschat_sigv4_hmac(first, 4 + secret.len, date,
-                               NGX_IVSCHAT_SIGV4_DATE_LEN, a)
-        == 0
-        && ngx_ivschat_sigv4_hmac(a, sizeof(a), region.data, region.len, b)
-        == 0
-        && ngx_ivschat_sigv4_hmac(b, sizeof(b), service.data, service.len, a)
-        == 0)
-    {
-        rc = ngx_ivschat_sigv4_hmac(a, sizeof(a), NGX_IVSCHAT_SIGV4_TERMINATOR,
-                                    sizeof(NGX_IVSCHAT_SIGV4_TERMINATOR) - 1,
-                                    key);
-    }
+    rc = ngx_ivschat_sigv4_hmac(first, 4 + secret.len, date,
+                                NGX_IVSCHAT_SIGV4_DATE_LEN, a)
+         || ngx_ivschat_sigv4_hmac(a, sizeof(a), region.data, region.len, b)
+         || ngx_ivschat_sigv4_hmac(b, sizeof(b), service.data, service.len, a)
+         || ngx_ivschat_sigv4_hmac(a, sizeof(a), NGX_IVSCHAT_SIGV4_TERMINATOR,
+                                   sizeof(NGX_IVSCHAT_SIGV4_TERMINATOR) - 1,
+                                   key);
 
     OPENSSL_cleanse(first, sizeof(first));
     OPENSSL_cleanse(a, sizeof(a));
     OPENSSL_cleanse(b, sizeof(b));
 
-    return rc;
+    return rc ? -1 : 0;
 }
 
 
@@ -139,54 +134,35 @@ ngx_ivschat_sigv4_cached_key(ngx_ivschat_sigv4_cache_t *cache, uint64_t id,
     ngx_ivschat_str_t secret, const char *date, ngx_ivschat_str_t region,
     ngx_ivschat_str_t service, unsigned char key[NGX_IVSCHAT_SIGV4_KEY_LEN])
 {
-    size_t                       i;
-    ngx_ivschat_sigv4_owner_t    owner;
-    ngx_ivschat_sigv4_cached_t  *slot;
+    ngx_ivschat_sigv4_owner_t  owner;
 
-    if (region.len == 0 || region.len > sizeof(owner.region)
-        || service.len == 0 || service.len > sizeof(owner.service))
+    if (region.len > sizeof(owner.region)
+        || service.len > sizeof(owner.service))
     {
         return -1;
     }
 
     memset(&owner, 0, sizeof(owner));
     owner.id = id;
+    memcpy(owner.date, date, sizeof(owner.date));
     memcpy(owner.region, region.data, region.len);
     memcpy(owner.service, service.data, service.len);
 
-    for (i = 0; i < NGX_IVSCHAT_SIGV4_CACHE_SLOTS; i++) {
-        if (memcmp(&cache->slots[i].owner, &owner, sizeof(owner)) == 0) {
-            break;
+    if (memcmp(&cache->owner, &owner, sizeof(owner)) != 0) {
+
+        ngx_ivschat_sigv4_cache_wipe(cache);
+
+        if (ngx_ivschat_sigv4_signing_key(secret, date, region, service,
+                                          cache->key)
+            != 0)
+        {
+            return -1;
         }
+
+        cache->owner = owner;
     }
 
-    if (i == NGX_IVSCHAT_SIGV4_CACHE_SLOTS) {
-        i = cache->next;
-
-    } else if (memcmp(cache->slots[i].date, date, NGX_IVSCHAT_SIGV4_DATE_LEN)
-               == 0)
-    {
-        memcpy(key, cache->slots[i].key, NGX_IVSCHAT_SIGV4_KEY_LEN);
-        return 0;
-    }
-
-    if (ngx_ivschat_sigv4_signing_key(secret, date, region, service, key)
-        != 0)
-    {
-        return -1;
-    }
-
-    /* today's key replaces yesterday's, any other key the oldest one */
-
-    if (i == cache->next) {
-        cache->next = (i + 1) % NGX_IVSCHAT_SIGV4_CACHE_SLOTS;
-    }
-
-    slot = &cache->slots[i];
-
-    slot->owner = owner;
-    memcpy(slot->date, date, NGX_IVSCHAT_SIGV4_DATE_LEN);
-    memcpy(slot->key, key, NGX_IVSCHAT_SIGV4_KEY_LEN);
+    memcpy(key, cache->key, NGX_IVSCHAT_SIGV4_KEY_LEN);
 
     return 0;
 }
@@ -205,39 +181,24 @@ ngx_ivschat_sigv4_authorization(const ngx_ivschat_sigv4_request_t *req,
     size_t *len)
 {
     int                n;
-    char               hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1];
     char               of[NGX_IVSCHAT_SIGV4_SCOPE_MAX];
-    char               string[sizeof(NGX_IVSCHAT_SIGV4_ALGORITHM)
-                              + NGX_IVSCHAT_SIGV4_TIME_LEN + sizeof(of)
-                              + sizeof(hex)];
-    unsigned char      mac[NGX_IVSCHAT_SIGV4_KEY_LEN];
+    char               hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1];
     ngx_ivschat_out_t  canonical = { buf, size, 0 }, out = { buf, size, 0 };
 
-    n = snprintf(of, sizeof(of), "%.8s/%.*s/%.*s/"
-                 NGX_IVSCHAT_SIGV4_TERMINATOR, scope->time,
+    n = snprintf(of, sizeof(of), "%.*s/%.*s/%.*s/"
+                 NGX_IVSCHAT_SIGV4_TERMINATOR,
+                 NGX_IVSCHAT_SIGV4_DATE_LEN, scope->time,
                  (int) scope->region.len, scope->region.data,
                  (int) scope->service.len, scope->service.data);
 
     if (n < 0 || (size_t) n >= sizeof(of)
         || !ngx_ivschat_sigv4_one_line(scope->access_key)
         || ngx_ivschat_sigv4_canonical_request(&canonical, req) != 0
-        || ngx_ivschat_sigv4_hash(buf, canonical.len, hex) != 0)
+        || ngx_ivschat_sigv4_hash(buf, canonical.len, hex) != 0
+        || ngx_ivschat_sigv4_signature(scope, of, hex) != 0)
     {
         return -1;
     }
-
-    n = snprintf(string, sizeof(string),
-                 NGX_IVSCHAT_SIGV4_ALGORITHM "\n%s\n%s\n%s", scope->time, of,
-                 hex);
-
-    if (ngx_ivschat_sigv4_hmac(scope->key, sizeof(scope->key), string,
-                               (size_t) n, mac)
-        != 0)
-    {
-        return -1;
-    }
-
-    ngx_ivschat_sigv4_hex(mac, hex);
 
     ngx_ivschat_out_text(&out, NGX_IVSCHAT_SIGV4_ALGORITHM " Credential=");
     ngx_ivschat_out_str(&out, scope->access_key);
@@ -251,6 +212,37 @@ ngx_ivschat_sigv4_authorization(const ngx_ivschat_sigv4_request_t *req,
     *len = out.len;
 
     return out.len <= size ? 0 : -1;
+}
+
+
+/* hex is the hash of the canonical request, and becomes the signature. */
+
+static int
+ngx_ivschat_sigv4_signature(const ngx_ivschat_sigv4_scope_t *scope,
+    const char *of, char hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1])
+{
+    int            n;
+    char           string[sizeof(NGX_IVSCHAT_SIGV4_ALGORITHM)
+                          + NGX_IVSCHAT_SIGV4_TIME_LEN
+                          + NGX_IVSCHAT_SIGV4_SCOPE_MAX
+                          + NGX_IVSCHAT_SIGV4_HEX_LEN + 4];
+    unsigned char  mac[NGX_IVSCHAT_SIGV4_KEY_LEN];
+
+    n = snprintf(string, sizeof(string),
+                 NGX_IVSCHAT_SIGV4_ALGORITHM "\n%s\n%s\n%s", scope->time, of,
+                 hex);
+
+    if (n < 0 || (size_t) n >= sizeof(string)
+        || ngx_ivschat_sigv4_hmac(scope->key, sizeof(scope->key), string,
+                                  (size_t) n, mac)
+        != 0)
+    {
+        return -1;
+    }
+
+    ngx_ivschat_sigv4_hex(mac, hex);
+
+    return 0;
 }
 
 

@@ -31,7 +31,6 @@
 #define NGX_IVSCHAT_SIGV4_TIME_LEN      16   /* 20150830T123600Z */
 #define NGX_IVSCHAT_SIGV4_REGION_MAX    32   /* bytes; the longest is 16 */
 #define NGX_IVSCHAT_SIGV4_SERVICE_MAX   16
-#define NGX_IVSCHAT_SIGV4_CACHE_SLOTS   16
 
 
 typedef struct {
@@ -65,26 +64,20 @@ typedef struct {
 
 
 /*
- * Signing keys that were derived: a key depends on secret, day, region and
- * service only.  One cache in each process; zeroed memory is an empty cache.
+ * The signing key that was derived last, and all that it depends on.  One cache
+ * in each process; zeroed memory is an empty cache.
  */
 
 typedef struct {
     uint64_t   id;                           /* of the secret */
-    char       region[NGX_IVSCHAT_SIGV4_REGION_MAX];     /* padded with NULs;
-                                                            none: free */
+    char       date[NGX_IVSCHAT_SIGV4_DATE_LEN];         /* empty: no key */
+    char       region[NGX_IVSCHAT_SIGV4_REGION_MAX];
     char       service[NGX_IVSCHAT_SIGV4_SERVICE_MAX];
 } ngx_ivschat_sigv4_owner_t;
 
 typedef struct {
     ngx_ivschat_sigv4_owner_t   owner;
-    char                        date[NGX_IVSCHAT_SIGV4_DATE_LEN];
     unsigned char               key[NGX_IVSCHAT_SIGV4_KEY_LEN];
-} ngx_ivschat_sigv4_cached_t;
-
-typedef struct {
-    ngx_ivschat_sigv4_cached_t   slots[NGX_IVSCHAT_SIGV4_CACHE_SLOTS];
-    size_t                       next;       /* the slot to replace next */
 } ngx_ivschat_sigv4_cache_t;
 
 
@@ -122,7 +115,7 @@ int ngx_ivschat_sigv4_cached_key(ngx_ivschat_sigv4_cache_t *cache, uint64_t id,
     ngx_ivschat_str_t secret, const char *date, ngx_ivschat_str_t region,
     ngx_ivschat_str_t service, unsigned char key[NGX_IVSCHAT_SIGV4_KEY_LEN]);
 
-/* Wipes all keys; the cache is then empty. */
+/* Wipes the key; the cache is then empty. */
 
 void ngx_ivschat_sigv4_cache_wipe(ngx_ivschat_sigv4_cache_t *cache);
 

@@ -5,8 +5,7 @@
  *
  * cJSON takes more than JSON: a control character for a blank, "01" and "1."
  * for numbers, bytes that are not UTF-8, and it cuts names at U+0000, so that
- * two names could be taken for one.  Hence each text is checked strictly here
- * before cJSON reads it.
+ * two names could be taken for one.  All this is refused before cJSON reads.
  */
 
 
@@ -19,7 +18,8 @@
 #include "ngx_ivschat_str.h"
 
 
-#define NGX_IVSCHAT_JSON_NUMBER_MAX   63   /* characters; cJSON reads no more */
+#define NGX_IVSCHAT_JSON_NUMBER_MAX   63   /* characters; some versions of
+                                              cJSON read no more */
 
 
 /* A member to look for; item is NULL unless the object has it. */
@@ -34,8 +34,7 @@ typedef struct {
  * Reads a text that must be one JSON object with nothing but blanks around it:
  * UTF-8 without a byte order mark, no U+0000 and no lone surrogate (not as
  * \u escapes either), no number of more than NGX_IVSCHAT_JSON_NUMBER_MAX
- * characters, and at most "depth" objects and arrays in each other.  Recurses
- * as deep as "depth".
+ * characters, and at most "depth" objects and arrays in each other.
  *
  * Returns the object, which the caller frees with ngx_ivschat_json_delete(),
  * or NULL and *reason, a constant text for the log ("it is not JSON").

@@ -142,36 +142,33 @@ ngx_ivschat_str_copy(char *dst, ngx_ivschat_str_t s)
 void
 ngx_ivschat_str_printable(char *dst, size_t size, ngx_ivschat_str_t s)
 {
-    size_t       n;
-    uint32_t     cp;
-    const char  *src;
+    size_t    n;
+    uint32_t  cp;
 
-    while (s.len != 0) {
-        src = s.data;
-        n = ngx_ivschat_utf8_next((const unsigned char *) src, s.len, &cp);
+    for ( /* void */ ; s.len != 0; s.data += n, s.len -= n) {
+        n = ngx_ivschat_utf8_next((const unsigned char *) s.data, s.len, &cp);
 
         if (n == 0) {
-            src = "?";
+            cp = '?';
             n = 1;
 
         } else if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0)) {
-            src = " ";
+            cp = ' ';
         }
 
-        s.data += n;
-        s.len -= n;
-
-        if (*src == ' ') {
-            n = 1;
-        }
-
-        if (n >= size) {
+        if ((cp < 0x80 ? 1 : n) >= size) {
             break;
         }
 
-        memcpy(dst, src, n);
-        dst += n;
-        size -= n;
+        if (cp < 0x80) {
+            *dst++ = (char) cp;
+            size--;
+
+        } else {
+            memcpy(dst, s.data, n);
+            dst += n;
+            size -= n;
+        }
     }
 
     *dst = '\0';
@@ -242,7 +239,11 @@ size_t
 ngx_ivschat_utf8_next(const unsigned char *p, size_t len, uint32_t *cp)
 {
     size_t    i, n;
-    uint32_t  c, min;
+    uint32_t  c;
+
+    /* the least code point that needs so many bytes */
+
+    static const uint32_t  least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 
     c = p[0];
 
@@ -251,28 +252,13 @@ ngx_ivschat_utf8_next(const unsigned char *p, size_t len, uint32_t *cp)
         return 1;
     }
 
-    if (c >= 0xc0 && c <= 0xdf) {
-        n = 2;
-        min = 0x80;
-        c &= 0x1f;
+    n = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
 
-    } else if (c >= 0xe0 && c <= 0xef) {
-        n = 3;
-        min = 0x800;
-        c &= 0x0f;
-
-    } else if (c >= 0xf0 && c <= 0xf7) {
-        n = 4;
-        min = 0x10000;
-        c &= 0x07;
-
-    } else {
+    if (c < 0xc0 || c > 0xf7 || len < n) {
         return 0;
     }
 
-    if (len < n) {
-        return 0;
-    }
+    c &= 0x7f >> n;
 
     for (i = 1; i < n; i++) {
         if ((p[i] & 0xc0) != 0x80) {
@@ -282,7 +268,7 @@ ngx_ivschat_utf8_next(const unsigned char *p, size_t len, uint32_t *cp)
         c = (c << 6) | (p[i] & 0x3f);
     }
 
-    if (c < min || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) {
+    if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) {
         return 0;
     }
 

@@ -663,29 +663,15 @@ cached(uint64_t id, const char *secret, const char *date, const char *region,
 }
 
 
-static size_t
-used(void)
-{
-    size_t  i, n;
-
-    n = 0;
-
-    for (i = 0; i < NGX_IVSCHAT_SIGV4_CACHE_SLOTS; i++) {
-        n += cache.slots[i].owner.region[0] != 0;
-    }
-
-    return n;
-}
-
-
 static void
 test_cache(void)
 {
-    unsigned char  key[NGX_IVSCHAT_SIGV4_KEY_LEN];
+    char               region[32], zeros[sizeof(cache)];
+    unsigned char      key[NGX_IVSCHAT_SIGV4_KEY_LEN];
+    ngx_ivschat_str_t  longest = { region, sizeof(region) };
 
     ok(cached(1, SECRET, "20150830", "us-west-2", "ivschat"), "derived");
     ok(cached(1, SECRET, "20150830", "us-west-2", "ivschat"), "found again");
-    is_int(used(), 1, "in one slot");
 
     /* the secret is not looked at: what stands for it is the id */
 
@@ -697,10 +683,8 @@ test_cache(void)
 
     ok(cached(1, SECRET, "20150831", "us-west-2", "ivschat"),
        "past midnight");
-    is_int(used(), 1, "the key of the day before is gone");
     ok(cached(1, SECRET, "20150830", "us-west-2", "ivschat"),
        "and derived anew, should the clock step back");
-    is_int(used(), 1, "still one slot");
 
     ok(cached(1, SECRET, "20150830", "eu-west-1", "ivschat"),
        "another region");
@@ -709,48 +693,8 @@ test_cache(void)
        "another secret under another id");
     ok(cached(UINT64_MAX, "third", "20150830", "us-west-2", "ivschat"),
        "the largest id");
-    ok(cached(1, SECRET, "20150830", "us-west-2", "ivschat"),
-       "the first is there");
-    is_int(used(), 5, "five slots");
-
     ok(cached(1, SECRET, "20150830", "us-west-", "2ivschat"),
        "where a region ends matters");
-    is_int(used(), 6, "six slots");
-}
-
-
-static void
-test_cache_eviction(void)
-{
-    int                right;
-    char               region[32], zeros[sizeof(cache)];
-    size_t             i;
-    unsigned char      key[NGX_IVSCHAT_SIGV4_KEY_LEN];
-    ngx_ivschat_str_t  longest = { region, sizeof(region) };
-
-    ngx_ivschat_sigv4_cache_wipe(&cache);
-    memset(zeros, 0, sizeof(zeros));
-    ok(memcmp(&cache, zeros, sizeof(cache)) == 0, "a wiped cache is zeros");
-
-    right = 1;
-
-    for (i = 0; i < 5 * NGX_IVSCHAT_SIGV4_CACHE_SLOTS; i++) {
-        snprintf(region, sizeof(region), "region-%zu", i % 20);
-        right &= cached(i % 20, SECRET, "20150830", region, "ivschat");
-    }
-
-    ok(right, "more keys than slots, each right");
-    is_int(used(), NGX_IVSCHAT_SIGV4_CACHE_SLOTS, "every slot is used");
-
-    right = 1;
-
-    for (i = 0; i < 5 * NGX_IVSCHAT_SIGV4_CACHE_SLOTS; i++) {
-        snprintf(region, sizeof(region), "region-%zu", i % 3);
-        right &= cached(i % 3, SECRET, i % 2 ? "20150831" : "20150830", region,
-                        "ivschat");
-    }
-
-    ok(right, "midnight back and forth, each right");
 
     is_int(ngx_ivschat_sigv4_cached_key(&cache, 9, str(""), "20150830",
                                         str("r"), str("s"), key),
@@ -777,7 +721,8 @@ test_cache_eviction(void)
            -1, "an empty region");
 
     ngx_ivschat_sigv4_cache_wipe(&cache);
-    ok(memcmp(&cache, zeros, sizeof(cache)) == 0, "wiped again");
+    memset(zeros, 0, sizeof(zeros));
+    ok(memcmp(&cache, zeros, sizeof(cache)) == 0, "wiped");
     ok(cached(1, SECRET, "20150830", "us-west-2", "ivschat"),
        "and usable after that");
 }
@@ -792,7 +737,6 @@ main(void)
     test_refused_requests();
     test_signing_key();
     test_cache();
-    test_cache_eviction();
 
     return done_testing();
 }
