@@ -49,17 +49,17 @@ ngx_ivschat_client_attributes(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     for (i = none ? 2 : 1; i < cf->args->nelts; i++) {
 
-        if (ngx_ivschat_is_condition(&value[i])) {
-            return ngx_ivschat_invalid(cf, &value[i],
-                                       "these lines have no condition");
-        }
-
         name = ngx_array_push(*names);
 
         if (name == NULL
             || ngx_ivschat_attribute_name(cf, &value[i]) != NGX_CONF_OK)
         {
             return NGX_CONF_ERROR;
+        }
+
+        if (ngx_ivschat_is_condition(&value[i])) {
+            return ngx_ivschat_invalid(cf, &value[i],
+                                       "these lines have no condition");
         }
 
         *name = ngx_ivschat_pure(&value[i]);

@@ -169,7 +169,8 @@ ngx_ivschat_write_error(ngx_ivschat_ctx_t *ctx, u_char *p)
 static u_char *
 ngx_ivschat_write_result(ngx_ivschat_ctx_t *ctx, u_char *p)
 {
-    return ngx_sprintf(p, "%s", ngx_ivschat_result_info(ctx->result)->code.data);
+    return ngx_sprintf(p, "%s",
+                       ngx_ivschat_result_info(ctx->result)->code.data);
 }
 
 
