@@ -57,45 +57,45 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
     { ngx_string("ivschat_token_user"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE12,
-      ngx_ivschat_user,
+      ngx_ivschat_line_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
+      offsetof(ngx_ivschat_loc_conf_t, user),
+      &ngx_ivschat_user_rule },
 
     { ngx_string("ivschat_token_room"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE123,
-      ngx_ivschat_room,
+      ngx_ivschat_lines_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
+      offsetof(ngx_ivschat_loc_conf_t, rooms),
+      &ngx_ivschat_room_rule },
 
     { ngx_string("ivschat_token_room_name"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
       ngx_ivschat_room_name,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_ivschat_loc_conf_t, room_name),
       NULL },
 
     { ngx_string("ivschat_token_capabilities"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
-      ngx_ivschat_capabilities,
+      ngx_ivschat_lines_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
+      offsetof(ngx_ivschat_loc_conf_t, capabilities),
+      &ngx_ivschat_capabilities_rule },
 
     { ngx_string("ivschat_token_attribute"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE123,
-      ngx_ivschat_attribute,
+      ngx_ivschat_lines_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
+      offsetof(ngx_ivschat_loc_conf_t, attributes),
+      &ngx_ivschat_attribute_rule },
 
     { ngx_string("ivschat_token_session_duration"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_ivschat_session_duration,
+      ngx_ivschat_line_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, session_duration),
-      NULL },
+      &ngx_ivschat_duration_rule },
 
     { ngx_string("ivschat_token_methods"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
@@ -127,10 +127,10 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
     { ngx_string("ivschat_token_region"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_ivschat_region,
+      ngx_ivschat_line_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, region),
-      NULL },
+      &ngx_ivschat_region_rule },
 
     { ngx_string("ivschat_token_timeout"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
@@ -420,7 +420,7 @@ ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
 {
     ngx_str_t                 region;
     ngx_uint_t                i;
-    ngx_ivschat_room_t       *room;
+    ngx_ivschat_line_t       *room;
     ngx_ivschat_room_arn_t    arn;
     ngx_ivschat_main_conf_t  *mcf;
 

@@ -11,6 +11,7 @@
 
 
 #include "ngx_ivschat_client_body.h"
+#include "ngx_ivschat_policy.h"
 
 
 static ngx_int_t ngx_ivschat_body_was_read(ngx_http_request_t *r,
@@ -20,9 +21,9 @@ static ngx_int_t ngx_ivschat_keep_body(ngx_http_request_t *r,
     ngx_ivschat_client_body_t *body);
 static ngx_int_t ngx_ivschat_keep_buf(ngx_http_request_t *r,
     ngx_ivschat_client_body_t *body, ngx_buf_t *b);
-static ngx_int_t ngx_ivschat_hand_on_body(ngx_http_request_t *r,
-    ngx_ivschat_client_body_t *body);
 static void ngx_ivschat_drop_body(ngx_http_request_t *r);
+static ngx_int_t ngx_ivschat_hand_on_body(ngx_http_request_t *r,
+    ngx_str_t *data);
 
 
 char *
@@ -30,31 +31,30 @@ ngx_ivschat_client_attributes(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_ivschat_loc_conf_t  *ilcf = conf;
 
-    ngx_str_t         *value;
-    ngx_uint_t         i, j;
-    ngx_ivschat_str_t  name, *known;
+    ngx_str_t          *value;
+    ngx_uint_t          i, j, none;
+    ngx_array_t       **names;
+    ngx_ivschat_str_t  *name, *known;
 
     value = cf->args->elts;
+    names = &ilcf->client_attributes;
 
-    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "none") == 0) {
-        return ngx_ivschat_list(cf, &ilcf->client_attributes, sizeof(name),
-                                NULL);
+    if (ngx_ivschat_list(cf, names, sizeof(ngx_ivschat_str_t), &none)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
-    ilcf->own_client_attributes = 1;
+    ilcf->own_client_attributes = !none;
 
-    for (i = 1; i < cf->args->nelts; i++) {
+    for (i = none ? 2 : 1; i < cf->args->nelts; i++) {
 
-        name = ngx_ivschat_pure(&value[i]);
+        name = ngx_array_push(*names);
 
-        if (name.len == 0 || ngx_ivschat_utf8_length(name) < 0) {
-            return ngx_ivschat_invalid(cf, &value[i],
-                            "an attribute's name is UTF-8 and not empty");
-        }
-
-        if (ngx_strlchr(value[i].data, value[i].data + value[i].len, '$')) {
-            return ngx_ivschat_invalid(cf, &value[i],
-                            "no variables are allowed in an attribute's name");
+        if (name == NULL
+            || ngx_ivschat_attribute_name(cf, &value[i]) != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
         }
 
         if (ngx_ivschat_is_condition(&value[i])) {
@@ -62,19 +62,11 @@ ngx_ivschat_client_attributes(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                        "these lines have no condition");
         }
 
-        if (ngx_ivschat_list(cf, &ilcf->client_attributes,
-                             sizeof(name), &name)
-            != NGX_CONF_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
+        *name = ngx_ivschat_pure(&value[i]);
+        known = (*names)->elts;
 
-        known = ilcf->client_attributes->elts;
-
-        for (j = 0; j + 1 < ilcf->client_attributes->nelts; j++) {
-            if (known[j].len == name.len
-                && ngx_memcmp(known[j].data, name.data, name.len) == 0)
-            {
+        for (j = 0; j + 1 < (*names)->nelts; j++) {
+            if (ngx_ivschat_str_equal(known[j], *name)) {
                 return ngx_ivschat_invalid(cf, &value[i], "it is there twice");
             }
         }
@@ -88,11 +80,9 @@ ngx_int_t
 ngx_ivschat_client_body_start(ngx_http_request_t *r,
     ngx_ivschat_client_body_t *body, ngx_http_client_body_handler_pt handler)
 {
-    ngx_int_t                rc;
-    ngx_ivschat_loc_conf_t  *conf;
+    ngx_int_t  rc;
 
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
-
+    body->keep = ngx_ivschat_get_conf(r)->client_body;
     body->size = NGX_IVSCHAT_BODY_MAX;
 
     if (r->discard_body || r->request_body) {
@@ -100,9 +90,7 @@ ngx_ivschat_client_body_start(ngx_http_request_t *r,
         return ngx_ivschat_body_was_read(r, body);
     }
 
-    if (conf->client_body
-        && r->headers_in.content_length_n > NGX_IVSCHAT_BODY_MAX)
-    {
+    if (body->keep && r->headers_in.content_length_n > NGX_IVSCHAT_BODY_MAX) {
         r->main->count++;
         return ngx_ivschat_refuse_large(r);
     }
@@ -139,8 +127,6 @@ static ngx_int_t
 ngx_ivschat_body_was_read(ngx_http_request_t *r,
     ngx_ivschat_client_body_t *body)
 {
-    ngx_ivschat_loc_conf_t  *conf;
-
     if (r->discard_body) {
 
         /*
@@ -164,9 +150,7 @@ ngx_ivschat_body_was_read(ngx_http_request_t *r,
         return NGX_HTTP_BAD_REQUEST;
     }
 
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
-
-    return conf->client_body ? ngx_ivschat_keep_body(r, body) : NGX_OK;
+    return ngx_ivschat_keep_body(r, body);
 }
 
 
@@ -191,32 +175,25 @@ ngx_int_t
 ngx_ivschat_client_body_read(ngx_http_request_t *r,
     ngx_ivschat_client_body_t *body)
 {
-    ngx_int_t                rc;
-    ngx_connection_t        *c;
-    ngx_ivschat_loc_conf_t  *conf;
+    ngx_int_t  rc;
 
-    c = r->connection;
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
-
-    if (c->read->timedout) {
-        c->timedout = 1;
+    if (r->connection->read->timedout) {
+        r->connection->timedout = 1;
         return NGX_HTTP_REQUEST_TIME_OUT;
     }
 
     for ( ;; ) {
 
-        if (conf->client_body) {
-            rc = ngx_ivschat_keep_body(r, body);
+        rc = ngx_ivschat_keep_body(r, body);
 
-            if (rc != NGX_OK) {
-                return rc;
-            }
+        if (rc != NGX_OK) {
+            return rc;
         }
 
         ngx_ivschat_drop_body(r);
 
         if (!r->reading_body) {
-            return ngx_ivschat_hand_on_body(r, body);
+            return ngx_ivschat_hand_on_body(r, &body->data);
         }
 
         rc = ngx_http_read_unbuffered_request_body(r);
@@ -238,13 +215,17 @@ ngx_ivschat_client_body_read(ngx_http_request_t *r,
 }
 
 
-/* NGX_OK, or a status, as the two functions below it. */
+/* NGX_OK, or a status, as the function below. */
 
 static ngx_int_t
 ngx_ivschat_keep_body(ngx_http_request_t *r, ngx_ivschat_client_body_t *body)
 {
     ngx_int_t     rc;
     ngx_chain_t  *cl;
+
+    if (!body->keep) {
+        return NGX_OK;
+    }
 
     for (cl = r->request_body->bufs; cl; cl = cl->next) {
 
@@ -272,14 +253,6 @@ ngx_ivschat_keep_buf(ngx_http_request_t *r, ngx_ivschat_client_body_t *body,
         return NGX_OK;
     }
 
-    if (body->data.data == NULL) {
-
-        body->data.data = ngx_pnalloc(r->pool, body->size);
-        if (body->data.data == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-    }
-
     if (size > (off_t) (body->size - body->data.len)) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "the client's body has more than %d bytes",
@@ -287,14 +260,19 @@ ngx_ivschat_keep_buf(ngx_http_request_t *r, ngx_ivschat_client_body_t *body,
         return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
+    if (body->data.data == NULL) {
+        body->data.data = ngx_pnalloc(r->pool, body->size);
+        if (body->data.data == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
     p = body->data.data + body->data.len;
 
     if (ngx_buf_in_memory(b)) {
         ngx_memcpy(p, b->pos, size);
 
-    } else if (ngx_read_file(b->file, p, size, b->file_pos)
-               != (ssize_t) size)
-    {
+    } else if (ngx_read_file(b->file, p, size, b->file_pos) != size) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -304,35 +282,37 @@ ngx_ivschat_keep_buf(ngx_http_request_t *r, ngx_ivschat_client_body_t *body,
 }
 
 
+static void
+ngx_ivschat_drop_body(ngx_http_request_t *r)
+{
+    ngx_chain_t  *cl, *next;
+
+    for (cl = r->request_body->bufs; cl; cl = next) {
+        next = cl->next;
+
+        cl->buf->pos = cl->buf->last;
+        cl->buf->file_pos = cl->buf->file_last;
+
+        ngx_free_chain(r->pool, cl);
+    }
+
+    r->request_body->bufs = NULL;
+}
+
+
 /*
- * The body stays with the request, in no more memory than it needs, for an
- * error page that leads to another location, and for $request_body.
+ * The body stays with the request, for an error page that leads to another
+ * location, and for $request_body.
  */
 
 static ngx_int_t
-ngx_ivschat_hand_on_body(ngx_http_request_t *r,
-    ngx_ivschat_client_body_t *body)
+ngx_ivschat_hand_on_body(ngx_http_request_t *r, ngx_str_t *data)
 {
-    u_char       *p;
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
 
-    if (body->data.len == 0) {
+    if (data->len == 0) {
         return NGX_OK;
-    }
-
-    if (body->data.len < body->size) {
-
-        p = ngx_pnalloc(r->pool, body->data.len);
-        if (p == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        ngx_memcpy(p, body->data.data, body->data.len);
-        (void) ngx_pfree(r->pool, body->data.data);
-
-        body->data.data = p;
-        body->size = body->data.len;
     }
 
     b = ngx_calloc_buf(r->pool);
@@ -343,9 +323,9 @@ ngx_ivschat_hand_on_body(ngx_http_request_t *r,
     }
 
     b->memory = 1;
-    b->start = body->data.data;
+    b->start = data->data;
     b->pos = b->start;
-    b->last = b->start + body->data.len;
+    b->last = b->start + data->len;
     b->end = b->last;
 
     cl->buf = b;
@@ -357,42 +337,19 @@ ngx_ivschat_hand_on_body(ngx_http_request_t *r,
 }
 
 
-static void
-ngx_ivschat_drop_body(ngx_http_request_t *r)
-{
-    ngx_chain_t              *cl;
-    ngx_http_request_body_t  *rb;
-
-    rb = r->request_body;
-
-    while (rb->bufs) {
-        cl = rb->bufs;
-        rb->bufs = cl->next;
-
-        cl->buf->pos = cl->buf->last;
-        cl->buf->file_pos = cl->buf->file_last;
-
-        ngx_free_chain(r->pool, cl);
-    }
-}
-
-
 ngx_ivschat_result_e
 ngx_ivschat_client_body_parse(ngx_http_request_t *r,
     ngx_ivschat_client_body_t *body)
 {
-    char                    *strings;
-    size_t                   n;
-    const char              *reason;
-    ngx_array_t             *allowed;
-    ngx_ivschat_str_t       *names;
-    ngx_ivschat_loc_conf_t  *conf;
-
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
+    char               *strings;
+    size_t              n;
+    const char         *reason;
+    ngx_array_t        *allowed;
+    ngx_ivschat_str_t  *names;
 
     /* a body that is not kept is empty, and one that is empty asks for all */
 
-    allowed = conf->client_attributes;
+    allowed = ngx_ivschat_get_conf(r)->client_attributes;
 
     names = allowed ? allowed->elts : NULL;
     n = allowed ? allowed->nelts : 0;

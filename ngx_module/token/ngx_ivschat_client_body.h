@@ -17,6 +17,7 @@ typedef struct {
     ngx_str_t                    data;       /* as it came, if it is kept */
     size_t                       size;       /* that data has room for */
     ngx_ivschat_body_t           asked;      /* by it */
+    unsigned                     keep:1;
 } ngx_ivschat_client_body_t;
 
 

@@ -1,7 +1,6 @@
 
 /*
- * The configuration, and the values of its directives: parsing what an
- * operator writes, and evaluating it for a request.
+ * The configuration, and the directives that no slot of nginx fits.
  */
 
 
@@ -15,7 +14,7 @@
 
 #include "../aws/ngx_ivschat_sigv4.h"
 #include "../creds/ngx_ivschat_creds.h"
-#include "../creds/ngx_ivschat_nginx.h"
+#include "ngx_ivschat_line.h"
 #include "ngx_ivschat_rate.h"
 
 
@@ -26,9 +25,6 @@
 
 #define NGX_IVSCHAT_SERVICE   "ivschat"
 #define NGX_IVSCHAT_PATH      "/CreateChatToken"
-
-
-typedef struct ngx_ivschat_user_s  ngx_ivschat_user_t;
 
 
 typedef struct {
@@ -47,17 +43,18 @@ typedef struct {
     ngx_str_t                    uri;        /* of the internal location;
                                                 empty: no tokens here */
 
-    ngx_ivschat_user_t          *user;
+    ngx_ivschat_line_t          *user;
 
-    ngx_array_t                 *rooms;      /* NULL or empty: none */
-    ngx_http_complex_value_t    *room_name;
+    /* ngx_ivschat_line_t; NULL or empty: none */
+    ngx_array_t                 *rooms;
     ngx_array_t                 *capabilities;
     ngx_array_t                 *attributes;
 
-    ngx_http_complex_value_t    *session_duration;
-    ngx_http_complex_value_t    *region;
+    ngx_http_complex_value_t    *room_name;
+    ngx_ivschat_line_t          *session_duration;
+    ngx_ivschat_line_t          *region;
     ngx_str_t                    endpoint;
-    ngx_uint_t                   methods;    /* NGX_HTTP_* bits */
+    unsigned                     methods;    /* NGX_HTTP_* bits */
     ngx_msec_t                   timeout;
     ngx_uint_t                   tries;
     ngx_flag_t                   client_body;
@@ -87,61 +84,12 @@ extern ngx_module_t  ngx_http_ivschat_token_module;
         ngx_http_get_module_main_conf(r, ngx_http_ivschat_token_module))
 
 
-/* Directives that no stock slot fits. */
-
 char *ngx_ivschat_methods(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_ivschat_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_ivschat_timeout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_ivschat_tries(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_ivschat_refresh_spread(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-
-/*
- * Appends an item to a list of this level.  NULL is "none": it empties the
- * list, and is the only line of its level.
- */
-
-char *ngx_ivschat_list(ngx_conf_t *cf, ngx_array_t **list, size_t size,
-    void *item);
-
-char *ngx_ivschat_compile(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_complex_value_t *cv);
-
-/*
- * Compiles the only parameter of a directive that is allowed once at a level;
- * *cv is NGX_CONF_UNSET_PTR before.
- */
-
-char *ngx_ivschat_once(ngx_conf_t *cf, ngx_http_complex_value_t **cv);
-
-#define ngx_ivschat_literal(cv)   ((cv)->lengths == NULL)
-
-/* Whether the value begins with "if="; what follows, compiled. */
-
-ngx_uint_t ngx_ivschat_is_condition(ngx_str_t *value);
-char *ngx_ivschat_condition(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_complex_value_t **condition);
-
-/* Whether a condition is known to hold, or not to hold, for all requests. */
-
-ngx_uint_t ngx_ivschat_always(ngx_http_complex_value_t *condition);
-ngx_uint_t ngx_ivschat_never(ngx_http_complex_value_t *condition);
-
-/* Whether it holds: NGX_OK, NGX_DECLINED, or NGX_ERROR without memory. */
-
-ngx_int_t ngx_ivschat_holds(ngx_http_request_t *r,
-    ngx_http_complex_value_t *condition);
-
-static ngx_inline ngx_uint_t
-ngx_ivschat_equal(ngx_str_t *one, ngx_str_t *two)
-{
-    return one->len == two->len
-           && ngx_memcmp(one->data, two->data, one->len) == 0;
-}
-
-/* A value that may come from the client, made safe for a log line. */
-
-ngx_str_t ngx_ivschat_printable(ngx_http_request_t *r, ngx_str_t *value);
 
 
 #endif /* _NGX_IVSCHAT_CONF_H_INCLUDED_ */

@@ -11,24 +11,28 @@
 #include "ngx_ivschat_policy.h"
 
 
-typedef struct {
-    ngx_uint_t                   bits;
-    ngx_http_complex_value_t    *condition;
-} ngx_ivschat_capabilities_t;
+#define NGX_IVSCHAT_MINUTES                                                   \
+    "whole minutes from \"" ngx_ivschat_value(NGX_IVSCHAT_DURATION_MIN)       \
+    "m\" to \"" ngx_ivschat_value(NGX_IVSCHAT_DURATION_MAX)                   \
+    "m\" are needed, with a unit"
 
 
-typedef struct {
-    ngx_str_t                    name;
-    ngx_http_complex_value_t     value;
-    ngx_http_complex_value_t    *condition;
-} ngx_ivschat_attribute_conf_t;
+static char *ngx_ivschat_parse_capabilities(ngx_conf_t *cf,
+    ngx_array_t *above, ngx_ivschat_line_t *line);
+static char *ngx_ivschat_parse_attribute(ngx_conf_t *cf, ngx_array_t *above,
+    ngx_ivschat_line_t *line);
+static const char *ngx_ivschat_check_text(ngx_str_t *value);
+static const char *ngx_ivschat_check_duration(ngx_str_t *value);
+static const char *ngx_ivschat_check_region(ngx_str_t *value);
 
-
-static char *ngx_ivschat_check_attributes(ngx_conf_t *cf,
+static char *ngx_ivschat_policy_check_attributes(ngx_conf_t *cf,
+    ngx_array_t *lines);
+static void ngx_ivschat_policy_check_region(ngx_conf_t *cf,
     ngx_ivschat_loc_conf_t *conf);
-static char *ngx_ivschat_check_region(ngx_conf_t *cf,
-    ngx_ivschat_loc_conf_t *conf);
+
 static ngx_ivschat_result_e ngx_ivschat_policy_room(ngx_http_request_t *r,
+    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+static ngx_ivschat_result_e ngx_ivschat_policy_region(ngx_http_request_t *r,
     const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_host(ngx_http_request_t *r,
     const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
@@ -38,13 +42,11 @@ static ngx_ivschat_result_e ngx_ivschat_policy_capabilities(
 static ngx_ivschat_result_e ngx_ivschat_policy_attributes(
     ngx_http_request_t *r, const ngx_ivschat_body_t *asked,
     ngx_ivschat_policy_t *policy);
-static size_t ngx_ivschat_attributes_size(ngx_ivschat_request_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_lines(ngx_http_request_t *r,
-    ngx_ivschat_policy_t *policy, ngx_ivschat_attribute_t *attrs);
-static ngx_ivschat_result_e ngx_ivschat_policy_attribute(ngx_http_request_t *r,
-    ngx_ivschat_attribute_conf_t *line, ngx_ivschat_attribute_t *attr);
-static ngx_uint_t ngx_ivschat_has_attribute(ngx_ivschat_request_t *policy,
+    ngx_ivschat_request_t *request, ngx_ivschat_attribute_t *attrs);
+static ngx_uint_t ngx_ivschat_has_attribute(ngx_ivschat_request_t *request,
     ngx_str_t *name);
+static size_t ngx_ivschat_attributes_size(ngx_ivschat_request_t *request);
 static ngx_ivschat_result_e ngx_ivschat_policy_duration(ngx_http_request_t *r,
     const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_body(ngx_http_request_t *r,
@@ -58,6 +60,7 @@ typedef ngx_ivschat_result_e (*ngx_ivschat_policy_pt)(ngx_http_request_t *r,
 
 static ngx_ivschat_policy_pt  ngx_ivschat_policy_steps[] = {
     ngx_ivschat_policy_room,
+    ngx_ivschat_policy_region,
     ngx_ivschat_policy_host,
     ngx_ivschat_policy_capabilities,
     ngx_ivschat_policy_attributes,
@@ -67,186 +70,137 @@ static ngx_ivschat_policy_pt  ngx_ivschat_policy_steps[] = {
 };
 
 
-char *
-ngx_ivschat_capabilities(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_ivschat_loc_conf_t  *ilcf = conf;
+ngx_ivschat_line_rule_t  ngx_ivschat_capabilities_rule = {
+    .parse = ngx_ivschat_parse_capabilities
+};
 
-    ngx_str_t                  *value;
-    ngx_uint_t                  i, bit;
-    ngx_ivschat_capabilities_t  caps;
+ngx_ivschat_line_rule_t  ngx_ivschat_attribute_rule = {
+    .params = NGX_IVSCHAT_LINE_IF,
+    .order = "the attribute's value comes before it",
+    .check = ngx_ivschat_check_text,
+    .parse = ngx_ivschat_parse_attribute
+};
+
+ngx_ivschat_line_rule_t  ngx_ivschat_duration_rule = {
+    .check = ngx_ivschat_check_duration
+};
+
+ngx_ivschat_line_rule_t  ngx_ivschat_region_rule = {
+    .check = ngx_ivschat_check_region
+};
+
+
+static char *
+ngx_ivschat_parse_capabilities(ngx_conf_t *cf, ngx_array_t *above,
+    ngx_ivschat_line_t *line)
+{
+    ngx_str_t   *value;
+    ngx_uint_t   i, last;
 
     value = cf->args->elts;
+    last = cf->args->nelts - 1;
 
-    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "none") == 0) {
-        return ngx_ivschat_list(cf, &ilcf->capabilities, sizeof(caps), NULL);
+    if (last > 1 && ngx_ivschat_is_condition(&value[last])) {
+
+        if (ngx_ivschat_condition(cf, &value[last], line) != NGX_CONF_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+        last--;
     }
 
-    ngx_memzero(&caps, sizeof(ngx_ivschat_capabilities_t));
-
-    for (i = 1; i < cf->args->nelts; i++) {
-
+    for (i = 1; i <= last; i++) {
         if (ngx_ivschat_is_condition(&value[i])) {
-
-            if (i != cf->args->nelts - 1 || i == 1) {
-                return ngx_ivschat_invalid(cf, &value[i],
-                                 "it stands last, after the capabilities");
-            }
-
-            if (ngx_ivschat_condition(cf, &value[i],
-                                      &caps.condition)
-                != NGX_CONF_OK)
-            {
-                return NGX_CONF_ERROR;
-            }
-
-            break;
-        }
-
-        bit = ngx_ivschat_capability(ngx_ivschat_pure(&value[i]));
-
-        if (bit == 0) {
             return ngx_ivschat_invalid(cf, &value[i],
-                                       "the capabilities are SEND_MESSAGE, "
-                                       "DISCONNECT_USER and DELETE_MESSAGE");
+                             "it stands last, after the capabilities");
         }
-
-        if (caps.bits & bit) {
-            return ngx_ivschat_invalid(cf, &value[i], "it is there twice");
-        }
-
-        caps.bits |= bit;
     }
 
-    return ngx_ivschat_list(cf, &ilcf->capabilities, sizeof(caps), &caps);
+    return ngx_ivschat_words(cf, last, ngx_ivschat_capability,
+                             "the capabilities are SEND_MESSAGE, "
+                             "DISCONNECT_USER and DELETE_MESSAGE",
+                             &line->bits);
 }
 
 
-char *
-ngx_ivschat_attribute(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+static char *
+ngx_ivschat_parse_attribute(ngx_conf_t *cf, ngx_array_t *above,
+    ngx_ivschat_line_t *line)
 {
-    ngx_ivschat_loc_conf_t  *ilcf = conf;
-
-    ngx_str_t                    *value;
-    ngx_ivschat_attribute_conf_t  attr;
+    ngx_str_t  *value;
 
     value = cf->args->elts;
 
     if (cf->args->nelts == 2) {
-
-        if (ngx_strcmp(value[1].data, "none") == 0) {
-            return ngx_ivschat_list(cf, &ilcf->attributes, sizeof(attr), NULL);
-        }
-
         return ngx_ivschat_invalid(cf, &value[1],
                            "a name and a value are needed, or \"none\"");
     }
 
-    ngx_memzero(&attr, sizeof(ngx_ivschat_attribute_conf_t));
+    line->name = value[1];
 
-    attr.name = value[1];
+    if (ngx_ivschat_attribute_name(cf, &value[1]) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
 
-    if (attr.name.len == 0
-        || ngx_ivschat_utf8_length(ngx_ivschat_pure(&attr.name)) < 0)
-    {
-        return ngx_ivschat_invalid(cf, &value[1],
+    return ngx_ivschat_line(cf, 2, &ngx_ivschat_attribute_rule, line);
+}
+
+
+char *
+ngx_ivschat_attribute_name(ngx_conf_t *cf, ngx_str_t *arg)
+{
+    if (arg->len == 0 || ngx_ivschat_utf8_length(ngx_ivschat_pure(arg)) < 0) {
+        return ngx_ivschat_invalid(cf, arg,
                         "an attribute's name is UTF-8 and not empty");
     }
 
-    if (ngx_strlchr(attr.name.data, attr.name.data + attr.name.len, '$')) {
-        return ngx_ivschat_invalid(cf, &value[1],
+    if (ngx_strlchr(arg->data, arg->data + arg->len, '$')) {
+        return ngx_ivschat_invalid(cf, arg,
                         "no variables are allowed in an attribute's name");
     }
 
-    if (ngx_ivschat_is_condition(&value[2])) {
-        return ngx_ivschat_invalid(cf, &value[2],
-                                   "the attribute's value comes before it");
-    }
-
-    if (ngx_ivschat_compile(cf, &value[2], &attr.value) != NGX_CONF_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_ivschat_literal(&attr.value)
-        && ngx_ivschat_utf8_length(ngx_ivschat_pure(&value[2])) < 0)
-    {
-        return ngx_ivschat_invalid(cf, &value[2], "it is not UTF-8");
-    }
-
-    if (cf->args->nelts == 4
-        && ngx_ivschat_condition(cf, &value[3], &attr.condition)
-        != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    return ngx_ivschat_list(cf, &ilcf->attributes, sizeof(attr), &attr);
-}
-
-
-char *
-ngx_ivschat_session_duration(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    char                       *rc;
-    ngx_str_t                  *value;
-    ngx_http_complex_value_t  **cv;
-
-    value = cf->args->elts;
-    cv = (ngx_http_complex_value_t **) ((char *) conf + cmd->offset);
-
-    rc = ngx_ivschat_once(cf, cv);
-
-    if (rc != NGX_CONF_OK) {
-        return rc;
-    }
-
-    if (ngx_ivschat_literal(*cv) && ngx_ivschat_minutes(&value[1]) == 0) {
-        return ngx_ivschat_invalid(cf, &value[1],
-                       "whole minutes from \"1m\" to \"180m\" are needed, "
-                                   "with a unit");
-    }
-
     return NGX_CONF_OK;
 }
 
 
-char *
-ngx_ivschat_region(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+static const char *
+ngx_ivschat_check_text(ngx_str_t *value)
 {
-    char                       *rc;
-    ngx_str_t                  *value;
-    ngx_http_complex_value_t  **cv;
+    return ngx_ivschat_utf8_length(ngx_ivschat_pure(value)) < 0
+           ? "it is not UTF-8" : NULL;
+}
 
-    value = cf->args->elts;
-    cv = (ngx_http_complex_value_t **) ((char *) conf + cmd->offset);
 
-    rc = ngx_ivschat_once(cf, cv);
+static const char *
+ngx_ivschat_check_duration(ngx_str_t *value)
+{
+    return ngx_ivschat_minutes(value) ? NULL : NGX_IVSCHAT_MINUTES;
+}
 
-    if (rc != NGX_CONF_OK) {
-        return rc;
-    }
 
-    if (ngx_ivschat_literal(*cv)
-        && !ngx_ivschat_region_valid(ngx_ivschat_pure(&value[1])))
-    {
-        return ngx_ivschat_invalid(cf, &value[1],
-                               "it is no region's name like \"us-west-2\"");
-    }
-
-    return NGX_CONF_OK;
+static const char *
+ngx_ivschat_check_region(ngx_str_t *value)
+{
+    return ngx_ivschat_region_valid(ngx_ivschat_pure(value))
+           ? NULL : "it is no region's name like \"us-west-2\"";
 }
 
 
 char *
 ngx_ivschat_policy_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
 {
-    if (ngx_ivschat_rooms_check(cf, conf) != NGX_CONF_OK
-        || ngx_ivschat_check_attributes(cf, conf) != NGX_CONF_OK)
+    if (conf->region && ngx_ivschat_literal(&conf->region->value)) {
+        ngx_ivschat_policy_check_region(cf, conf);
+    }
+
+    if (conf->attributes
+        && ngx_ivschat_policy_check_attributes(cf, conf->attributes)
+           != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    return ngx_ivschat_check_region(cf, conf);
+    return ngx_ivschat_rooms_check(cf, conf);
 }
 
 
@@ -256,26 +210,20 @@ ngx_ivschat_policy_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
  */
 
 static char *
-ngx_ivschat_check_attributes(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+ngx_ivschat_policy_check_attributes(ngx_conf_t *cf, ngx_array_t *lines)
 {
-    size_t                         size, len;
-    ngx_uint_t                     i, j;
-    ngx_ivschat_attribute_conf_t  *attr;
-
-    if (conf->attributes == NULL) {
-        return NGX_CONF_OK;
-    }
+    size_t               size, len;
+    ngx_uint_t           i, j;
+    ngx_ivschat_line_t  *attr;
 
     size = 0;
-    attr = conf->attributes->elts;
+    attr = lines->elts;
 
-    for (i = 0; i < conf->attributes->nelts; i++) {
+    for (i = 0; i < lines->nelts; i++) {
 
         for (j = 0; j < i; j++) {
-            if (ngx_ivschat_always(attr[j].condition)
-                && attr[j].name.len == attr[i].name.len
-                && ngx_memcmp(attr[j].name.data, attr[i].name.data,
-                              attr[i].name.len) == 0)
+            if (ngx_ivschat_always(&attr[j])
+                && ngx_ivschat_equal(&attr[j].name, &attr[i].name))
             {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                    "\"ivschat_token_attribute %V\" is "
@@ -293,11 +241,11 @@ ngx_ivschat_check_attributes(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
 
         len = attr[i].name.len + attr[i].value.value.len;
 
-        if (ngx_ivschat_always(attr[i].condition)) {
+        if (ngx_ivschat_always(&attr[i])) {
             size += len;
 
         } else if (len > NGX_IVSCHAT_ATTRIBUTES_MAX
-                   && !ngx_ivschat_never(attr[i].condition))
+                   && !ngx_ivschat_never(&attr[i]))
         {
             size = len;                /* too large whenever it counts */
             break;
@@ -318,42 +266,29 @@ ngx_ivschat_check_attributes(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
 
 /* AWS signs for the room's own region; another one is possible, but odd. */
 
-static char *
-ngx_ivschat_check_region(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+static void
+ngx_ivschat_policy_check_region(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
 {
-    ngx_str_t              *region;
+    ngx_str_t              *region, *room;
     ngx_uint_t              i;
-    ngx_ivschat_room_t     *room;
+    ngx_ivschat_line_t     *line;
     ngx_ivschat_room_arn_t  arn;
 
-    if (conf->region == NULL || !ngx_ivschat_literal(conf->region))
-    {
-        return NGX_CONF_OK;
-    }
-
-    region = &conf->region->value;
-    room = conf->rooms->elts;
+    region = &conf->region->value.value;
+    line = conf->rooms->elts;
 
     for (i = 0; i < conf->rooms->nelts; i++) {
 
-        if (ngx_ivschat_room_arn_parse(
-                        ngx_ivschat_pure(&room[i].value.value), &arn)
-            != 0)
-        {
-            continue;
-        }
+        room = &line[i].value.value;
 
-        if (arn.region.len != region->len
-            || ngx_memcmp(arn.region.data, region->data, region->len) != 0)
+        if (ngx_ivschat_room_arn_parse(ngx_ivschat_pure(room), &arn) == 0
+            && !ngx_ivschat_str_equal(arn.region, ngx_ivschat_pure(region)))
         {
             ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                                "\"ivschat_token_region %V\" is not the "
-                               "region of the room \"%V\"",
-                               region, &room[i].value.value);
+                               "region of the room \"%V\"", region, room);
         }
     }
-
-    return NGX_CONF_OK;
 }
 
 
@@ -390,56 +325,64 @@ ngx_ivschat_policy_room(ngx_http_request_t *r, const ngx_ivschat_body_t *asked,
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_policy_host(ngx_http_request_t *r,
+ngx_ivschat_policy_region(ngx_http_request_t *r,
     const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
 {
-    size_t     len;
-    ngx_str_t  value;
-    ngx_ivschat_str_t   service = ngx_ivschat_string(NGX_IVSCHAT_SERVICE);
-    ngx_ivschat_loc_conf_t *conf;
+    ngx_str_t                value;
+    ngx_ivschat_loc_conf_t  *conf;
 
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
+    conf = ngx_ivschat_get_conf(r);
 
-    policy->region = policy->room.region;
-
-    if (conf->region) {
-
-        if (ngx_http_complex_value(r, conf->region, &value) != NGX_OK) {
-            return NGX_IVSCHAT_UNKNOWN;
-        }
-
-        if (!ngx_ivschat_region_valid(ngx_ivschat_pure(&value))) {
-            value = ngx_ivschat_printable(r, &value);
-
-            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "the value of \"ivschat_token_region\" is no "
-                          "region's name: \"%V\"", &value);
-
-            return NGX_IVSCHAT_MISCONFIGURED;
-        }
-
-        policy->region = value;
-    }
-
-    if (conf->endpoint.len) {
-        policy->host = conf->endpoint;
+    if (conf->region == NULL) {
+        policy->region = policy->room.region;
         return NGX_IVSCHAT_OK;
     }
 
-    policy->host.data = ngx_pnalloc(r->pool, NGX_IVSCHAT_HOST_MAX + 1);
-    if (policy->host.data == NULL) {
+    if (ngx_ivschat_line_value(r, conf->region, &value) != NGX_OK) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    if (ngx_ivschat_host(service, ngx_ivschat_pure(&policy->region),
-                         (char *) policy->host.data, NGX_IVSCHAT_HOST_MAX + 1,
-                         &len)
-        != 0)
+    if (!ngx_ivschat_region_valid(ngx_ivschat_pure(&value))) {
+        value = ngx_ivschat_printable(r, &value);
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "the value of \"ivschat_token_region\" is no region's "
+                      "name: \"%V\"", &value);
+
+        return NGX_IVSCHAT_MISCONFIGURED;
+    }
+
+    policy->region = value;
+
+    return NGX_IVSCHAT_OK;
+}
+
+
+static ngx_ivschat_result_e
+ngx_ivschat_policy_host(ngx_http_request_t *r,
+    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+{
+    ngx_str_t          *host;
+    ngx_ivschat_str_t   service = ngx_ivschat_string(NGX_IVSCHAT_SERVICE);
+
+    host = &policy->host;
+
+    *host = ngx_ivschat_get_conf(r)->endpoint;
+
+    if (host->len) {
+        return NGX_IVSCHAT_OK;
+    }
+
+    host->data = ngx_pnalloc(r->pool, NGX_IVSCHAT_HOST_MAX + 1);
+
+    if (host->data == NULL
+        || ngx_ivschat_host(service, ngx_ivschat_pure(&policy->region),
+                            (char *) host->data, NGX_IVSCHAT_HOST_MAX + 1,
+                            &host->len)
+           != 0)
     {
         return NGX_IVSCHAT_UNKNOWN;
     }
-
-    policy->host.len = len;
 
     return NGX_IVSCHAT_OK;
 }
@@ -449,44 +392,39 @@ static ngx_ivschat_result_e
 ngx_ivschat_policy_capabilities(ngx_http_request_t *r,
     const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
 {
-    ngx_int_t                    rc;
-    ngx_uint_t                   i;
-    ngx_array_t                 *lines;
-    ngx_ivschat_capabilities_t  *line;
-    ngx_ivschat_loc_conf_t *conf;
+    ngx_int_t            rc;
+    ngx_str_t            value, *text;
+    ngx_uint_t           i;
+    ngx_array_t         *lines;
+    ngx_ivschat_line_t  *line;
 
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
+    text = &policy->capabilities;
+    lines = ngx_ivschat_get_conf(r)->capabilities;
 
-    lines = conf->capabilities;
+    for (i = 0; lines && i < lines->nelts; i++) {
 
-    if (lines) {
-        line = lines->elts;
+        line = (ngx_ivschat_line_t *) lines->elts + i;
 
-        for (i = 0; i < lines->nelts; i++) {
+        rc = ngx_ivschat_line_value(r, line, &value);
 
-            rc = ngx_ivschat_holds(r, line[i].condition);
+        if (rc == NGX_ERROR) {
+            return NGX_IVSCHAT_UNKNOWN;
+        }
 
-            if (rc == NGX_ERROR) {
-                return NGX_IVSCHAT_UNKNOWN;
-            }
-
-            if (rc == NGX_OK) {
-                policy->request.capabilities |= line[i].bits;
-            }
+        if (rc == NGX_OK) {
+            policy->request.capabilities |= line->bits;
         }
     }
 
     policy->request.capabilities &= asked->capabilities;
 
-    policy->capabilities.data = ngx_pnalloc(r->pool,
-                                         NGX_IVSCHAT_CAPABILITIES_LEN);
-    if (policy->capabilities.data == NULL) {
+    text->data = ngx_pnalloc(r->pool, NGX_IVSCHAT_CAPABILITIES_LEN);
+    if (text->data == NULL) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    policy->capabilities.len = ngx_ivschat_capabilities_text(
-                                          policy->request.capabilities,
-                                          (char *) policy->capabilities.data);
+    text->len = ngx_ivschat_capabilities_text(policy->request.capabilities,
+                                              (char *) text->data);
 
     return NGX_IVSCHAT_OK;
 }
@@ -497,34 +435,30 @@ ngx_ivschat_policy_attributes(ngx_http_request_t *r,
     const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
 {
     size_t                    size;
-    ngx_uint_t                n;
+    ngx_array_t              *lines;
     ngx_ivschat_result_e      result;
+    ngx_ivschat_request_t    *request;
     ngx_ivschat_attribute_t  *attrs;
-    ngx_ivschat_loc_conf_t *conf;
 
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
+    request = &policy->request;
+    lines = ngx_ivschat_get_conf(r)->attributes;
 
-    n = asked->nattributes
-        + (conf->attributes ? conf->attributes->nelts : 0);
+    size = asked->nattributes + (lines ? lines->nelts : 0);
 
-    if (n == 0) {
-        return NGX_IVSCHAT_OK;
-    }
-
-    attrs = ngx_palloc(r->pool, n * sizeof(ngx_ivschat_attribute_t));
+    attrs = ngx_palloc(r->pool, size * sizeof(ngx_ivschat_attribute_t) + 1);
     if (attrs == NULL) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    policy->request.attributes = attrs;
+    request->attributes = attrs;
 
-    result = ngx_ivschat_policy_lines(r, policy, attrs);
+    result = ngx_ivschat_policy_lines(r, request, attrs);
 
     if (result != NGX_IVSCHAT_OK) {
         return result;
     }
 
-    size = ngx_ivschat_attributes_size(&policy->request);
+    size = ngx_ivschat_attributes_size(request);
 
     if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
@@ -534,10 +468,9 @@ ngx_ivschat_policy_attributes(ngx_http_request_t *r,
         return NGX_IVSCHAT_INVALID_ATTRIBUTES;
     }
 
-    policy->request.nattributes = ngx_ivschat_body_attributes(asked, attrs,
-                                                   policy->request.nattributes);
-
-    size = ngx_ivschat_attributes_size(&policy->request);
+    request->nattributes = ngx_ivschat_body_attributes(asked, attrs,
+                                                       request->nattributes);
+    size = ngx_ivschat_attributes_size(request);
 
     if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
@@ -551,114 +484,62 @@ ngx_ivschat_policy_attributes(ngx_http_request_t *r,
 }
 
 
-static size_t
-ngx_ivschat_attributes_size(ngx_ivschat_request_t *policy)
-{
-    size_t  i, size;
-
-    size = 0;
-
-    for (i = 0; i < policy->nattributes; i++) {
-        size += policy->attributes[i].name.len
-                + policy->attributes[i].value.len;
-    }
-
-    return size;
-}
-
+/* Of the lines of one name the first counts that has a value. */
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_lines(ngx_http_request_t *r,
-    ngx_ivschat_policy_t *policy, ngx_ivschat_attribute_t *attrs)
+    ngx_ivschat_request_t *request, ngx_ivschat_attribute_t *attrs)
 {
-    ngx_uint_t                     i;
-    ngx_array_t                   *lines;
-    ngx_ivschat_result_e           result;
-    ngx_ivschat_attribute_t       *attr;
-    ngx_ivschat_attribute_conf_t  *line;
-    ngx_ivschat_loc_conf_t *conf;
+    ngx_int_t            rc;
+    ngx_str_t            value;
+    ngx_uint_t           i;
+    ngx_array_t         *lines;
+    ngx_ivschat_line_t  *line;
 
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
+    lines = ngx_ivschat_get_conf(r)->attributes;
 
-    lines = conf->attributes;
+    for (i = 0; lines && i < lines->nelts; i++) {
 
-    if (lines == NULL) {
-        return NGX_IVSCHAT_OK;
-    }
+        line = (ngx_ivschat_line_t *) lines->elts + i;
 
-    line = lines->elts;
-
-    for (i = 0; i < lines->nelts; i++) {
-
-        if (ngx_ivschat_has_attribute(&policy->request, &line[i].name)) {
+        if (ngx_ivschat_has_attribute(request, &line->name)) {
             continue;
         }
 
-        attr = &attrs[policy->request.nattributes];
+        rc = ngx_ivschat_line_value(r, line, &value);
 
-        result = ngx_ivschat_policy_attribute(r, &line[i], attr);
-
-        if (result != NGX_IVSCHAT_OK) {
-            return result;
+        if (rc == NGX_ERROR) {
+            return NGX_IVSCHAT_UNKNOWN;
         }
 
-        if (attr->value.len) {
-            policy->request.nattributes++;
+        if (rc == NGX_DECLINED || value.len == 0) {
+            continue;
         }
+
+        if (ngx_ivschat_check_text(&value) != NULL) {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "the value of \"ivschat_token_attribute %V\" is "
+                          "not UTF-8", &line->name);
+            return NGX_IVSCHAT_INVALID_ATTRIBUTES;
+        }
+
+        attrs[request->nattributes].name = ngx_ivschat_pure(&line->name);
+        attrs[request->nattributes].value = ngx_ivschat_pure(&value);
+        request->nattributes++;
     }
-
-    return NGX_IVSCHAT_OK;
-}
-
-
-/* An empty value means that this line adds nothing. */
-
-static ngx_ivschat_result_e
-ngx_ivschat_policy_attribute(ngx_http_request_t *r,
-    ngx_ivschat_attribute_conf_t *line, ngx_ivschat_attribute_t *attr)
-{
-    ngx_int_t  rc;
-    ngx_str_t  value;
-
-    attr->value.len = 0;
-
-    rc = ngx_ivschat_holds(r, line->condition);
-
-    if (rc == NGX_ERROR) {
-        return NGX_IVSCHAT_UNKNOWN;
-    }
-
-    if (rc == NGX_DECLINED) {
-        return NGX_IVSCHAT_OK;
-    }
-
-    if (ngx_http_complex_value(r, &line->value, &value) != NGX_OK) {
-        return NGX_IVSCHAT_UNKNOWN;
-    }
-
-    if (ngx_ivschat_utf8_length(ngx_ivschat_pure(&value)) < 0) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the value of \"ivschat_token_attribute %V\" is not "
-                      "UTF-8", &line->name);
-        return NGX_IVSCHAT_INVALID_ATTRIBUTES;
-    }
-
-    attr->name = ngx_ivschat_pure(&line->name);
-    attr->value = ngx_ivschat_pure(&value);
 
     return NGX_IVSCHAT_OK;
 }
 
 
 static ngx_uint_t
-ngx_ivschat_has_attribute(ngx_ivschat_request_t *policy, ngx_str_t *name)
+ngx_ivschat_has_attribute(ngx_ivschat_request_t *request, ngx_str_t *name)
 {
     size_t  i;
 
-    for (i = 0; i < policy->nattributes; i++) {
-        if (policy->attributes[i].name.len == name->len
-            && ngx_memcmp(policy->attributes[i].name.data, name->data,
-                          name->len) == 0)
+    for (i = 0; i < request->nattributes; i++) {
+        if (ngx_ivschat_str_equal(request->attributes[i].name,
+                                  ngx_ivschat_pure(name)))
         {
             return 1;
         }
@@ -668,39 +549,51 @@ ngx_ivschat_has_attribute(ngx_ivschat_request_t *policy, ngx_str_t *name)
 }
 
 
+static size_t
+ngx_ivschat_attributes_size(ngx_ivschat_request_t *request)
+{
+    size_t  i, size;
+
+    size = 0;
+
+    for (i = 0; i < request->nattributes; i++) {
+        size += request->attributes[i].name.len
+                + request->attributes[i].value.len;
+    }
+
+    return size;
+}
+
+
 static ngx_ivschat_result_e
 ngx_ivschat_policy_duration(ngx_http_request_t *r,
     const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
 {
-    ngx_str_t  value;
-    ngx_ivschat_loc_conf_t *conf;
-
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_ivschat_token_module);
+    ngx_str_t            value;
+    ngx_uint_t           minutes;
+    ngx_ivschat_line_t  *line;
 
     ngx_str_null(&value);
 
-    if (conf->session_duration
-        && ngx_http_complex_value(r, conf->session_duration, &value)
-        != NGX_OK)
-    {
+    line = ngx_ivschat_get_conf(r)->session_duration;
+
+    if (line && ngx_ivschat_line_value(r, line, &value) != NGX_OK) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    policy->request.duration = ngx_ivschat_minutes(&value);
+    minutes = ngx_ivschat_minutes(&value);
 
-    if (policy->request.duration == 0 && value.len) {
+    if (minutes == 0 && value.len) {
         value = ngx_ivschat_printable(r, &value);
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "the value of \"ivschat_token_session_duration\" is "
-                      "\"%V\", and whole minutes from \"1m\" to \"180m\" "
-                      "are needed, with a unit", &value);
+                      "\"%V\", and " NGX_IVSCHAT_MINUTES, &value);
 
         return NGX_IVSCHAT_MISCONFIGURED;
     }
 
-    policy->request.duration = ngx_ivschat_body_duration(asked,
-                                                  policy->request.duration);
+    policy->request.duration = ngx_ivschat_body_duration(asked, minutes);
 
     return NGX_IVSCHAT_OK;
 }
@@ -712,29 +605,29 @@ static ngx_ivschat_result_e
 ngx_ivschat_policy_body(ngx_http_request_t *r,
     const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
 {
-    char   *json;
-    size_t  len;
+    char       *json;
+    ngx_str_t  *body;
+
+    body = &policy->body;
 
     policy->request.user = ngx_ivschat_pure(&policy->user);
     policy->request.room = ngx_ivschat_pure(&policy->room.arn);
 
-    if (ngx_ivschat_request_json(&policy->request, &json, &len) != 0) {
+    if (ngx_ivschat_request_json(&policy->request, &json, &body->len) != 0) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    policy->body.data = ngx_pnalloc(r->pool, len);
+    body->data = ngx_pnalloc(r->pool, body->len);
 
-    if (policy->body.data) {
-        ngx_memcpy(policy->body.data, json, len);
-        policy->body.len = len;
+    if (body->data) {
+        ngx_memcpy(body->data, json, body->len);
     }
 
     free(json);
 
-    if (policy->body.data == NULL
-        || ngx_ivschat_sigv4_hash(policy->body.data, policy->body.len,
-                                  policy->body_hash)
-        != 0)
+    if (body->data == NULL
+        || ngx_ivschat_sigv4_hash(body->data, body->len, policy->body_hash)
+           != 0)
     {
         return NGX_IVSCHAT_UNKNOWN;
     }
@@ -743,17 +636,15 @@ ngx_ivschat_policy_body(ngx_http_request_t *r,
 }
 
 
+/* Returns 0 if the value is not a duration that AWS takes, with a unit. */
+
 static ngx_uint_t
 ngx_ivschat_minutes(ngx_str_t *value)
 {
     u_char     last;
     ngx_int_t  sec;
 
-    if (value->len == 0) {
-        return 0;
-    }
-
-    last = value->data[value->len - 1];
+    last = value->len ? value->data[value->len - 1] : '0';
 
     if (last >= '0' && last <= '9') {
         return 0;

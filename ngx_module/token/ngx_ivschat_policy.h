@@ -10,10 +10,8 @@
 
 #include "ngx_ivschat_conf.h"
 #include "ngx_ivschat_rooms.h"
-#include "ngx_ivschat_user.h"
 #include "../aws/ngx_ivschat_api.h"
 #include "../aws/ngx_ivschat_body.h"
-#include "../aws/ngx_ivschat_result.h"
 
 
 /* The outcome for one request; the strings are in its pool. */
@@ -31,11 +29,16 @@ typedef struct {
 } ngx_ivschat_policy_t;
 
 
-char *ngx_ivschat_capabilities(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_ivschat_attribute(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_ivschat_session_duration(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_ivschat_region(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+/* "ivschat_token_capabilities", "_attribute", "_session_duration", "_region" */
+
+extern ngx_ivschat_line_rule_t  ngx_ivschat_capabilities_rule;
+extern ngx_ivschat_line_rule_t  ngx_ivschat_attribute_rule;
+extern ngx_ivschat_line_rule_t  ngx_ivschat_duration_rule;
+extern ngx_ivschat_line_rule_t  ngx_ivschat_region_rule;
+
+/* Checks the name of an attribute in an argument. */
+
+char *ngx_ivschat_attribute_name(ngx_conf_t *cf, ngx_str_t *arg);
 
 /* Checks what a location that mints tokens has, inherited lines included. */
 

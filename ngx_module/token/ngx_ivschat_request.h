@@ -13,6 +13,7 @@
 #include "ngx_ivschat_policy.h"
 #include "ngx_ivschat_rate.h"
 #include "ngx_ivschat_subrequest.h"
+#include "ngx_ivschat_user.h"
 
 
 /* One struct for each concern, written by that concern. */

@@ -12,25 +12,19 @@
 #include "../aws/ngx_ivschat_result.h"
 
 
-/* One ivschat_token_room line; all lines of a list have names, or none. */
-
-typedef struct {
-    ngx_str_t                    name;       /* empty: none */
-    ngx_http_complex_value_t     value;      /* literal if it has a name */
-    ngx_http_complex_value_t    *condition;  /* NULL: always */
-} ngx_ivschat_room_t;
-
-
-/* The room of a request. */
+/* The room of a request; until it is chosen, what is known of it. */
 
 typedef struct {
     ngx_str_t                    arn;
-    ngx_str_t                    name;
+    ngx_str_t                    name;       /* empty: none */
     ngx_str_t                    region;     /* in the ARN */
 } ngx_ivschat_room_choice_t;
 
 
-char *ngx_ivschat_room(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+/* "ivschat_token_room": all lines of a list have names, or none. */
+
+extern ngx_ivschat_line_rule_t  ngx_ivschat_room_rule;
+
 char *ngx_ivschat_room_name(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* Whether one of the rooms of a location that mints tokens can be chosen. */

@@ -12,15 +12,7 @@
 #include "../aws/ngx_ivschat_result.h"
 
 
-struct ngx_ivschat_user_s {
-    ngx_http_complex_value_t     value;
-    ngx_uint_t                   captures;       /* bits of $1 … $9 in value */
-    unsigned                     remote_user:1;  /* $remote_user is in it */
-    unsigned                     trusted:1;
-};
-
-
-char *ngx_ivschat_user(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+extern ngx_ivschat_line_rule_t  ngx_ivschat_user_rule;
 
 /*
  * Replaces the access handler of auth_basic by this one, and returns the
