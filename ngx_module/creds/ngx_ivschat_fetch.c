@@ -36,7 +36,7 @@ typedef enum {
     NGX_IVSCHAT_STEP_IMDS_CREDS,
     NGX_IVSCHAT_STEP_WEB_IDENTITY,
     NGX_IVSCHAT_STEP_ROLE,
-    NGX_IVSCHAT_STEP_DONE
+    NGX_IVSCHAT_STEP_DONE              /* but for roles to assume */
 } ngx_ivschat_step_e;
 
 
@@ -81,6 +81,7 @@ struct ngx_ivschat_fetch_s {
     ngx_ivschat_step_e           step;
     ngx_uint_t                   attempt;     /* at this step, from 1 */
     ngx_uint_t                   role;        /* the next to assume */
+    const char                  *asked;       /* the role, of STS */
     ngx_msec_t                   start;
 
     u_char                      *pos;         /* free space of "texts" */
@@ -97,7 +98,6 @@ struct ngx_ivschat_fetch_s {
 };
 
 
-static ngx_ivschat_step_e ngx_ivschat_fetch_next_role(ngx_ivschat_fetch_t *f);
 static void ngx_ivschat_fetch_timer(ngx_event_t *ev);
 static void ngx_ivschat_fetch_step(ngx_ivschat_fetch_t *f);
 static ngx_int_t ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f);
@@ -124,7 +124,6 @@ static ngx_int_t ngx_ivschat_imds_make(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_options_t *o);
 static ngx_int_t ngx_ivschat_imds_word(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_answer_t *answer);
-static ngx_ivschat_role_t *ngx_ivschat_sts_role(ngx_ivschat_fetch_t *f);
 static ngx_int_t ngx_ivschat_sts_make(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_options_t *o);
 static ngx_int_t ngx_ivschat_sts_sign(ngx_ivschat_fetch_t *f,
@@ -169,7 +168,7 @@ _Static_assert(sizeof(ngx_ivschat_fetch_steps)
                "a step without its row");
 
 
-/* The first request; none: what else there is to do are roles. */
+/* The first step. */
 
 static const ngx_ivschat_step_e  ngx_ivschat_fetch_first[] = {
     [NGX_IVSCHAT_BASE_NONE] = NGX_IVSCHAT_STEP_DONE,
@@ -201,10 +200,6 @@ ngx_ivschat_fetch_start(ngx_ivschat_curl_t *http,
     f->start = ngx_current_msec;
     f->step = ngx_ivschat_fetch_first[source->base];
 
-    if (f->step == NGX_IVSCHAT_STEP_DONE) {
-        f->step = ngx_ivschat_fetch_next_role(f);
-    }
-
     if (source->base == NGX_IVSCHAT_BASE_STATIC) {
         f->creds = *source->creds;
     }
@@ -234,14 +229,6 @@ ngx_ivschat_fetch_cancel(ngx_ivschat_fetch_t *f)
 }
 
 
-static ngx_ivschat_step_e
-ngx_ivschat_fetch_next_role(ngx_ivschat_fetch_t *f)
-{
-    return f->role < f->source->nroles ? NGX_IVSCHAT_STEP_ROLE
-                                       : NGX_IVSCHAT_STEP_DONE;
-}
-
-
 static void
 ngx_ivschat_fetch_timer(ngx_event_t *ev)
 {
@@ -254,6 +241,10 @@ ngx_ivschat_fetch_timer(ngx_event_t *ev)
 static void
 ngx_ivschat_fetch_step(ngx_ivschat_fetch_t *f)
 {
+    if (f->step == NGX_IVSCHAT_STEP_DONE && f->role < f->source->nroles) {
+        f->step = NGX_IVSCHAT_STEP_ROLE;
+    }
+
     if (f->step == NGX_IVSCHAT_STEP_DONE) {
         ngx_ivschat_fetch_finish(f, &f->creds);
         return;
@@ -400,7 +391,7 @@ ngx_ivschat_fetch_got(ngx_ivschat_fetch_t *f,
         f->role++;
     }
 
-    f->step = ngx_ivschat_fetch_next_role(f);
+    f->step = NGX_IVSCHAT_STEP_DONE;
 
     return NGX_OK;
 }
@@ -675,16 +666,6 @@ ngx_ivschat_imds_word(ngx_ivschat_fetch_t *f,
 }
 
 
-/* The role that this step is about. */
-
-static ngx_ivschat_role_t *
-ngx_ivschat_sts_role(ngx_ivschat_fetch_t *f)
-{
-    return f->step == NGX_IVSCHAT_STEP_ROLE ? &f->source->roles[f->role]
-                                            : &f->source->web_identity;
-}
-
-
 static ngx_int_t
 ngx_ivschat_sts_make(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
 {
@@ -695,7 +676,9 @@ ngx_ivschat_sts_make(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
     ngx_ivschat_credentials_flavour_e   action;
 
     action = ngx_ivschat_fetch_steps[f->step].flavour;
-    role = ngx_ivschat_sts_role(f);
+    role = action == NGX_IVSCHAT_ASSUME_ROLE ? &f->source->roles[f->role]
+                                             : &f->source->web_identity;
+    f->asked = role->role_arn;
 
     if (action == NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY
         && ngx_ivschat_fetch_file(f, f->source->token_file, &token) != NGX_OK)
@@ -811,7 +794,7 @@ ngx_ivschat_sts_refused(ngx_ivschat_fetch_t *f,
     ngx_ivschat_fetch_error(f, "it answered %ui%s%s for role \"%s\": "
                             "\"%s\"%s%s", answer->status,
                             *error.code ? " " : "", error.code,
-                            ngx_ivschat_sts_role(f)->role_arn, message,
+                            f->asked, message,
                             *remedy ? "; " : "", remedy);
 
     return ngx_ivschat_retry_class(answer->status, error.code)
