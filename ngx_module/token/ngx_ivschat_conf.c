@@ -1,9 +1,4 @@
 
-/*
- * The directives that no slot of nginx fits.
- */
-
-
 #include "ngx_ivschat_conf.h"
 #include "../aws/ngx_ivschat_api.h"
 
@@ -22,7 +17,7 @@ ngx_ivschat_methods(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
-    return ngx_ivschat_words(cf, cf->args->nelts - 1, ngx_ivschat_method,
+    return ngx_ivschat_bits(cf, cf->args->nelts - 1, ngx_ivschat_method,
                              "it must be POST or GET", &ilcf->methods);
 }
 

@@ -1,13 +1,4 @@
 
-/*
- * The policy: who gets into which room, with which capabilities and
- * attributes, for how long.  It is evaluated once for a request, in this
- * order, and each step sees the variables of those before it.  A client's
- * body, where one is accepted, is read between the user and the room; it can
- * make less of what is granted, and never more.
- */
-
-
 #include "ngx_ivschat_policy.h"
 
 
@@ -31,31 +22,29 @@ static void ngx_ivschat_policy_check_region(ngx_conf_t *cf,
     ngx_ivschat_loc_conf_t *conf);
 
 static ngx_ivschat_result_e ngx_ivschat_policy_room(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+    ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_region(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+    ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_host(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+    ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_capabilities(
-    ngx_http_request_t *r, const ngx_ivschat_body_t *asked,
-    ngx_ivschat_policy_t *policy);
+    ngx_http_request_t *r, ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_attributes(
-    ngx_http_request_t *r, const ngx_ivschat_body_t *asked,
-    ngx_ivschat_policy_t *policy);
+    ngx_http_request_t *r, ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_lines(ngx_http_request_t *r,
     ngx_ivschat_request_t *request, ngx_ivschat_attribute_t *attrs);
 static ngx_uint_t ngx_ivschat_has_attribute(ngx_ivschat_request_t *request,
     ngx_str_t *name);
 static size_t ngx_ivschat_attributes_size(ngx_ivschat_request_t *request);
 static ngx_ivschat_result_e ngx_ivschat_policy_duration(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+    ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_body(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+    ngx_ivschat_policy_t *policy);
 static ngx_uint_t ngx_ivschat_minutes(ngx_str_t *value);
 
 
 typedef ngx_ivschat_result_e (*ngx_ivschat_policy_pt)(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+    ngx_ivschat_policy_t *policy);
 
 
 static ngx_ivschat_policy_pt  ngx_ivschat_policy_steps[] = {
@@ -116,7 +105,7 @@ ngx_ivschat_parse_capabilities(ngx_conf_t *cf, ngx_array_t *above,
         }
     }
 
-    return ngx_ivschat_words(cf, last, ngx_ivschat_capability,
+    return ngx_ivschat_bits(cf, last, ngx_ivschat_capability,
                              "the capabilities are SEND_MESSAGE, "
                              "DISCONNECT_USER and DELETE_MESSAGE",
                              &line->bits);
@@ -299,8 +288,10 @@ ngx_ivschat_policy_evaluate(ngx_http_request_t *r,
     ngx_uint_t            i;
     ngx_ivschat_result_e  result;
 
+    policy->asked = asked;
+
     for (i = 0; ngx_ivschat_policy_steps[i]; i++) {
-        result = ngx_ivschat_policy_steps[i](r, asked, policy);
+        result = ngx_ivschat_policy_steps[i](r, policy);
 
         if (result != NGX_IVSCHAT_OK) {
             return result;
@@ -317,16 +308,16 @@ ngx_ivschat_policy_evaluate(ngx_http_request_t *r,
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_policy_room(ngx_http_request_t *r, const ngx_ivschat_body_t *asked,
+ngx_ivschat_policy_room(ngx_http_request_t *r,
     ngx_ivschat_policy_t *policy)
 {
-    return ngx_ivschat_rooms_choose(r, asked->room, &policy->room);
+    return ngx_ivschat_rooms_choose(r, policy->asked->room, &policy->room);
 }
 
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_region(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
     ngx_str_t                value;
     ngx_ivschat_loc_conf_t  *conf;
@@ -360,7 +351,7 @@ ngx_ivschat_policy_region(ngx_http_request_t *r,
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_host(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
     ngx_str_t          *host;
     ngx_ivschat_str_t   service = ngx_ivschat_string(NGX_IVSCHAT_SERVICE);
@@ -390,7 +381,7 @@ ngx_ivschat_policy_host(ngx_http_request_t *r,
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_capabilities(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
     ngx_int_t            rc;
     ngx_str_t            value, *text;
@@ -416,7 +407,7 @@ ngx_ivschat_policy_capabilities(ngx_http_request_t *r,
         }
     }
 
-    policy->request.capabilities &= asked->capabilities;
+    policy->request.capabilities &= policy->asked->capabilities;
 
     text->data = ngx_pnalloc(r->pool, NGX_IVSCHAT_CAPABILITIES_LEN);
     if (text->data == NULL) {
@@ -432,9 +423,11 @@ ngx_ivschat_policy_capabilities(ngx_http_request_t *r,
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_attributes(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
     size_t                    size;
+    ngx_uint_t                level;
+    const char               *fmt;
     ngx_array_t              *lines;
     ngx_ivschat_result_e      result;
     ngx_ivschat_request_t    *request;
@@ -443,7 +436,7 @@ ngx_ivschat_policy_attributes(ngx_http_request_t *r,
     request = &policy->request;
     lines = ngx_ivschat_get_conf(r)->attributes;
 
-    size = asked->nattributes + (lines ? lines->nelts : 0);
+    size = policy->asked->nattributes + (lines ? lines->nelts : 0);
 
     attrs = ngx_palloc(r->pool, size * sizeof(ngx_ivschat_attribute_t) + 1);
     if (attrs == NULL) {
@@ -459,24 +452,23 @@ ngx_ivschat_policy_attributes(ngx_http_request_t *r,
     }
 
     size = ngx_ivschat_attributes_size(request);
+    level = NGX_LOG_ERR;
+    fmt = "the values of \"ivschat_token_attribute\" have %uz bytes with "
+          "their names, and AWS takes %d";
 
-    if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the values of \"ivschat_token_attribute\" have %uz "
-                      "bytes with their names, and AWS takes %d",
-                      size, NGX_IVSCHAT_ATTRIBUTES_MAX);
-        return NGX_IVSCHAT_INVALID_ATTRIBUTES;
+    if (size <= NGX_IVSCHAT_ATTRIBUTES_MAX) {
+
+        request->nattributes = ngx_ivschat_body_attributes(policy->asked,
+                                                attrs, request->nattributes);
+        size = ngx_ivschat_attributes_size(request);
+        level = NGX_LOG_INFO;
+        fmt = "the attributes have %uz bytes with those of the client's "
+              "body, and AWS takes %d";
     }
 
-    request->nattributes = ngx_ivschat_body_attributes(asked, attrs,
-                                                       request->nattributes);
-    size = ngx_ivschat_attributes_size(request);
-
     if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the attributes have %uz bytes with those of the "
-                      "client's body, and AWS takes %d",
-                      size, NGX_IVSCHAT_ATTRIBUTES_MAX);
+        ngx_log_error(level, r->connection->log, 0, fmt, size,
+                      NGX_IVSCHAT_ATTRIBUTES_MAX);
         return NGX_IVSCHAT_INVALID_ATTRIBUTES;
     }
 
@@ -567,7 +559,7 @@ ngx_ivschat_attributes_size(ngx_ivschat_request_t *request)
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_duration(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
     ngx_str_t            value;
     ngx_uint_t           minutes;
@@ -593,7 +585,8 @@ ngx_ivschat_policy_duration(ngx_http_request_t *r,
         return NGX_IVSCHAT_MISCONFIGURED;
     }
 
-    policy->request.duration = ngx_ivschat_body_duration(asked, minutes);
+    policy->request.duration = ngx_ivschat_body_duration(policy->asked,
+                                                          minutes);
 
     return NGX_IVSCHAT_OK;
 }
@@ -603,7 +596,7 @@ ngx_ivschat_policy_duration(ngx_http_request_t *r,
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_body(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
     char       *json;
     ngx_str_t  *body;

@@ -1,14 +1,4 @@
 
-/*
- * The rooms: the directives that list them, and which of them a request is
- * for.
- *
- * Without names, the first line whose condition holds is the room.  With
- * names, one is picked: by "ivschat_token_room_name" or, where the client's
- * body is accepted and that says nothing, by the ARN in the body.
- */
-
-
 #include "ngx_ivschat_rooms.h"
 #include "../aws/ngx_ivschat_api.h"
 
@@ -418,45 +408,29 @@ static ngx_ivschat_result_e
 ngx_ivschat_no_room(ngx_http_request_t *r, ngx_uint_t known, ngx_str_t *name,
     ngx_str_t *arn)
 {
-    ngx_log_t  *log;
-    ngx_str_t   printable;
+    ngx_str_t    value;
+    const char  *fmt;
 
-    log = r->connection->log;
-    printable = ngx_ivschat_printable(r, arn->data ? arn : name);
-
-    if (!known) {
-
-        if (arn->data) {
-            ngx_log_error(NGX_LOG_INFO, log, 0,
-                          "no \"ivschat_token_room\" has the ARN in the "
-                          "client's body: \"%V\"", &printable);
-
-        } else {
-            ngx_log_error(NGX_LOG_INFO, log, 0,
-                          "no \"ivschat_token_room\" has the name \"%V\"",
-                          &printable);
-        }
-
-        return NGX_IVSCHAT_ROOM_NOT_FOUND;
-    }
+    value = known ? *name : ngx_ivschat_printable(r, arn->data ? arn : name);
 
     if (arn->data) {
-        ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "the condition of the \"ivschat_token_room\" that the "
-                      "client's body names does not hold for this request");
+        fmt = known ? "the condition of the \"ivschat_token_room\" that the "
+                      "client's body names does not hold for this request"
+                    : "no \"ivschat_token_room\" has the ARN in the client's "
+                      "body: \"%V\"";
 
     } else if (name->len) {
-        ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "the condition of \"ivschat_token_room name=%V\" does "
-                      "not hold for this request", name);
+        fmt = known ? "the condition of \"ivschat_token_room name=%V\" does "
+                      "not hold for this request"
+                    : "no \"ivschat_token_room\" has the name \"%V\"";
 
     } else {
-        ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "no \"ivschat_token_room\" line counts for this "
-                      "request");
+        fmt = "no \"ivschat_token_room\" line counts for this request";
     }
 
-    return NGX_IVSCHAT_ROOM_FORBIDDEN;
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0, fmt, &value);
+
+    return known ? NGX_IVSCHAT_ROOM_FORBIDDEN : NGX_IVSCHAT_ROOM_NOT_FOUND;
 }
 
 
