@@ -21,8 +21,6 @@ static char *ngx_ivschat_policy_check_attributes(ngx_conf_t *cf,
 static void ngx_ivschat_policy_check_region(ngx_conf_t *cf,
     ngx_ivschat_loc_conf_t *conf);
 
-static ngx_ivschat_result_e ngx_ivschat_policy_room(ngx_http_request_t *r,
-    ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_region(ngx_http_request_t *r,
     ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_host(ngx_http_request_t *r,
@@ -47,8 +45,9 @@ typedef ngx_ivschat_result_e (*ngx_ivschat_policy_pt)(ngx_http_request_t *r,
     ngx_ivschat_policy_t *policy);
 
 
+/* After the room. */
+
 static ngx_ivschat_policy_pt  ngx_ivschat_policy_steps[] = {
-    ngx_ivschat_policy_room,
     ngx_ivschat_policy_region,
     ngx_ivschat_policy_host,
     ngx_ivschat_policy_capabilities,
@@ -290,12 +289,10 @@ ngx_ivschat_policy_evaluate(ngx_http_request_t *r,
 
     policy->asked = asked;
 
-    for (i = 0; ngx_ivschat_policy_steps[i]; i++) {
-        result = ngx_ivschat_policy_steps[i](r, policy);
+    result = ngx_ivschat_rooms_choose(r, asked->room, &policy->room);
 
-        if (result != NGX_IVSCHAT_OK) {
-            return result;
-        }
+    for (i = 0; result == NGX_IVSCHAT_OK && ngx_ivschat_policy_steps[i]; i++) {
+        result = ngx_ivschat_policy_steps[i](r, policy);
     }
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
@@ -303,15 +300,7 @@ ngx_ivschat_policy_evaluate(ngx_http_request_t *r,
                    "host:\"%V\"", &policy->room.arn, &policy->capabilities,
                    &policy->host);
 
-    return NGX_IVSCHAT_OK;
-}
-
-
-static ngx_ivschat_result_e
-ngx_ivschat_policy_room(ngx_http_request_t *r,
-    ngx_ivschat_policy_t *policy)
-{
-    return ngx_ivschat_rooms_choose(r, policy->asked->room, &policy->room);
+    return result;
 }
 
 

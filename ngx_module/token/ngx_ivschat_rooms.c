@@ -122,33 +122,27 @@ static char *
 ngx_ivschat_among(ngx_conf_t *cf, ngx_array_t *above, ngx_ivschat_line_t *room)
 {
     ngx_str_t           *value;
-    ngx_uint_t           i;
-    const char          *fault;
+    ngx_uint_t           i, named;
     ngx_ivschat_line_t  *line;
 
     value = cf->args->elts;
     line = above->elts;
+    named = (room->name.len != 0);
 
     for (i = 0; i < above->nelts; i++) {
 
-        fault = NULL;
-
-        if ((line[i].name.len == 0) != (room->name.len == 0)) {
-            fault = "rooms with and without a name cannot be mixed";
-
-        } else if (room->name.len) {
-
-            if (ngx_ivschat_equal(&line[i].name, &room->name)) {
-                fault = "there is a room of this name already";
-            }
-
-        } else if (ngx_ivschat_always(&line[i])) {
-            fault = "this room can never be reached, since a line above it "
-                    "always counts";
+        if ((line[i].name.len != 0) != named) {
+            return ngx_ivschat_invalid(cf, &value[1],
+                         "rooms with and without a name cannot be mixed");
         }
 
-        if (fault) {
-            return ngx_ivschat_invalid(cf, &value[1], fault);
+        if (named ? ngx_ivschat_equal(&line[i].name, &room->name)
+                  : ngx_ivschat_always(&line[i]))
+        {
+            return ngx_ivschat_invalid(cf, &value[1],
+                         named ? "there is a room of this name already"
+                               : "this room can never be reached, since a "
+                                 "line above it always counts");
         }
     }
 
