@@ -344,8 +344,8 @@ ngx_ivschat_merge_pass(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *prev,
     ngx_http_core_loc_conf_t  *clcf;
 
     /*
-     * "if" and "limit_except" are locations of their own, which mint like the
-     * one that they stand in, unless another module handles them.
+     * "if" and "limit_except" are locations of their own, which inherit the
+     * directive unless another module handles them.
      */
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -413,7 +413,7 @@ ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
 }
 
 
-/* A location that mints needs credentials, and its literal rooms a bucket. */
+/* Notes the credentials of a location, and the accounts of its rooms. */
 
 static char *
 ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)

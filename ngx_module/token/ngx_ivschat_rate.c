@@ -1,7 +1,7 @@
 
 /*
- * The rate of an account, kept in the shared zone: all workers take their
- * places from it, and each asks for the first of those who wait in it.
+ * The buckets are in the shared zone.  Each worker has its own queues, and
+ * polls for the first request of each.
  */
 
 
@@ -10,7 +10,7 @@
 #include "../creds/ngx_ivschat_nginx.h"
 
 
-#define NGX_IVSCHAT_IDLE   3600000  /* ms until a bucket may go */
+#define NGX_IVSCHAT_IDLE   3600000  /* ms until an account may be replaced */
 
 
 /* The requests of this worker that wait for one account. */
@@ -298,7 +298,7 @@ ngx_ivschat_rate_find(ngx_ivschat_rate_conf_t *rcf, ngx_ivschat_place_t *place,
 }
 
 
-/* The pair's own, a free one, or that of a pair nobody asks for any longer. */
+/* The account of this pair: its own, a free one, or one that is unused. */
 
 static ngx_ivschat_account_t *
 ngx_ivschat_rate_account(ngx_ivschat_rate_conf_t *rcf, u_char *pair, size_t len)
@@ -545,7 +545,7 @@ ngx_ivschat_rate_timer(ngx_event_t *ev)
 }
 
 
-/* All whose turn it is, in their order. */
+/* Grants calls in the order of the queue; *delay: when to poll again. */
 
 static void
 ngx_ivschat_rate_serve(ngx_ivschat_line_up_t *line, ngx_queue_t *queue,
@@ -594,7 +594,7 @@ ngx_ivschat_rate_again(ngx_ivschat_line_up_t *line, uint64_t delay)
         if ((ngx_msec_int_t) (line->timer.timer.key - ngx_current_msec - ms)
             <= 0)
         {
-            return;                    /* it fires before */
+            return;                    /* it fires earlier */
         }
 
         ngx_del_timer(&line->timer);
