@@ -33,7 +33,8 @@ static ngx_ivschat_result_e ngx_ivschat_policy_lines(ngx_http_request_t *r,
     ngx_ivschat_request_t *request, ngx_ivschat_attribute_t *attrs);
 static ngx_uint_t ngx_ivschat_has_attribute(ngx_ivschat_request_t *request,
     ngx_str_t *name);
-static size_t ngx_ivschat_attributes_size(ngx_ivschat_request_t *request);
+static ngx_ivschat_result_e ngx_ivschat_attributes_fit(ngx_http_request_t *r,
+    ngx_ivschat_request_t *request, ngx_uint_t level, const char *fmt);
 static ngx_ivschat_result_e ngx_ivschat_policy_duration(ngx_http_request_t *r,
     ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_body(ngx_http_request_t *r,
@@ -222,7 +223,8 @@ ngx_ivschat_policy_check_attributes(ngx_conf_t *cf, ngx_array_t *lines)
         }
 
         if (!ngx_ivschat_literal(&attr[i].value)
-            || attr[i].value.value.len == 0)
+            || attr[i].value.value.len == 0
+            || ngx_ivschat_never(&attr[i]))
         {
             continue;
         }
@@ -232,9 +234,7 @@ ngx_ivschat_policy_check_attributes(ngx_conf_t *cf, ngx_array_t *lines)
         if (ngx_ivschat_always(&attr[i])) {
             size += len;
 
-        } else if (len > NGX_IVSCHAT_ATTRIBUTES_MAX
-                   && !ngx_ivschat_never(&attr[i]))
-        {
+        } else if (len > NGX_IVSCHAT_ATTRIBUTES_MAX) {
             size = len;                /* too large whenever it counts */
             break;
         }
@@ -414,9 +414,7 @@ static ngx_ivschat_result_e
 ngx_ivschat_policy_attributes(ngx_http_request_t *r,
     ngx_ivschat_policy_t *policy)
 {
-    size_t                    size;
-    ngx_uint_t                level;
-    const char               *fmt;
+    size_t                    n;
     ngx_array_t              *lines;
     ngx_ivschat_result_e      result;
     ngx_ivschat_request_t    *request;
@@ -425,9 +423,9 @@ ngx_ivschat_policy_attributes(ngx_http_request_t *r,
     request = &policy->request;
     lines = ngx_ivschat_get_conf(r)->attributes;
 
-    size = policy->asked->nattributes + (lines ? lines->nelts : 0);
+    n = policy->asked->nattributes + (lines ? lines->nelts : 0);
 
-    attrs = ngx_palloc(r->pool, size * sizeof(ngx_ivschat_attribute_t) + 1);
+    attrs = ngx_palloc(r->pool, n * sizeof(ngx_ivschat_attribute_t) + 1);
     if (attrs == NULL) {
         return NGX_IVSCHAT_UNKNOWN;
     }
@@ -436,32 +434,22 @@ ngx_ivschat_policy_attributes(ngx_http_request_t *r,
 
     result = ngx_ivschat_policy_lines(r, request, attrs);
 
+    if (result == NGX_IVSCHAT_OK) {
+        result = ngx_ivschat_attributes_fit(r, request, NGX_LOG_ERR,
+                     "the values of \"ivschat_token_attribute\" have %uz "
+                     "bytes with their names, and AWS takes %d");
+    }
+
     if (result != NGX_IVSCHAT_OK) {
         return result;
     }
 
-    size = ngx_ivschat_attributes_size(request);
-    level = NGX_LOG_ERR;
-    fmt = "the values of \"ivschat_token_attribute\" have %uz bytes with "
-          "their names, and AWS takes %d";
+    request->nattributes = ngx_ivschat_body_attributes(policy->asked, attrs,
+                                                       request->nattributes);
 
-    if (size <= NGX_IVSCHAT_ATTRIBUTES_MAX) {
-
-        request->nattributes = ngx_ivschat_body_attributes(policy->asked,
-                                                attrs, request->nattributes);
-        size = ngx_ivschat_attributes_size(request);
-        level = NGX_LOG_INFO;
-        fmt = "the attributes have %uz bytes with those of the client's "
-              "body, and AWS takes %d";
-    }
-
-    if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
-        ngx_log_error(level, r->connection->log, 0, fmt, size,
-                      NGX_IVSCHAT_ATTRIBUTES_MAX);
-        return NGX_IVSCHAT_INVALID_ATTRIBUTES;
-    }
-
-    return NGX_IVSCHAT_OK;
+    return ngx_ivschat_attributes_fit(r, request, NGX_LOG_INFO,
+                     "the attributes have %uz bytes with those of the "
+                     "client's body, and AWS takes %d");
 }
 
 
@@ -530,8 +518,9 @@ ngx_ivschat_has_attribute(ngx_ivschat_request_t *request, ngx_str_t *name)
 }
 
 
-static size_t
-ngx_ivschat_attributes_size(ngx_ivschat_request_t *request)
+static ngx_ivschat_result_e
+ngx_ivschat_attributes_fit(ngx_http_request_t *r,
+    ngx_ivschat_request_t *request, ngx_uint_t level, const char *fmt)
 {
     size_t  i, size;
 
@@ -542,7 +531,14 @@ ngx_ivschat_attributes_size(ngx_ivschat_request_t *request)
                 + request->attributes[i].value.len;
     }
 
-    return size;
+    if (size <= NGX_IVSCHAT_ATTRIBUTES_MAX) {
+        return NGX_IVSCHAT_OK;
+    }
+
+    ngx_log_error(level, r->connection->log, 0, fmt, size,
+                  NGX_IVSCHAT_ATTRIBUTES_MAX);
+
+    return NGX_IVSCHAT_INVALID_ATTRIBUTES;
 }
 
 
