@@ -141,10 +141,10 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
     { ngx_string("ivschat_token_tries"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_ivschat_tries,
+      ngx_ivschat_number_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, tries),
-      NULL },
+      &ngx_ivschat_tries_rule },
 
     { ngx_string("ivschat_token_rate"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
@@ -155,10 +155,10 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
     { ngx_string("ivschat_token_refresh_spread"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_ivschat_refresh_spread,
+      ngx_ivschat_number_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, refresh_spread),
-      NULL },
+      &ngx_ivschat_spread_rule },
 
     { ngx_string("ivschat_token_credentials"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
