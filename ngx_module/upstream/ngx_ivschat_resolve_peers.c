@@ -58,6 +58,9 @@ static void ngx_ivschat_resolve_inherit(ngx_http_upstream_rr_peers_t *peers,
 
 static ngx_int_t ngx_ivschat_resolve_get_peer(ngx_peer_connection_t *pc,
     void *data);
+static void ngx_ivschat_resolve_revive(ngx_http_upstream_rr_peer_data_t *rrp);
+static ngx_uint_t ngx_ivschat_resolve_failed(
+    ngx_http_upstream_rr_peer_t *peer);
 static void ngx_ivschat_resolve_free_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t state);
 static ngx_uint_t ngx_ivschat_resolve_follow(ngx_ivschat_resolve_peer_t *rp);
@@ -73,6 +76,10 @@ static ngx_http_upstream_rr_peer_t *ngx_ivschat_resolve_find(
     ((ngx_ivschat_resolve_addr_t *) (peer)->sockaddr)->serial
 
 #define NGX_IVSCHAT_WORD  (8 * sizeof(uintptr_t))
+
+#define ngx_ivschat_resolve_tried(rrp, i)                                     \
+    ((rrp)->tried[(i) / NGX_IVSCHAT_WORD]                                     \
+     & ((uintptr_t) 1 << (i) % NGX_IVSCHAT_WORD))
 
 
 /* The generations */
@@ -428,7 +435,54 @@ ngx_ivschat_resolve_get_peer(ngx_peer_connection_t *pc, void *data)
 
     rp->attempts++;
 
+    ngx_ivschat_resolve_revive(&rp->rrp);
+
     return ngx_http_upstream_get_round_robin_peer(pc, &rp->rrp);
+}
+
+
+/*
+ * If all the addresses left for a request are marked as failed, round robin
+ * is made to try them as it does after "fail_timeout".
+ */
+
+static void
+ngx_ivschat_resolve_revive(ngx_http_upstream_rr_peer_data_t *rrp)
+{
+    ngx_uint_t                     i;
+    ngx_http_upstream_rr_peer_t   *peer;
+    ngx_http_upstream_rr_peers_t  *peers;
+
+    for (peers = rrp->peers; peers; peers = peers->next) {
+        for (peer = peers->peer, i = 0; peer; peer = peer->next, i++) {
+
+            if ((peers != rrp->peers || !ngx_ivschat_resolve_tried(rrp, i))
+                && !peer->down
+                && !ngx_ivschat_resolve_failed(peer))
+            {
+                return;
+            }
+        }
+    }
+
+    for (peers = rrp->peers; peers; peers = peers->next) {
+        for (peer = peers->peer, i = 0; peer; peer = peer->next, i++) {
+
+            if (peers != rrp->peers || !ngx_ivschat_resolve_tried(rrp, i)) {
+                peer->accessed = 0;
+                peer->checked = 0;
+            }
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_ivschat_resolve_failed(ngx_http_upstream_rr_peer_t *peer)
+{
+    return peer->max_fails
+           && peer->fails >= peer->max_fails
+           && ngx_time() - peer->checked <= peer->fail_timeout;
 }
 
 
@@ -532,8 +586,7 @@ ngx_ivschat_resolve_move(ngx_ivschat_resolve_peer_t *rp,
 
     for (peer = rrp->peers->peer, i = 0; peer; peer = peer->next, i++) {
 
-        if ((rrp->tried[i / NGX_IVSCHAT_WORD]
-             & ((uintptr_t) 1 << i % NGX_IVSCHAT_WORD))
+        if (ngx_ivschat_resolve_tried(rrp, i)
             && ngx_ivschat_resolve_find(peers, peer, &n))
         {
             tried[n / NGX_IVSCHAT_WORD] |=
