@@ -441,6 +441,73 @@ def test_backup_is_alive(services, dns):
         assert refused(nginx, 10) == 0
 
 
+# TLS sessions
+
+
+SESSIONS = f'''
+    location = /unverified {{
+        proxy_pass https://{NAME};
+        proxy_ssl_server_name on;
+        proxy_ssl_verify off;
+    }}
+    location = /strange {{ ivschat_token /strange_ca; }}
+    location = /strange_ca {{
+        internal;
+        proxy_pass https://$ivschat_token_host/CreateChatToken;
+        include    strange_params;
+    }}
+'''
+
+
+def resumed(services, nginx):
+    """Whether the next token goes over a session that was resumed."""
+    assert mint(nginx, 1) == []
+    return max(services.all[ONE].connections()['connections'],
+               key=lambda connection: connection['id'])['resumed']
+
+
+@pytest.fixture
+def sessions(services, dns):
+    """An nginx that keeps sessions, and no connections."""
+    nginx = Follower(services, keepalive=no_keepalive(), server=SESSIONS)
+    text = (nginx.dir / 'ivschat_params').read_text('utf-8')
+    nginx.file('strange_params',
+               text.replace(services.ca, services.all[SIX].ca))
+    with nginx:
+        yield nginx
+
+
+def test_session_is_resumed(services, sessions):
+    assert mint(sessions, 1) == []
+    assert resumed(services, sessions)
+
+
+def test_session_of_an_unverified_handshake(services, sessions):
+    """It is not kept: here another location does not verify."""
+    for first in (True, False):
+        ask(sessions.port, request('/unverified', body=None, method='GET'))
+        assert resumed(services, sessions) != first
+
+
+def test_session_of_another_authority(services, sessions):
+    """A location resumes its own sessions only."""
+    for _ in range(3):
+        assert mint(sessions, 3) == []
+        assert code(ask(sessions.port, request('/strange'))) == (
+            502, 'unavailable')
+
+
+def test_session_where_nginx_balances(services):
+    """What docs/install.md says for it."""
+    with Nginx(services, upstream=f'server {ONE}:{services.port};'
+               + no_keepalive(), server=SESSIONS.split('location = /strange')[0]
+               + 'proxy_ssl_session_reuse off;') as nginx:
+        ask(nginx.port, request('/unverified', body=None, method='GET'))
+        assert not resumed(services, nginx)
+        assert not resumed(services, nginx)
+        nginx.check()
+
+
 # What the server lines say is kept
 
 
