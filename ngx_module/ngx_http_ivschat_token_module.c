@@ -4,6 +4,7 @@
  */
 
 
+#include "creds/ngx_ivschat_dumpable.h"
 #include "token/ngx_ivschat_rate.h"
 #include "token/ngx_ivschat_token.h"
 
@@ -598,6 +599,12 @@ ngx_ivschat_init_module(ngx_cycle_t *cycle)
     ngx_ivschat_creds_commit(cycle, &mcf->creds);
     ngx_ivschat_rate_commit(&mcf->rate);
 
+    /* only root can read the memory of root's master */
+
+    if (mcf->zone_size && geteuid() != 0) {
+        ngx_ivschat_not_dumpable(cycle);
+    }
+
     if (ngx_process == NGX_PROCESS_SINGLE
         && !ngx_is_init_cycle(cycle->old_cycle))
     {
@@ -620,6 +627,10 @@ ngx_ivschat_init_process(ngx_cycle_t *cycle)
 
     if (mcf == NULL) {
         return NGX_OK;
+    }
+
+    if (mcf->zone_size) {
+        ngx_ivschat_not_dumpable(cycle);
     }
 
     if (ngx_ivschat_rate_init(cycle, &mcf->rate) != NGX_OK) {
