@@ -123,6 +123,13 @@ objs/unit/%_test: t/unit/%_test.c $(PURE_OBJS)
 	$(CC) $(UNIT_CFLAGS) -MMD -MP -MF $@.d $(PURE_INCS) -It/unit \
 		-o $@ $< $(PURE_OBJS) $(UNIT_LIBS)
 
+# The check of URLs is libcurl's, and knows no nginx either.
+
+objs/unit/url_test: t/unit/url_test.c objs/unit/obj/creds/ngx_ivschat_url.o
+	@mkdir -p objs/unit
+	$(CC) $(UNIT_CFLAGS) -MMD -MP -MF $@.d $(PURE_INCS) -It/unit \
+		-o $@ $(filter %.c %.o,$^) -lcurl
+
 objs/unit/obj/%.o: ngx_module/%.c
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<

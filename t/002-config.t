@@ -798,12 +798,12 @@ my $zone = 'ivschat_token_zone';
 
 for my $size ('', 'large', '-1m', '1.5m', '1g1', '$arg_a', '1 m', '1t') {
     bad("a zone of \"$size\"", { http => "$zone '$size';" },
-        invalid($zone, $size, 'it is no size like "1m"'));
+        "\"$zone\" directive invalid value");
 }
 
 for my $size (qw(0 0k 0m)) {
     bad("a zone of $size", { http => "$zone $size;" },
-        invalid($zone, $size, 'a zone needs memory'));
+        "in \"$zone\" directive: this configuration needs ");
 }
 
 bad('two zones', { http => "$zone 1m; $zone 1m;" },

@@ -1,18 +1,18 @@
 // A tokenProvider for the ChatRoom of AWS's amazon-ivs-chat-messaging, 1.1.1.
-// docs/clients.md says what it does and why; it wants no other file.
+// docs/clients.md describes it.  It needs no other file.
 
-const KEEP_TRYING = [408, 425, 429];            // of the statuses under 500
+const KEEP_TRYING = [408, 425, 429];            // statuses below 500
 const LONGEST_WAIT = 60;                        // seconds, before the jitter
 const LONGEST_SESSION = 180 * 60;               // AWS's limit
 
 export function tokenProvider(url, {
     room,                   // () => the ChatRoom
-    request = () => ({}),   // () => what fetch() is to have besides the method
-    refused = () => {},     // (problem): no token, and no use in asking again
-    waiting = () => {},     // (seconds, problem): it will be asked again
-    answered = () => {},    // (response): for its headers
-    timeout = 20,           // seconds that an answer may take
-    soonest = 20,           // seconds, up to 30, that a token serves at least
+    request = () => ({}),   // () => options of fetch(), except the method
+    refused = () => {},     // (problem): a retry would not help
+    waiting = () => {},     // (seconds, problem): called before a retry
+    answered = () => {},    // (response): called for each answer
+    timeout = 20,           // time limit of an answer, in seconds
+    soonest = 20,           // shortest use of a token, up to 30 seconds
 }) {
     return async () => {
         for (let tries = 0; ; tries++) {
@@ -23,7 +23,7 @@ export function tokenProvider(url, {
                 return token;
             }
 
-            // A rejection would make the SDK ask three times more, at once.
+            // If rejected, the SDK immediately retries three times.
             if (problem.status >= 400 && problem.status < 500
                 && !KEEP_TRYING.includes(problem.status))
             {
@@ -31,7 +31,7 @@ export function tokenProvider(url, {
                 return new Promise(() => {});
             }
 
-            // Who was told a time was told one of his own, in whole seconds.
+            // Retry-After has whole seconds, random for each client.
             const told = Math.min(Number(problem.retryAfter), LONGEST_WAIT);
             const untold = Math.min(2 ** tries, LONGEST_WAIT);
             const seconds = told > 0
@@ -48,13 +48,13 @@ export function tokenProvider(url, {
     };
 }
 
-// {token} as the SDK wants it, or {problem}; it never throws.
+// Returns {token} in the form of the SDK, or {problem}; never throws.
 
 async function ask(url, request, answered, timeout, soonest) {
     let status = 0, retryAfter, body;
     const signal = AbortSignal.timeout(timeout * 1000);
 
-    // fetch() should see to that, but Node 18 may lose the signal.
+    // fetch() should do that, but Node 18 may lose the signal.
     const late = new Promise((_, reject) => {
         signal.onabort = () => reject(signal.reason);
     });
@@ -80,10 +80,11 @@ async function ask(url, request, answered, timeout, soonest) {
     return {problem: {retryAfter, ...body, status}};
 }
 
-// The times, by the clock of this device, which may be wrong; without the
-// server's Date they are as they came.  The SDK asks again 60 s before the
-// token's end, or 30 s when no more than 60 s are left: at once, and so again
-// and again, where that is over already, or where 61 s are left.
+// Converts the times to the clock of this device, which may be wrong.  Without
+// the server's Date they are not converted.  The SDK requests the next token
+// 60 s before the token expires, or 30 s before if no more than 60 s are left.
+// It would do so immediately, and in a loop, if the token seems to have expired
+// or 61 s are left.
 
 function onThisClock(body, headers, soonest) {
     const now = Date.now();

@@ -6,6 +6,7 @@
 
 #include "ngx_ivschat_body.h"
 
+#include <float.h>
 #include <stdlib.h>
 
 #include "../lib/ngx_ivschat_json.h"
@@ -23,8 +24,6 @@ typedef struct {
     ngx_ivschat_body_t        *body;
 } ngx_ivschat_body_reader_t;
 
-
-static cJSON *ngx_ivschat_body_tree(ngx_ivschat_str_t s, const char **reason);
 
 /* These return the reason of a failure, or NULL. */
 
@@ -45,7 +44,6 @@ static int ngx_ivschat_body_compare(const void *one, const void *two);
 static int ngx_ivschat_body_whole(const cJSON *item);
 static ngx_ivschat_str_t ngx_ivschat_body_keep(ngx_ivschat_body_reader_t *rd,
     const cJSON *string);
-static int ngx_ivschat_body_same(ngx_ivschat_str_t one, ngx_ivschat_str_t two);
 
 
 int
@@ -66,7 +64,7 @@ ngx_ivschat_body_parse(ngx_ivschat_str_t s, const ngx_ivschat_str_t *allowed,
         return 0;
     }
 
-    object = ngx_ivschat_body_tree(s, reason);
+    object = ngx_ivschat_json_object(s, NGX_IVSCHAT_BODY_DEPTH, reason);
     if (object == NULL) {
         return -1;
     }
@@ -82,7 +80,7 @@ ngx_ivschat_body_parse(ngx_ivschat_str_t s, const ngx_ivschat_str_t *allowed,
         *reason = ngx_ivschat_body_members(&rd, object);
     }
 
-    cJSON_Delete(object);
+    ngx_ivschat_json_delete(object);
 
     return *reason == NULL ? 0 : -1;
 }
@@ -114,7 +112,7 @@ ngx_ivschat_body_attributes(const ngx_ivschat_body_t *body,
     for (i = 0; i < body->nattributes; i++) {
 
         for (j = 0; j < granted; j++) {
-            if (ngx_ivschat_body_same(attrs[j].name,
+            if (ngx_ivschat_str_equal(attrs[j].name,
                                       body->attributes[i].name))
             {
                 break;
@@ -130,35 +128,9 @@ ngx_ivschat_body_attributes(const ngx_ivschat_body_t *body,
 }
 
 
-static cJSON *
-ngx_ivschat_body_tree(ngx_ivschat_str_t s, const char **reason)
-{
-    cJSON  *object;
-
-    if (ngx_ivschat_json_check(s, NGX_IVSCHAT_BODY_DEPTH, reason) != 0) {
-        return NULL;
-    }
-
-    *reason = "no memory";
-
-    object = ngx_ivschat_json_tree(s, reason);
-    if (object == NULL) {
-        return NULL;
-    }
-
-    if (!cJSON_IsObject(object)) {
-        *reason = "it is no object";
-        cJSON_Delete(object);
-        return NULL;
-    }
-
-    return object;
-}
-
-
 /*
- * Of two members with one name some readers take the first, others the last.
- * Whoever sends them wants to be read differently by different readers.
+ * Of two members of one name some readers take the first and others the last:
+ * such a body may be meant to be read in two ways.
  */
 
 static const char *
@@ -187,7 +159,7 @@ ngx_ivschat_body_unique(const cJSON *item)
 }
 
 
-/* Sorted first: there may be a thousand. */
+/* Sorted first, since there may be a thousand. */
 
 static const char *
 ngx_ivschat_body_names(const cJSON *object)
@@ -240,49 +212,28 @@ ngx_ivschat_body_compare(const void *one, const void *two)
 static const char *
 ngx_ivschat_body_members(ngx_ivschat_body_reader_t *rd, const cJSON *object)
 {
-    const char   *reason;
-    const cJSON  *item, *arn, *identifier, *attributes, *capabilities;
-    const cJSON  *minutes, *session_minutes;
+    const char  *reason;
 
-    /* not cJSON's own: that one goes through all of them for each name */
-
-    arn = identifier = attributes = capabilities = NULL;
-    minutes = session_minutes = NULL;
-
-    cJSON_ArrayForEach(item, object) {
-
-        if (strcmp(item->string, "arn") == 0) {
-            arn = item;
-
-        } else if (strcmp(item->string, "roomIdentifier") == 0) {
-            identifier = item;
-
-        } else if (strcmp(item->string, "attributes") == 0) {
-            attributes = item;
-
-        } else if (strcmp(item->string, "capabilities") == 0) {
-            capabilities = item;
-
-        } else if (strcmp(item->string, "durationInMinutes") == 0) {
-            minutes = item;
-
-        } else if (strcmp(item->string, "sessionDurationInMinutes") == 0) {
-            session_minutes = item;
-        }
-    }
-
-    reason = ngx_ivschat_body_room(rd, arn, identifier);
+    reason = ngx_ivschat_body_room(rd,
+             cJSON_GetObjectItemCaseSensitive(object, "arn"),
+             cJSON_GetObjectItemCaseSensitive(object, "roomIdentifier"));
 
     if (reason == NULL) {
-        reason = ngx_ivschat_body_capabilities(rd->body, capabilities);
+        reason = ngx_ivschat_body_capabilities(rd->body,
+                 cJSON_GetObjectItemCaseSensitive(object, "capabilities"));
     }
 
     if (reason == NULL) {
-        reason = ngx_ivschat_body_minutes(rd->body, minutes, session_minutes);
+        reason = ngx_ivschat_body_minutes(rd->body,
+                 cJSON_GetObjectItemCaseSensitive(object,
+                                                  "durationInMinutes"),
+                 cJSON_GetObjectItemCaseSensitive(object,
+                                                  "sessionDurationInMinutes"));
     }
 
     if (reason == NULL) {
-        reason = ngx_ivschat_body_attribute_list(rd, attributes);
+        reason = ngx_ivschat_body_attribute_list(rd,
+                 cJSON_GetObjectItemCaseSensitive(object, "attributes"));
     }
 
     return reason;
@@ -320,9 +271,8 @@ ngx_ivschat_body_room(ngx_ivschat_body_reader_t *rd, const cJSON *arn,
 static const char *
 ngx_ivschat_body_capabilities(ngx_ivschat_body_t *body, const cJSON *array)
 {
-    unsigned           bit;
-    const cJSON       *item;
-    ngx_ivschat_str_t  name;
+    unsigned      bit;
+    const cJSON  *item;
 
     if (array == NULL) {
         return NULL;
@@ -340,10 +290,7 @@ ngx_ivschat_body_capabilities(ngx_ivschat_body_t *body, const cJSON *array)
             return "a capability is no string";
         }
 
-        name.data = item->valuestring;
-        name.len = strlen(item->valuestring);
-
-        bit = ngx_ivschat_capability(name);
+        bit = ngx_ivschat_capability(ngx_ivschat_json_text(item));
 
         if (bit == 0) {
             return "there is no such capability";
@@ -367,8 +314,7 @@ ngx_ivschat_body_minutes(ngx_ivschat_body_t *body, const cJSON *ours,
     }
 
     if (ours != NULL && theirs != NULL
-        && (ours->valuedouble < theirs->valuedouble
-            || ours->valuedouble > theirs->valuedouble))
+        && ours->valuedouble != theirs->valuedouble)
     {
         return "\"durationInMinutes\" and \"sessionDurationInMinutes\" "
                "differ";
@@ -388,10 +334,7 @@ ngx_ivschat_body_minutes(ngx_ivschat_body_t *body, const cJSON *ours,
 }
 
 
-/*
- * Every whole number is a number of minutes, however large.  Beyond 2^53 all
- * doubles are whole, and what is beyond them all (1e400) is infinite.
- */
+/* However large: beyond 2^53 all doubles are whole, and 1e400 is infinite. */
 
 static int
 ngx_ivschat_body_whole(const cJSON *item)
@@ -404,17 +347,8 @@ ngx_ivschat_body_whole(const cJSON *item)
 
     n = item->valuedouble;
 
-    if (!(n >= 1)) {
-        return 0;
-    }
-
-    if (n >= 9007199254740992.0) {
-        return n <= 1.7976931348623157e308;
-    }
-
-    n -= (double) (uint64_t) n;
-
-    return !(n > 0);
+    return n >= 1 && n <= DBL_MAX
+           && (n >= 9007199254740992.0 || n == (double) (uint64_t) n);
 }
 
 
@@ -424,7 +358,6 @@ ngx_ivschat_body_attribute_list(ngx_ivschat_body_reader_t *rd,
 {
     size_t                    i;
     const cJSON              *item;
-    ngx_ivschat_str_t         name;
     ngx_ivschat_attribute_t  *attr;
 
     if (object == NULL) {
@@ -445,21 +378,15 @@ ngx_ivschat_body_attribute_list(ngx_ivschat_body_reader_t *rd,
             continue;
         }
 
-        name.data = item->string;
-        name.len = strlen(item->string);
-
         for (i = 0; i < rd->nallowed; i++) {
 
-            if (!ngx_ivschat_body_same(rd->allowed[i], name)) {
-                continue;
+            if (ngx_ivschat_str_is(rd->allowed[i], item->string)) {
+                attr = &rd->body->attributes[rd->body->nattributes++];
+
+                attr->name = rd->allowed[i];
+                attr->value = ngx_ivschat_body_keep(rd, item);
+                break;
             }
-
-            attr = &rd->body->attributes[rd->body->nattributes++];
-
-            attr->name = rd->allowed[i];
-            attr->value = ngx_ivschat_body_keep(rd, item);
-
-            break;
         }
     }
 
@@ -467,7 +394,7 @@ ngx_ivschat_body_attribute_list(ngx_ivschat_body_reader_t *rd,
 }
 
 
-/* It has lost two quotes at the least, so there is room for its NUL. */
+/* The two quotes are gone at least, so that there is room for a NUL. */
 
 static ngx_ivschat_str_t
 ngx_ivschat_body_keep(ngx_ivschat_body_reader_t *rd, const cJSON *string)
@@ -475,18 +402,9 @@ ngx_ivschat_body_keep(ngx_ivschat_body_reader_t *rd, const cJSON *string)
     ngx_ivschat_str_t  s;
 
     s.data = rd->strings;
-    s.len = strlen(string->valuestring);
+    s.len = ngx_ivschat_str_copy(rd->strings, ngx_ivschat_json_text(string));
 
-    memcpy(rd->strings, string->valuestring, s.len + 1);
     rd->strings += s.len + 1;
 
     return s;
-}
-
-
-static int
-ngx_ivschat_body_same(ngx_ivschat_str_t one, ngx_ivschat_str_t two)
-{
-    return one.len == two.len
-           && (one.len == 0 || memcmp(one.data, two.data, one.len) == 0);
 }

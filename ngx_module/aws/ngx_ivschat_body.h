@@ -1,13 +1,8 @@
 
 /*
- * The body that a client may send: the JSON of the chat demos of AWS, read
- * strictly, and what is left of its wishes within what the policy grants.
- *
- * The members: "chat-auth" of amazon-ivs-chat-web-demo, and the requests of
- * the demos for iOS and Android.
- *
- * Nothing here knows nginx.  The functions return 0 on success and -1 on
- * failure unless they say otherwise.
+ * The body that a client may send: the JSON of AWS's chat demos ("chat-auth"
+ * of amazon-ivs-chat-web-demo, and the demos for iOS and Android), read
+ * strictly.  A client can only lower what the policy grants.
  */
 
 
@@ -20,28 +15,27 @@
 
 #define NGX_IVSCHAT_BODY_MAX           8192   /* bytes */
 #define NGX_IVSCHAT_BODY_DEPTH         16     /* of objects and arrays */
-#define NGX_IVSCHAT_DURATION_DEFAULT   60     /* AWS's, in minutes */
 
 
-/* What a client asks for; a wish that is not there limits nothing. */
+/* What a client asks for; what it does not ask for limits nothing. */
 
 typedef struct {
     ngx_ivschat_str_t         room;          /* an ARN, unchecked; data is
                                                 NULL if there is none */
     unsigned                  capabilities;  /* NGX_IVSCHAT_* bits */
-    unsigned                  duration;      /* minutes, AWS's maximum at the
-                                                most; 0: not asked for */
-    ngx_ivschat_attribute_t  *attributes;    /* only those that are allowed,
-                                                and not empty */
+    unsigned                  duration;      /* minutes, at most
+                                                NGX_IVSCHAT_DURATION_MAX; 0:
+                                                not asked for */
+    ngx_ivschat_attribute_t  *attributes;    /* allowed and not empty */
     size_t                    nattributes;
 } ngx_ivschat_body_t;
 
 
 /*
- * Reads a body.  No bytes at all are "{}".  Otherwise it must be one object of
- * JSON as ngx_ivschat_json_check() takes it, NGX_IVSCHAT_BODY_DEPTH deep at
- * most, in which no object has two members of one name (however they are
- * escaped), with these members, all of them optional:
+ * Reads a body.  An empty one is "{}".  Any other must be an object that
+ * ngx_ivschat_json_object() accepts, at most NGX_IVSCHAT_BODY_DEPTH deep, in
+ * which no object has two members of one name (however they are escaped),
+ * with these members, all of them optional:
  *
  *     arn, roomIdentifier        a string; the same if both are there
  *     attributes                 an object of strings
@@ -49,14 +43,15 @@ typedef struct {
  *     durationInMinutes,         a number, whole, 1 or more; the same if
  *     sessionDurationInMinutes   both are there
  *
- * Others are ignored, userId among them.  Names count in their exact case.
+ * Others are ignored, userId among them.  Names are case-sensitive.
  *
- * allowed are the names of the attributes that are taken; body->attributes
- * must have room for nallowed of them.  The strings of *body are written to
- * strings, which has room for len bytes, each with a NUL behind it that is not
- * counted; the names of attributes are those of allowed.
+ * "allowed" are the names of the attributes that are taken; body->attributes
+ * has room for nallowed of them.  The strings of *body are written to
+ * "strings", which has s.len bytes, each with a NUL that is not counted; the
+ * names of attributes are those of "allowed".
  *
- * On failure *reason is a constant text for the log, and *body is of no use.
+ * Returns 0, or -1 and *reason, a constant text for the log; *body is then
+ * undefined.
  */
 
 int ngx_ivschat_body_parse(ngx_ivschat_str_t s,
@@ -64,17 +59,17 @@ int ngx_ivschat_body_parse(ngx_ivschat_str_t s,
     ngx_ivschat_body_t *body, const char **reason);
 
 /*
- * The minutes for a client to whom the policy grants this many, or 0: AWS's
- * default, which then is the most.  0: neither has a wish.
+ * Returns the minutes for a client whose policy grants this many; 0 grants
+ * AWS's default.  Returns 0 if neither sets a duration.
  */
 
 unsigned ngx_ivschat_body_duration(const ngx_ivschat_body_t *body,
     unsigned granted);
 
 /*
- * Appends the client's attributes to the n that the policy grants, unless
- * there is one of that name; returns how many there are then.  attrs has room
- * for n and body->nattributes.
+ * Appends the client's attributes to the n attributes of the policy, except
+ * for names that the policy has.  Returns the new number.  attrs has room for
+ * n + body->nattributes.
  */
 
 size_t ngx_ivschat_body_attributes(const ngx_ivschat_body_t *body,

@@ -11,13 +11,13 @@
 
 
 /*
- * The law.  The figures were found with t/sim/: between 4 and 64 hosts they
- * keep AWS's refusals below 2 % and are back within 30 seconds when half of
- * the hosts vanish.  Rates are in calls a second, times in seconds.
+ * The law, with figures found by t/sim/: 4 to 64 hosts keep AWS's refusals
+ * below 2 %, and use the whole quota again 30 seconds after half of them have
+ * vanished.  Rates are in calls a second, times in seconds.
  *
  * A refusal takes DEPTH + DEPTH_SMALL / (DEPTH_KNEE + rate) of the rate: half
- * at 3 a second, an eighth at 50.  A host that makes few calls sees few
- * refusals, and each has to say more.
+ * at 3 a second, an eighth at 50, since a host that makes few calls sees few
+ * refusals.
  */
 
 #define NGX_IVSCHAT_BUCKET_DEPTH         0.05
@@ -25,17 +25,17 @@
 #define NGX_IVSCHAT_BUCKET_DEPTH_KNEE    8.0
 
 /*
- * A host in want adds STEP + STEP_SHARE * rate in each second.  The part that
- * is the same for all of them makes shares equal.
+ * While requests wait, the rate grows by STEP + STEP_SHARE * rate a second.
+ * The constant part makes the shares of the hosts equal.
  */
 
 #define NGX_IVSCHAT_BUCKET_STEP          0.045
 #define NGX_IVSCHAT_BUCKET_STEP_SHARE    0.006
 
 /*
- * When there was no refusal for longer than usual, PATIENCE / (1 + rate /
- * PATIENCE_KNEE), others have gone: the step grows with the square of the
- * time since then, in units of HURRY, and up to HURRY_MAX times.
+ * PATIENCE / (1 + rate / PATIENCE_KNEE) after the last refusal other hosts
+ * have gone: the step grows with the square of the time since then in units
+ * of HURRY, up to HURRY_MAX times.
  */
 
 #define NGX_IVSCHAT_BUCKET_PATIENCE      25.0
@@ -43,73 +43,75 @@
 #define NGX_IVSCHAT_BUCKET_HURRY         7.0
 #define NGX_IVSCHAT_BUCKET_HURRY_MAX     40.0
 
-/* Whatever AWS says, a host asks from time to time. */
+/* The least rate: a host never stops to ask. */
 
 #define NGX_IVSCHAT_BUCKET_LEAST         0.5
 
-/* So much of a token is not missing. */
+/* A permit that lacks less than this is whole. */
 
 #define NGX_IVSCHAT_BUCKET_ROUNDING      1e-6
 
-#define NGX_IVSCHAT_BUCKET_WORDS   (NGX_IVSCHAT_BUCKET_TICKETS / 64)
+/* The word of a ticket and its bit there. */
+
+#define ngx_ivschat_bucket_word(number)                                       \
+    ((size_t) ((number) % NGX_IVSCHAT_BUCKET_TICKETS / 64))
+#define ngx_ivschat_bucket_bit(number)   (UINT64_C(1) << ((number) % 64))
 
 
-static void ngx_ivschat_bucket_advance(ngx_ivschat_bucket_t *rate,
+static void ngx_ivschat_bucket_advance(ngx_ivschat_bucket_t *bucket,
     uint64_t now);
-static void ngx_ivschat_bucket_climb(ngx_ivschat_bucket_t *rate, double sec);
-static void ngx_ivschat_bucket_cut(ngx_ivschat_bucket_t *rate);
-static void ngx_ivschat_bucket_cap(ngx_ivschat_bucket_t *rate);
-static ngx_ivschat_bucket_e ngx_ivschat_bucket_take(ngx_ivschat_bucket_t *rate,
-    unsigned before, uint64_t *delay);
+static void ngx_ivschat_bucket_climb(ngx_ivschat_bucket_t *bucket, double sec);
+static void ngx_ivschat_bucket_cut(ngx_ivschat_bucket_t *bucket);
+static void ngx_ivschat_bucket_cap(ngx_ivschat_bucket_t *bucket);
+static ngx_ivschat_bucket_e ngx_ivschat_bucket_take(
+    ngx_ivschat_bucket_t *bucket, unsigned before, uint64_t *delay);
 
-static unsigned ngx_ivschat_queue_before(
-    const ngx_ivschat_queue_t *queue, uint64_t number);
+static unsigned ngx_ivschat_queue_before(const ngx_ivschat_queue_t *queue,
+    uint64_t number);
 static int ngx_ivschat_queue_has(const ngx_ivschat_queue_t *queue,
     uint64_t number);
-static int ngx_ivschat_queue_push(ngx_ivschat_queue_t *queue,
-    uint64_t latest, uint64_t *number);
+static int ngx_ivschat_queue_push(ngx_ivschat_queue_t *queue, uint64_t latest,
+    uint64_t *number);
 static void ngx_ivschat_queue_drop(ngx_ivschat_queue_t *queue,
     uint64_t number);
-static void ngx_ivschat_queue_expire(ngx_ivschat_queue_t *queue,
-    uint64_t now);
-static size_t ngx_ivschat_bucket_word(uint64_t number);
-static uint64_t ngx_ivschat_bucket_bit(uint64_t number);
+static void ngx_ivschat_queue_skip(ngx_ivschat_queue_t *queue);
+static void ngx_ivschat_queue_expire(ngx_ivschat_queue_t *queue, uint64_t now);
 
 
 void
-ngx_ivschat_bucket_init(ngx_ivschat_bucket_t *rate, double limit, double burst,
-    uint64_t now)
+ngx_ivschat_bucket_init(ngx_ivschat_bucket_t *bucket, double limit,
+    double burst, uint64_t now)
 {
-    memset(rate, 0, sizeof(ngx_ivschat_bucket_t));
+    memset(bucket, 0, sizeof(ngx_ivschat_bucket_t));
 
-    rate->limit = limit;
-    rate->burst = burst < 1 ? 1 : burst;
-    rate->rate = limit;
-    rate->tokens = rate->burst;
-    rate->now = now;
+    bucket->limit = limit;
+    bucket->burst = burst < 1 ? 1 : burst;
+    bucket->rate = limit;
+    bucket->permits = bucket->burst;
+    bucket->now = now;
 }
 
 
 void
-ngx_ivschat_bucket_configure(ngx_ivschat_bucket_t *rate, double limit,
+ngx_ivschat_bucket_configure(ngx_ivschat_bucket_t *bucket, double limit,
     double burst, uint64_t now)
 {
-    ngx_ivschat_bucket_advance(rate, now);
+    ngx_ivschat_bucket_advance(bucket, now);
 
-    /* A rate that nothing has lowered follows the limit. */
+    /* a rate that was not cut follows the limit */
 
-    if (rate->rate >= rate->limit || rate->rate > limit) {
-        rate->rate = limit;
+    if (bucket->rate >= bucket->limit || bucket->rate > limit) {
+        bucket->rate = limit;
     }
 
-    rate->limit = limit;
-    rate->burst = burst < 1 ? 1 : burst;
-    ngx_ivschat_bucket_cap(rate);
+    bucket->limit = limit;
+    bucket->burst = burst < 1 ? 1 : burst;
+    ngx_ivschat_bucket_cap(bucket);
 }
 
 
 ngx_ivschat_bucket_e
-ngx_ivschat_bucket_join(ngx_ivschat_bucket_t *rate, ngx_ivschat_turn_e turn,
+ngx_ivschat_bucket_join(ngx_ivschat_bucket_t *bucket, ngx_ivschat_turn_e turn,
     uint64_t now, uint64_t wait, ngx_ivschat_bucket_ticket_t *ticket,
     uint64_t *delay)
 {
@@ -117,22 +119,22 @@ ngx_ivschat_bucket_join(ngx_ivschat_bucket_t *rate, ngx_ivschat_turn_e turn,
     uint64_t              number;
     ngx_ivschat_bucket_e  rc;
 
-    ngx_ivschat_bucket_advance(rate, now);
+    ngx_ivschat_bucket_advance(bucket, now);
 
-    before = rate->queues[NGX_IVSCHAT_BUCKET_RETRY].live;
+    before = bucket->queues[NGX_IVSCHAT_BUCKET_RETRY].live;
 
     if (turn == NGX_IVSCHAT_BUCKET_FIRST) {
-        before += rate->queues[NGX_IVSCHAT_BUCKET_FIRST].live;
+        before += bucket->queues[NGX_IVSCHAT_BUCKET_FIRST].live;
     }
 
-    rc = ngx_ivschat_bucket_take(rate, before, delay);
+    rc = ngx_ivschat_bucket_take(bucket, before, delay);
 
     if (rc != NGX_IVSCHAT_BUCKET_WAIT) {
         return rc;
     }
 
-    if (ngx_ivschat_queue_push(&rate->queues[turn], rate->now + wait,
-                                      &number)
+    if (ngx_ivschat_queue_push(&bucket->queues[turn], bucket->now + wait,
+                               &number)
         != 0)
     {
         return NGX_IVSCHAT_BUCKET_FULL;
@@ -145,17 +147,17 @@ ngx_ivschat_bucket_join(ngx_ivschat_bucket_t *rate, ngx_ivschat_turn_e turn,
 
 
 ngx_ivschat_bucket_e
-ngx_ivschat_bucket_poll(ngx_ivschat_bucket_t *rate,
+ngx_ivschat_bucket_poll(ngx_ivschat_bucket_t *bucket,
     ngx_ivschat_bucket_ticket_t ticket, uint64_t now, uint64_t *delay)
 {
-    unsigned                     before;
-    uint64_t                     number;
-    ngx_ivschat_bucket_e         rc;
+    unsigned              before;
+    uint64_t              number;
+    ngx_ivschat_bucket_e  rc;
     ngx_ivschat_queue_t  *queue;
 
-    ngx_ivschat_bucket_advance(rate, now);
+    ngx_ivschat_bucket_advance(bucket, now);
 
-    queue = &rate->queues[ticket % 2];
+    queue = &bucket->queues[ticket % 2];
     number = ticket / 2;
 
     if (!ngx_ivschat_queue_has(queue, number)) {
@@ -165,10 +167,10 @@ ngx_ivschat_bucket_poll(ngx_ivschat_bucket_t *rate,
     before = ngx_ivschat_queue_before(queue, number);
 
     if (ticket % 2 == NGX_IVSCHAT_BUCKET_FIRST) {
-        before += rate->queues[NGX_IVSCHAT_BUCKET_RETRY].live;
+        before += bucket->queues[NGX_IVSCHAT_BUCKET_RETRY].live;
     }
 
-    rc = ngx_ivschat_bucket_take(rate, before, delay);
+    rc = ngx_ivschat_bucket_take(bucket, before, delay);
 
     if (rc == NGX_IVSCHAT_BUCKET_GRANTED) {
         ngx_ivschat_queue_drop(queue, number);
@@ -179,69 +181,66 @@ ngx_ivschat_bucket_poll(ngx_ivschat_bucket_t *rate,
 
 
 void
-ngx_ivschat_bucket_leave(ngx_ivschat_bucket_t *rate,
+ngx_ivschat_bucket_leave(ngx_ivschat_bucket_t *bucket,
     ngx_ivschat_bucket_ticket_t ticket, uint64_t now)
 {
-    uint64_t                     number;
+    uint64_t              number;
     ngx_ivschat_queue_t  *queue;
 
-    ngx_ivschat_bucket_advance(rate, now);
+    ngx_ivschat_bucket_advance(bucket, now);
 
-    queue = &rate->queues[ticket % 2];
+    queue = &bucket->queues[ticket % 2];
     number = ticket / 2;
 
     if (ngx_ivschat_queue_has(queue, number)) {
         ngx_ivschat_queue_drop(queue, number);
-        ngx_ivschat_bucket_cap(rate);
+        ngx_ivschat_bucket_cap(bucket);
     }
 }
 
 
 void
-ngx_ivschat_bucket_feedback(ngx_ivschat_bucket_t *rate, uint64_t now,
+ngx_ivschat_bucket_feedback(ngx_ivschat_bucket_t *bucket, uint64_t now,
     uint64_t granted, ngx_ivschat_call_e outcome)
 {
-    ngx_ivschat_bucket_advance(rate, now);
+    ngx_ivschat_bucket_advance(bucket, now);
 
-    /*
-     * A call that left before the cut tells of the rate before the cut: it
-     * has been answered already.
-     */
+    /* a call from before the cut tells nothing of the rate since then */
 
-    if (rate->was_cut && granted <= rate->cut) {
+    if (bucket->was_cut && granted <= bucket->cut) {
         return;
     }
 
     if (outcome == NGX_IVSCHAT_CALL_OK) {
-        rate->accepted++;
+        bucket->accepted++;
 
     } else if (outcome == NGX_IVSCHAT_CALL_THROTTLED) {
-        ngx_ivschat_bucket_cut(rate);
+        ngx_ivschat_bucket_cut(bucket);
     }
 }
 
 
 void
-ngx_ivschat_bucket_give_back(ngx_ivschat_bucket_t *rate, uint64_t now)
+ngx_ivschat_bucket_give_back(ngx_ivschat_bucket_t *bucket, uint64_t now)
 {
-    ngx_ivschat_bucket_advance(rate, now);
+    ngx_ivschat_bucket_advance(bucket, now);
 
-    rate->tokens += 1;
+    bucket->permits += 1;
 
-    ngx_ivschat_bucket_cap(rate);
+    ngx_ivschat_bucket_cap(bucket);
 }
 
 
 unsigned
-ngx_ivschat_bucket_retry_after(ngx_ivschat_bucket_t *rate, uint64_t now,
+ngx_ivschat_bucket_retry_after(ngx_ivschat_bucket_t *bucket, uint64_t now,
     uint32_t random)
 {
     double    sec;
     unsigned  drain;
 
-    ngx_ivschat_bucket_advance(rate, now);
+    ngx_ivschat_bucket_advance(bucket, now);
 
-    sec = ngx_ivschat_bucket_waiting(rate) / rate->rate + 1;
+    sec = ngx_ivschat_bucket_waiting(bucket) / bucket->rate + 1;
     drain = sec < NGX_IVSCHAT_BUCKET_DRAIN_MAX ? (unsigned) sec
                                              : NGX_IVSCHAT_BUCKET_DRAIN_MAX;
 
@@ -250,144 +249,145 @@ ngx_ivschat_bucket_retry_after(ngx_ivschat_bucket_t *rate, uint64_t now,
 
 
 unsigned
-ngx_ivschat_bucket_waiting(const ngx_ivschat_bucket_t *rate)
+ngx_ivschat_bucket_waiting(const ngx_ivschat_bucket_t *bucket)
 {
-    return rate->queues[NGX_IVSCHAT_BUCKET_RETRY].live
-           + rate->queues[NGX_IVSCHAT_BUCKET_FIRST].live;
+    return bucket->queues[NGX_IVSCHAT_BUCKET_RETRY].live
+           + bucket->queues[NGX_IVSCHAT_BUCKET_FIRST].live;
 }
 
 
-/* Whatever happens by itself with time. */
+/* What time alone changes. */
 
 static void
-ngx_ivschat_bucket_advance(ngx_ivschat_bucket_t *rate, uint64_t now)
+ngx_ivschat_bucket_advance(ngx_ivschat_bucket_t *bucket, uint64_t now)
 {
     double  sec;
 
-    if (now <= rate->now) {
+    if (now <= bucket->now) {
         return;
     }
 
-    sec = (now - rate->now) / 1000.0;
-    rate->now = now;
+    sec = (now - bucket->now) / 1000.0;
+    bucket->now = now;
 
-    ngx_ivschat_queue_expire(&rate->queues[NGX_IVSCHAT_BUCKET_RETRY], now);
-    ngx_ivschat_queue_expire(&rate->queues[NGX_IVSCHAT_BUCKET_FIRST], now);
+    ngx_ivschat_queue_expire(&bucket->queues[NGX_IVSCHAT_BUCKET_RETRY], now);
+    ngx_ivschat_queue_expire(&bucket->queues[NGX_IVSCHAT_BUCKET_FIRST], now);
 
-    rate->tokens += rate->rate * sec;
-    ngx_ivschat_bucket_cap(rate);
+    bucket->permits += bucket->rate * sec;
+    ngx_ivschat_bucket_cap(bucket);
 
-    if (ngx_ivschat_bucket_waiting(rate) > 0) {
-        ngx_ivschat_bucket_climb(rate, sec < 1 ? sec : 1);
+    if (ngx_ivschat_bucket_waiting(bucket) > 0) {
+        ngx_ivschat_bucket_climb(bucket, sec < 1 ? sec : 1);
     }
 }
 
 
 /*
- * Only a host that is in want climbs: one that has less to send than it may
- * learns nothing about what AWS allows.
+ * Only while requests wait: a host that sends less than it may learns nothing
+ * about what AWS allows.
  */
 
 static void
-ngx_ivschat_bucket_climb(ngx_ivschat_bucket_t *rate, double sec)
+ngx_ivschat_bucket_climb(ngx_ivschat_bucket_t *bucket, double sec)
 {
     double  over, patience, step;
 
-    rate->climbed += sec;
+    bucket->climbed += sec;
 
     patience = NGX_IVSCHAT_BUCKET_PATIENCE
-               / (1 + rate->rate / NGX_IVSCHAT_BUCKET_PATIENCE_KNEE);
-    step = NGX_IVSCHAT_BUCKET_STEP + NGX_IVSCHAT_BUCKET_STEP_SHARE * rate->rate;
+               / (1 + bucket->rate / NGX_IVSCHAT_BUCKET_PATIENCE_KNEE);
+    step = NGX_IVSCHAT_BUCKET_STEP
+           + NGX_IVSCHAT_BUCKET_STEP_SHARE * bucket->rate;
 
-    if (rate->climbed > patience) {
-        over = (rate->climbed - patience) / NGX_IVSCHAT_BUCKET_HURRY;
+    if (bucket->climbed > patience) {
+        over = (bucket->climbed - patience) / NGX_IVSCHAT_BUCKET_HURRY;
         over *= over;
         step *= 1 + (over < NGX_IVSCHAT_BUCKET_HURRY_MAX
                      ? over : NGX_IVSCHAT_BUCKET_HURRY_MAX);
     }
 
-    rate->rate += step * sec;
+    bucket->rate += step * sec;
 
-    if (rate->rate > rate->limit) {
-        rate->rate = rate->limit;
+    if (bucket->rate > bucket->limit) {
+        bucket->rate = bucket->limit;
     }
 }
 
 
 /*
- * Few calls since the last cut mean that the rate is wrong by much, as it is
- * when many hosts start: halved then, and again with each round trip.
+ * Few calls since the last cut mean that the rate is far too high, as when
+ * many hosts start: then it is halved at each round trip.
  */
 
 static void
-ngx_ivschat_bucket_cut(ngx_ivschat_bucket_t *rate)
+ngx_ivschat_bucket_cut(ngx_ivschat_bucket_t *bucket)
 {
     double  depth, severe;
 
     depth = NGX_IVSCHAT_BUCKET_DEPTH
             + NGX_IVSCHAT_BUCKET_DEPTH_SMALL
-              / (NGX_IVSCHAT_BUCKET_DEPTH_KNEE + rate->rate);
-    severe = 1.0 / (2 + 3 * (double) rate->accepted);
+              / (NGX_IVSCHAT_BUCKET_DEPTH_KNEE + bucket->rate);
+    severe = 1.0 / (2 + 3 * (double) bucket->accepted);
 
-    rate->rate *= 1 - (depth > severe ? depth : severe);
+    bucket->rate *= 1 - (depth > severe ? depth : severe);
 
-    if (rate->rate < NGX_IVSCHAT_BUCKET_LEAST) {
-        rate->rate = NGX_IVSCHAT_BUCKET_LEAST;
+    if (bucket->rate < NGX_IVSCHAT_BUCKET_LEAST) {
+        bucket->rate = NGX_IVSCHAT_BUCKET_LEAST;
     }
 
-    if (rate->rate > rate->limit) {
-        rate->rate = rate->limit;
+    if (bucket->rate > bucket->limit) {
+        bucket->rate = bucket->limit;
     }
 
-    rate->cut = rate->now;
-    rate->was_cut = 1;
-    rate->accepted = 0;
-    rate->climbed = 0;
+    bucket->cut = bucket->now;
+    bucket->was_cut = 1;
+    bucket->accepted = 0;
+    bucket->climbed = 0;
 
-    /* What was saved up would hide the cut. */
+    /* saved permits would hide the cut */
 
-    if (rate->tokens > 1) {
-        rate->tokens = 1;
+    if (bucket->permits > 1) {
+        bucket->permits = 1;
     }
 }
 
 
 /*
- * Tokens beyond the burst are kept for those that wait, in case they sleep.
- * The burst shrinks with the rate: hosts that share an account share the
- * burst too.
+ * Permits beyond the burst are kept for the requests that wait, as their
+ * workers may ask late.  The burst shrinks with the rate, since hosts that
+ * share an account also share its burst.
  */
 
 static void
-ngx_ivschat_bucket_cap(ngx_ivschat_bucket_t *rate)
+ngx_ivschat_bucket_cap(ngx_ivschat_bucket_t *bucket)
 {
     double  most;
 
-    most = rate->burst * rate->rate / rate->limit;
-    most = (most < 1 ? 1 : most) + ngx_ivschat_bucket_waiting(rate);
+    most = bucket->burst * bucket->rate / bucket->limit;
+    most = (most < 1 ? 1 : most) + ngx_ivschat_bucket_waiting(bucket);
 
-    if (rate->tokens > most) {
-        rate->tokens = most;
+    if (bucket->permits > most) {
+        bucket->permits = most;
     }
 }
 
 
-/* A token, if there is one beyond those of the ones before. */
+/* Takes a permit, if there are enough for those that wait before, too. */
 
 static ngx_ivschat_bucket_e
-ngx_ivschat_bucket_take(ngx_ivschat_bucket_t *rate, unsigned before,
+ngx_ivschat_bucket_take(ngx_ivschat_bucket_t *bucket, unsigned before,
     uint64_t *delay)
 {
     double  missing;
 
-    missing = before + 1 - rate->tokens;
+    missing = before + 1 - bucket->permits;
 
     if (missing < NGX_IVSCHAT_BUCKET_ROUNDING) {
-        rate->tokens = rate->tokens > 1 ? rate->tokens - 1 : 0;
+        bucket->permits = bucket->permits > 1 ? bucket->permits - 1 : 0;
         return NGX_IVSCHAT_BUCKET_GRANTED;
     }
 
-    missing = (missing - NGX_IVSCHAT_BUCKET_ROUNDING) / rate->rate * 1000;
+    missing = (missing - NGX_IVSCHAT_BUCKET_ROUNDING) / bucket->rate * 1000;
     *delay = missing < NGX_IVSCHAT_BUCKET_POLL - 1
              ? (uint64_t) missing + 1 : NGX_IVSCHAT_BUCKET_POLL;
 
@@ -398,15 +398,14 @@ ngx_ivschat_bucket_take(ngx_ivschat_bucket_t *rate, unsigned before,
 /* How many wait before this number. */
 
 static unsigned
-ngx_ivschat_queue_before(const ngx_ivschat_queue_t *queue,
-    uint64_t number)
+ngx_ivschat_queue_before(const ngx_ivschat_queue_t *queue, uint64_t number)
 {
     unsigned  before;
     uint64_t  n, bits;
 
     before = 0;
 
-    /* The bits of numbers before the head are clear. */
+    /* bits of numbers before the head are clear */
 
     for (n = queue->head & ~UINT64_C(63); n < number; n += 64) {
         bits = queue->waiting[ngx_ivschat_bucket_word(n)];
@@ -423,8 +422,7 @@ ngx_ivschat_queue_before(const ngx_ivschat_queue_t *queue,
 
 
 static int
-ngx_ivschat_queue_has(const ngx_ivschat_queue_t *queue,
-    uint64_t number)
+ngx_ivschat_queue_has(const ngx_ivschat_queue_t *queue, uint64_t number)
 {
     return number >= queue->head && number < queue->tail
            && (queue->waiting[ngx_ivschat_bucket_word(number)]
@@ -440,7 +438,7 @@ ngx_ivschat_queue_push(ngx_ivschat_queue_t *queue, uint64_t latest,
 {
     size_t  word;
 
-    /* A word is not shared by the head and, one round later, the tail. */
+    /* head and tail must not share a word, one round apart */
 
     if (queue->tail - (queue->head & ~UINT64_C(63))
         >= NGX_IVSCHAT_BUCKET_TICKETS)
@@ -469,6 +467,15 @@ ngx_ivschat_queue_drop(ngx_ivschat_queue_t *queue, uint64_t number)
         &= ~ngx_ivschat_bucket_bit(number);
     queue->live--;
 
+    ngx_ivschat_queue_skip(queue);
+}
+
+
+/* Moves the head to the first ticket that waits. */
+
+static void
+ngx_ivschat_queue_skip(ngx_ivschat_queue_t *queue)
+{
     while (queue->head < queue->tail
            && !ngx_ivschat_queue_has(queue, queue->head))
     {
@@ -477,7 +484,7 @@ ngx_ivschat_queue_drop(ngx_ivschat_queue_t *queue, uint64_t number)
 }
 
 
-/* Drops what should have left by now. */
+/* Drops the tickets whose time has passed. */
 
 static void
 ngx_ivschat_queue_expire(ngx_ivschat_queue_t *queue, uint64_t now)
@@ -499,24 +506,6 @@ ngx_ivschat_queue_expire(ngx_ivschat_queue_t *queue, uint64_t now)
             queue->head = queue->tail;
         }
 
-        while (queue->head < queue->tail
-               && !ngx_ivschat_queue_has(queue, queue->head))
-        {
-            queue->head++;
-        }
+        ngx_ivschat_queue_skip(queue);
     }
-}
-
-
-static size_t
-ngx_ivschat_bucket_word(uint64_t number)
-{
-    return (size_t) (number / 64 % NGX_IVSCHAT_BUCKET_WORDS);
-}
-
-
-static uint64_t
-ngx_ivschat_bucket_bit(uint64_t number)
-{
-    return UINT64_C(1) << (number % 64);
 }

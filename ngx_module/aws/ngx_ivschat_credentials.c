@@ -1,20 +1,18 @@
 
 /*
- * AWS credentials: checks, the answers of metadata services, refresh times.
+ * AWS credentials: checks, the answers that carry them, refresh times.
  */
 
 
 #include "ngx_ivschat_credentials.h"
 #include "ngx_ivschat_api.h"
-
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "ngx_ivschat_errors.h"
 
 #include "../lib/ngx_ivschat_json.h"
 
 
-#define NGX_IVSCHAT_JSON_DEPTH          8
+#define NGX_IVSCHAT_ANSWER_LEVELS       8
+#define NGX_IVSCHAT_YEAR_10000          INT64_C(253402300800)
 
 #define NGX_IVSCHAT_ADVISORY_SHORT      (5 * 60)
 #define NGX_IVSCHAT_ADVISORY_MEDIUM     (15 * 60)
@@ -28,46 +26,60 @@
 #define NGX_IVSCHAT_RETRY_DOUBLINGS     4
 
 
-/* The members of an answer that are read. */
+/* The members of an answer; the first three are the fields of a set. */
+
+typedef enum {
+    NGX_IVSCHAT_MEMBER_EXPIRATION = NGX_IVSCHAT_SESSION_TOKEN + 1,
+    NGX_IVSCHAT_MEMBER_CODE,
+    NGX_IVSCHAT_NMEMBERS
+} ngx_ivschat_member_e;
+
 
 typedef struct {
-    const cJSON   *access_key;
-    const cJSON   *secret_key;
-    const cJSON   *token;
-    const cJSON   *expiration;
-    const cJSON   *account;
-    const cJSON   *code;
-} ngx_ivschat_members_t;
+    const char   *path[3];             /* the objects around the members */
+    const char   *token;
+    unsigned      token_optional:1;
+    unsigned      seconds:1;           /* the expiration may be a number */
+} ngx_ivschat_flavour_t;
 
 
-static int ngx_ivschat_visible(ngx_ivschat_str_t s);
-static size_t ngx_ivschat_copy(char *dst, ngx_ivschat_str_t src);
-
-static cJSON *ngx_ivschat_parse_json(const char *body, size_t len,
-    const char **reason);
-static const char *ngx_ivschat_scan_json(const char *body, size_t len);
-static int ngx_ivschat_find_members(const cJSON *object,
-    ngx_ivschat_members_t *members, char *reason, size_t size);
-static int ngx_ivschat_check_code(const ngx_ivschat_members_t *members,
-    const char *body, size_t len, char *reason, size_t size);
-static int ngx_ivschat_read_members(const ngx_ivschat_members_t *members,
-    ngx_ivschat_credentials_flavour_e flavour,
+static int ngx_ivschat_read_answer(const ngx_ivschat_flavour_t *flavour,
+    const cJSON *object, ngx_ivschat_str_t answer,
     ngx_ivschat_credentials_t *creds, char *reason, size_t size);
-static int ngx_ivschat_read_string(const cJSON *item, const char *name,
-    int required, ngx_ivschat_str_t *value, char *reason, size_t size);
-static int ngx_ivschat_refuse(char *reason, size_t size, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-static void ngx_ivschat_wipe_json(cJSON *item);
-
+static const char *ngx_ivschat_find_members(
+    const ngx_ivschat_flavour_t *flavour, const cJSON *object,
+    ngx_ivschat_json_member_t *m);
+static int ngx_ivschat_read_keys(const ngx_ivschat_flavour_t *flavour,
+    const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
+    char *reason, size_t size);
+static int ngx_ivschat_read_expiration(const ngx_ivschat_flavour_t *flavour,
+    const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
+    char *reason, size_t size);
+static int ngx_ivschat_read_text(const ngx_ivschat_json_member_t *m,
+    int required, ngx_ivschat_str_t *text, char *reason, size_t size);
+static int ngx_ivschat_check_time(const ngx_ivschat_credentials_t *creds,
+    int64_t now, char *reason, size_t size);
 static uint32_t ngx_ivschat_between(uint32_t min, uint32_t max,
     uint32_t random);
 
 
-static const char  *ngx_ivschat_json_names[] = {
-    "AccessKeyId",                     /* by ngx_ivschat_credentials_field_e */
-    "SecretAccessKey",
-    "Token"
+static const ngx_ivschat_flavour_t  ngx_ivschat_flavours[] = {
+    [NGX_IVSCHAT_CONTAINER] = { { NULL }, "Token", 1, 0 },
+    [NGX_IVSCHAT_IMDS] = { { NULL }, "Token", 0, 0 },
+    [NGX_IVSCHAT_ASSUME_ROLE] = {
+        { "AssumeRoleResponse", "AssumeRoleResult", "Credentials" },
+        "SessionToken", 0, 1
+    },
+    [NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY] = {
+        { "AssumeRoleWithWebIdentityResponse",
+          "AssumeRoleWithWebIdentityResult", "Credentials" },
+        "SessionToken", 0, 1
+    }
 };
+
+_Static_assert(sizeof(ngx_ivschat_flavours)
+               == NGX_IVSCHAT_NFLAVOURS * sizeof(ngx_ivschat_flavour_t),
+               "a flavour without its row");
 
 
 const char *
@@ -75,9 +87,6 @@ ngx_ivschat_credentials_check(ngx_ivschat_str_t access_key,
     ngx_ivschat_str_t secret_key, ngx_ivschat_str_t session_token,
     ngx_ivschat_credentials_field_e *field)
 {
-    char    c;
-    size_t  i;
-
     *field = NGX_IVSCHAT_ACCESS_KEY;
 
     if (access_key.len == 0) {
@@ -88,14 +97,10 @@ ngx_ivschat_credentials_check(ngx_ivschat_str_t access_key,
         return "it is too long";
     }
 
-    for (i = 0; i < access_key.len; i++) {
-        c = access_key.data[i];
-
-        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
-              || (c >= 'a' && c <= 'z') || c == '_'))
-        {
-            return "an access key id has only letters, digits and \"_\"";
-        }
+    if (!ngx_ivschat_str_only(access_key, NGX_IVSCHAT_LETTERS
+                                          NGX_IVSCHAT_DIGITS "_"))
+    {
+        return "an access key id has only letters, digits and \"_\"";
     }
 
     *field = NGX_IVSCHAT_SECRET_KEY;
@@ -104,21 +109,19 @@ ngx_ivschat_credentials_check(ngx_ivschat_str_t access_key,
         return "it is missing";
     }
 
-    if (secret_key.len > NGX_IVSCHAT_SECRET_KEY_MAX
-        || !ngx_ivschat_visible(secret_key))
+    if (secret_key.len <= NGX_IVSCHAT_SECRET_KEY_MAX
+        && ngx_ivschat_str_visible(secret_key))
     {
-        return "it is too long, or has blanks or control characters";
+        *field = NGX_IVSCHAT_SESSION_TOKEN;
+
+        if (session_token.len <= NGX_IVSCHAT_SESSION_TOKEN_MAX
+            && ngx_ivschat_str_visible(session_token))
+        {
+            return NULL;
+        }
     }
 
-    *field = NGX_IVSCHAT_SESSION_TOKEN;
-
-    if (session_token.len > NGX_IVSCHAT_SESSION_TOKEN_MAX
-        || !ngx_ivschat_visible(session_token))
-    {
-        return "it is too long, or has blanks or control characters";
-    }
-
-    return NULL;
+    return "it is too long, or has blanks or control characters";
 }
 
 
@@ -137,34 +140,14 @@ ngx_ivschat_credentials_set(ngx_ivschat_credentials_t *creds,
         return reason;
     }
 
-    creds->access_key_len = ngx_ivschat_copy(creds->access_key, access_key);
-    creds->secret_key_len = ngx_ivschat_copy(creds->secret_key, secret_key);
-    creds->session_token_len = ngx_ivschat_copy(creds->session_token,
-                                                session_token);
+    creds->access_key_len = ngx_ivschat_str_copy(creds->access_key,
+                                                 access_key);
+    creds->secret_key_len = ngx_ivschat_str_copy(creds->secret_key,
+                                                 secret_key);
+    creds->session_token_len = ngx_ivschat_str_copy(creds->session_token,
+                                                    session_token);
 
     return NULL;
-}
-
-
-void
-ngx_ivschat_credentials_set_account(ngx_ivschat_credentials_t *creds,
-    ngx_ivschat_str_t account)
-{
-    size_t  i;
-
-    creds->account_id[0] = '\0';
-
-    if (account.len != NGX_IVSCHAT_ACCOUNT_LEN) {
-        return;
-    }
-
-    for (i = 0; i < account.len; i++) {
-        if (account.data[i] < '0' || account.data[i] > '9') {
-            return;
-        }
-    }
-
-    (void) ngx_ivschat_copy(creds->account_id, account);
 }
 
 
@@ -173,76 +156,32 @@ ngx_ivschat_credentials_parse(ngx_ivschat_credentials_flavour_e flavour,
     const char *body, size_t len, int64_t now,
     ngx_ivschat_credentials_t *creds, char *reason, size_t size)
 {
-    int                    rc;
-    cJSON                 *object;
-    const char            *why;
-    ngx_ivschat_members_t  members;
+    int                 rc;
+    cJSON              *object;
+    const char         *why;
+    ngx_ivschat_str_t   answer = { body, len };
 
     ngx_ivschat_credentials_wipe(creds);
 
-    object = ngx_ivschat_parse_json(body, len, &why);
+    object = ngx_ivschat_json_object(answer, NGX_IVSCHAT_ANSWER_LEVELS, &why);
 
     if (object == NULL) {
-        return ngx_ivschat_refuse(reason, size, "%s", why);
+        return ngx_ivschat_fail(reason, size, "the answer is refused: %s",
+                                len != 0 && body[0] == '<'
+                                ? NGX_IVSCHAT_XML : why);
     }
 
-    rc = -1;
+    rc = ngx_ivschat_read_answer(&ngx_ivschat_flavours[flavour], object,
+                                 answer, creds, reason, size);
 
-    if (ngx_ivschat_find_members(object, &members, reason, size) == 0
-        && ngx_ivschat_check_code(&members, body, len, reason, size) == 0)
-    {
-        rc = ngx_ivschat_read_members(&members, flavour, creds, reason, size);
-    }
+    ngx_ivschat_json_delete(object);
 
-    ngx_ivschat_wipe_json(object);
-    cJSON_Delete(object);
-
-    if (rc != 0) {
+    if (rc != 0 || ngx_ivschat_check_time(creds, now, reason, size) != 0) {
         ngx_ivschat_credentials_wipe(creds);
         return -1;
     }
 
-    return ngx_ivschat_credentials_expired(creds, now, reason, size);
-}
-
-
-int
-ngx_ivschat_credentials_set_expiration(ngx_ivschat_credentials_t *creds,
-    ngx_ivschat_str_t time)
-{
-    int64_t  ms;
-
-    /* 0 would be "never" */
-
-    if (ngx_ivschat_time_parse(time, &ms) != 0 || ms < 1000) {
-        return -1;
-    }
-
-    creds->expiration = ms / 1000;
-
     return 0;
-}
-
-
-int
-ngx_ivschat_credentials_expired(const ngx_ivschat_credentials_t *creds,
-    int64_t now, char *reason, size_t size)
-{
-    char  time[NGX_IVSCHAT_TIME_LEN + 1];
-
-    if (creds->expiration == 0 || creds->expiration > now) {
-        return 0;
-    }
-
-    if (ngx_ivschat_time_format(creds->expiration * 1000, time) != 0) {
-        time[0] = '\0';
-    }
-
-    (void) ngx_ivschat_refuse(reason, size, "they have expired at %s; if that "
-                              "is in the future, the clock of this host is "
-                              "wrong", time);
-
-    return NGX_IVSCHAT_EXPIRED;
 }
 
 
@@ -265,36 +204,23 @@ ngx_ivschat_refresh_times(int64_t issued, int64_t expiration,
         return;
     }
 
-    if (expiration <= issued) {
-        times->advisory = issued;
-        times->mandatory = issued;
-        return;
-    }
-
-    lifetime = expiration - issued;
+    lifetime = expiration > issued ? expiration - issued : 0;
 
     if (lifetime < 2 * NGX_IVSCHAT_ADVISORY_SHORT) {
         window = lifetime / 2;
 
-    } else if (lifetime <= 20 * 60) {
-        window = NGX_IVSCHAT_ADVISORY_SHORT;
-
-    } else if (lifetime < 90 * 60) {
-        window = NGX_IVSCHAT_ADVISORY_MEDIUM;
-
     } else {
-        window = NGX_IVSCHAT_ADVISORY_LONG;
+        window = lifetime <= 20 * 60 ? NGX_IVSCHAT_ADVISORY_SHORT
+                 : lifetime < 90 * 60 ? NGX_IVSCHAT_ADVISORY_MEDIUM
+                                      : NGX_IVSCHAT_ADVISORY_LONG;
     }
 
-    times->advisory = expiration - window;
+    times->advisory = issued + lifetime - window;
 
-    window = NGX_IVSCHAT_MANDATORY;
+    window = lifetime < 4 * NGX_IVSCHAT_MANDATORY ? lifetime / 4
+                                                  : NGX_IVSCHAT_MANDATORY;
 
-    if (lifetime < 4 * NGX_IVSCHAT_MANDATORY) {
-        window = lifetime / 4;
-    }
-
-    times->mandatory = expiration - window;
+    times->mandatory = issued + lifetime - window;
 }
 
 
@@ -329,164 +255,179 @@ ngx_ivschat_refresh_delay(const ngx_ivschat_refresh_t *times, int64_t now,
 
 
 static int
-ngx_ivschat_visible(ngx_ivschat_str_t s)
+ngx_ivschat_read_answer(const ngx_ivschat_flavour_t *flavour,
+    const cJSON *object, ngx_ivschat_str_t answer,
+    ngx_ivschat_credentials_t *creds, char *reason, size_t size)
 {
-    size_t  i;
+    const char                 *twice;
+    ngx_ivschat_str_t           none = { NULL, 0 };
+    ngx_ivschat_error_t         error;
+    ngx_ivschat_json_member_t   m[NGX_IVSCHAT_NMEMBERS] = {
+        [NGX_IVSCHAT_ACCESS_KEY] = { "AccessKeyId", NULL },
+        [NGX_IVSCHAT_SECRET_KEY] = { "SecretAccessKey", NULL },
+        [NGX_IVSCHAT_SESSION_TOKEN] = { flavour->token, NULL },
+        [NGX_IVSCHAT_MEMBER_EXPIRATION] = { "Expiration", NULL },
+        [NGX_IVSCHAT_MEMBER_CODE] = { "Code", NULL }
+    };
 
-    for (i = 0; i < s.len; i++) {
-        if (s.data[i] <= ' ' || s.data[i] >= 0x7f) {
-            return 0;
+    twice = ngx_ivschat_find_members(flavour, object, m);
+
+    if (twice != NULL) {
+        return ngx_ivschat_fail(reason, size, "the answer has \"%s\" more "
+                                "than once", twice);
+    }
+
+    /* a 200 may be an error; where there are keys, a text could repeat them */
+
+    if (m[NGX_IVSCHAT_ACCESS_KEY].item == NULL
+        && m[NGX_IVSCHAT_SECRET_KEY].item == NULL
+        && m[NGX_IVSCHAT_SESSION_TOKEN].item == NULL)
+    {
+        ngx_ivschat_error_parse(none, answer.data, answer.len, &error);
+
+        if (error.code[0] && strcmp(error.code, "Success") != 0) {
+            return ngx_ivschat_fail(reason, size, "the answer is an error, "
+                                    "\"%s\"%s%s", error.code,
+                                    error.message[0] ? ": " : "",
+                                    error.message);
         }
     }
 
-    return 1;
+    if (ngx_ivschat_read_keys(flavour, m, creds, reason, size) != 0) {
+        return -1;
+    }
+
+    return ngx_ivschat_read_expiration(flavour, m, creds, reason, size);
 }
 
 
-static size_t
-ngx_ivschat_copy(char *dst, ngx_ivschat_str_t src)
-{
-    if (src.len != 0) {
-        memcpy(dst, src.data, src.len);
-    }
-
-    dst[src.len] = '\0';
-
-    return src.len;
-}
-
-
-/*
- * What cJSON has read of a text that then turns out to be broken it frees as
- * it is; so did the HTTP client with its buffers before.
- */
-
-static cJSON *
-ngx_ivschat_parse_json(const char *body, size_t len, const char **reason)
-{
-    cJSON             *object;
-    ngx_ivschat_str_t  text;
-
-    if (len == 0) {
-        *reason = "the answer is empty";
-        return NULL;
-    }
-
-    *reason = ngx_ivschat_scan_json(body, len);
-    if (*reason != NULL) {
-        return NULL;
-    }
-
-    text.data = body;
-    text.len = len;
-
-    *reason = "the answer is not JSON";
-
-    object = ngx_ivschat_json_tree(text, reason);
-    if (object == NULL) {
-        return NULL;
-    }
-
-    if (!cJSON_IsObject(object)) {
-        *reason = "the answer is not a JSON object";
-        ngx_ivschat_wipe_json(object);
-        cJSON_Delete(object);
-        return NULL;
-    }
-
-    return object;
-}
-
-
-/*
- * What cJSON would not refuse: it cuts strings at U+0000, so that two names
- * could be taken for the same, and nests 1000 deep.
- */
+/* Returns the name of a member that is there twice, or NULL. */
 
 static const char *
-ngx_ivschat_scan_json(const char *body, size_t len)
+ngx_ivschat_find_members(const ngx_ivschat_flavour_t *flavour,
+    const cJSON *object, ngx_ivschat_json_member_t *m)
 {
-    int     string, depth;
-    size_t  i;
+    size_t                     i;
+    ngx_ivschat_json_member_t  level;
 
-    if (memchr(body, '\0', len) != NULL) {
-        return "the answer has a NUL";
+    for (i = 0; i < 3 && flavour->path[i] != NULL; i++) {
+        level.name = flavour->path[i];
+
+        if (ngx_ivschat_json_members(object, &level, 1) != NULL) {
+            return level.name;
+        }
+
+        object = cJSON_IsObject(level.item) ? level.item : NULL;
     }
 
-    string = 0;
-    depth = 0;
+    return ngx_ivschat_json_members(object, m, NGX_IVSCHAT_NMEMBERS);
+}
 
-    for (i = 0; i < len; i++) {
 
-        if (body[i] == '"') {
-            string = !string;
+static int
+ngx_ivschat_read_keys(const ngx_ivschat_flavour_t *flavour,
+    const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
+    char *reason, size_t size)
+{
+    int                              required;
+    size_t                           i;
+    const char                      *why;
+    ngx_ivschat_str_t                code, keys[NGX_IVSCHAT_SESSION_TOKEN + 1];
+    ngx_ivschat_credentials_field_e  field;
 
-        } else if (string && body[i] == '\\') {
-            i++;
+    if (ngx_ivschat_read_text(&m[NGX_IVSCHAT_MEMBER_CODE], 0, &code, reason,
+                              size)
+        != 0)
+    {
+        return -1;
+    }
 
-            if (len - i >= 5 && memcmp(&body[i], "u0000", 5) == 0) {
-                return "the answer has a U+0000";
-            }
+    if (code.len != 0 && !ngx_ivschat_str_is(code, "Success")) {
+        return ngx_ivschat_fail(reason, size, "the answer has keys, but its "
+                                "\"Code\" is not \"Success\"");
+    }
 
-        } else if (!string && (body[i] == '{' || body[i] == '[')) {
+    for (i = 0; i <= NGX_IVSCHAT_SESSION_TOKEN; i++) {
+        required = i != NGX_IVSCHAT_SESSION_TOKEN || !flavour->token_optional;
 
-            if (++depth > NGX_IVSCHAT_JSON_DEPTH) {
-                return "the answer is nested too deeply";
-            }
-
-        } else if (!string && (body[i] == '}' || body[i] == ']')) {
-            depth--;
+        if (ngx_ivschat_read_text(&m[i], required, &keys[i], reason, size)
+            != 0)
+        {
+            return -1;
         }
     }
 
-    return NULL;
+    why = ngx_ivschat_credentials_set(creds, keys[NGX_IVSCHAT_ACCESS_KEY],
+                                      keys[NGX_IVSCHAT_SECRET_KEY],
+                                      keys[NGX_IVSCHAT_SESSION_TOKEN], &field);
+    if (why != NULL) {
+        return ngx_ivschat_fail(reason, size, "\"%s\" of the answer cannot "
+                                "be used: %s", m[field].name, why);
+    }
+
+    return 0;
+}
+
+
+static int
+ngx_ivschat_read_expiration(const ngx_ivschat_flavour_t *flavour,
+    const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
+    char *reason, size_t size)
+{
+    double             seconds;
+    int64_t            ms;
+    ngx_ivschat_str_t  text;
+
+    m = &m[NGX_IVSCHAT_MEMBER_EXPIRATION];
+    text.data = NULL;
+
+    if (flavour->seconds && cJSON_IsNumber(m->item)) {
+        seconds = m->item->valuedouble;
+
+    } else if (ngx_ivschat_read_text(m, 1, &text, reason, size) != 0) {
+        return -1;
+
+    } else {
+        seconds = ngx_ivschat_time_parse(text, &ms) == 0 ? (double) ms / 1000
+                                                         : 0;
+    }
+
+    /* 0 would be "never" */
+
+    if (!(seconds >= 1 && seconds < NGX_IVSCHAT_YEAR_10000)) {
+        return ngx_ivschat_fail(reason, size, "\"Expiration\" of the answer "
+                                "is not a time%s",
+                                text.data ? " of ISO 8601" : "");
+    }
+
+    creds->expiration = (int64_t) seconds;
+
+    return 0;
 }
 
 
 /* null is the same as a member that is not there. */
 
 static int
-ngx_ivschat_find_members(const cJSON *object, ngx_ivschat_members_t *members,
-    char *reason, size_t size)
+ngx_ivschat_read_text(const ngx_ivschat_json_member_t *m, int required,
+    ngx_ivschat_str_t *text, char *reason, size_t size)
 {
-    size_t         i;
-    const cJSON   *item;
-    unsigned char  seen[6];
+    *text = ngx_ivschat_json_text(m->item);
 
-    const struct {
-        const char    *name;
-        const cJSON  **item;
-    } known[] = {
-        { "AccessKeyId", &members->access_key },
-        { "SecretAccessKey", &members->secret_key },
-        { "Token", &members->token },
-        { "Expiration", &members->expiration },
-        { "AccountId", &members->account },
-        { "Code", &members->code }
-    };
+    if (m->item == NULL || cJSON_IsNull(m->item)) {
+        return required ? ngx_ivschat_fail(reason, size, "there is no \"%s\" "
+                                           "in the answer", m->name)
+                        : 0;
+    }
 
-    memset(members, 0, sizeof(ngx_ivschat_members_t));
-    memset(seen, 0, sizeof(seen));
+    if (text->data == NULL) {
+        return ngx_ivschat_fail(reason, size, "\"%s\" of the answer is not a "
+                                "string", m->name);
+    }
 
-    cJSON_ArrayForEach(item, object) {
-
-        for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-
-            if (strcmp(item->string, known[i].name) != 0) {
-                continue;
-            }
-
-            if (seen[i]) {
-                return ngx_ivschat_refuse(reason, size, "the answer has \"%s\" "
-                                          "more than once", known[i].name);
-            }
-
-            seen[i] = 1;
-
-            if (!cJSON_IsNull(item)) {
-                *known[i].item = item;
-            }
-        }
+    if (required && text->len == 0) {
+        return ngx_ivschat_fail(reason, size, "\"%s\" of the answer is "
+                                "empty", m->name);
     }
 
     return 0;
@@ -494,149 +435,22 @@ ngx_ivschat_find_members(const cJSON *object, ngx_ivschat_members_t *members,
 
 
 static int
-ngx_ivschat_check_code(const ngx_ivschat_members_t *members, const char *body,
-    size_t len, char *reason, size_t size)
+ngx_ivschat_check_time(const ngx_ivschat_credentials_t *creds, int64_t now,
+    char *reason, size_t size)
 {
-    ngx_ivschat_str_t    code, none = ngx_ivschat_string("");
-    ngx_ivschat_error_t  error;
+    char  time[NGX_IVSCHAT_TIME_LEN + 1];
 
-    if (ngx_ivschat_read_string(members->code, "Code", 0, &code, reason, size)
-        != 0)
-    {
-        return -1;
-    }
-
-    if (code.len == 0 || strcmp(code.data, "Success") == 0) {
+    if (creds->expiration > now) {
         return 0;
     }
 
-    ngx_ivschat_error_parse(none, body, len, &error);
-
-    /* where there are keys, a text could repeat them */
-
-    if (members->access_key != NULL || members->secret_key != NULL
-        || members->token != NULL)
-    {
-        return ngx_ivschat_refuse(reason, size, "the answer has keys, but its "
-                                  "\"Code\" is not \"Success\"");
+    if (ngx_ivschat_time_format(creds->expiration * 1000, time) != 0) {
+        time[0] = '\0';
     }
 
-    return ngx_ivschat_refuse(reason, size, "the answer is an error, \"%s\"%s"
-                              "%s", error.code, error.message[0] ? ": " : "",
-                              error.message);
-}
-
-
-static int
-ngx_ivschat_read_members(const ngx_ivschat_members_t *members,
-    ngx_ivschat_credentials_flavour_e flavour,
-    ngx_ivschat_credentials_t *creds, char *reason, size_t size)
-{
-    const char                      *why;
-    ngx_ivschat_str_t                access_key, secret_key, token;
-    ngx_ivschat_str_t                expiration, account;
-    ngx_ivschat_credentials_field_e  field;
-
-    if (ngx_ivschat_read_string(members->access_key, "AccessKeyId", 1,
-                                &access_key, reason, size)
-        != 0
-        || ngx_ivschat_read_string(members->secret_key, "SecretAccessKey", 1,
-                                   &secret_key, reason, size)
-        != 0
-        || ngx_ivschat_read_string(members->token, "Token",
-                                   flavour == NGX_IVSCHAT_IMDS, &token,
-                                   reason, size)
-        != 0
-        || ngx_ivschat_read_string(members->expiration, "Expiration", 1,
-                                   &expiration, reason, size)
-        != 0
-        || ngx_ivschat_read_string(members->account, "AccountId", 0,
-                                   &account, reason, size)
-        != 0)
-    {
-        return -1;
-    }
-
-    why = ngx_ivschat_credentials_set(creds, access_key, secret_key, token,
-                                      &field);
-    if (why != NULL) {
-        return ngx_ivschat_refuse(reason, size, "\"%s\" of the answer cannot "
-                                  "be used: %s", ngx_ivschat_json_names[field],
-                                  why);
-    }
-
-    if (ngx_ivschat_credentials_set_expiration(creds, expiration) != 0) {
-        return ngx_ivschat_refuse(reason, size, "\"Expiration\" of the answer "
-                                  "is not a time of ISO 8601");
-    }
-
-    ngx_ivschat_credentials_set_account(creds, account);
-
-    return 0;
-}
-
-
-/* The string belongs to the item, and has a NUL. */
-
-static int
-ngx_ivschat_read_string(const cJSON *item, const char *name, int required,
-    ngx_ivschat_str_t *value, char *reason, size_t size)
-{
-    value->data = "";
-    value->len = 0;
-
-    if (item == NULL) {
-
-        if (!required) {
-            return 0;
-        }
-
-        return ngx_ivschat_refuse(reason, size, "there is no \"%s\" in the "
-                                  "answer", name);
-    }
-
-    if (!cJSON_IsString(item)) {
-        return ngx_ivschat_refuse(reason, size, "\"%s\" of the answer is not a "
-                                  "string", name);
-    }
-
-    value->data = item->valuestring;
-    value->len = strlen(item->valuestring);
-
-    if (required && value->len == 0) {
-        return ngx_ivschat_refuse(reason, size, "\"%s\" of the answer is "
-                                  "empty", name);
-    }
-
-    return 0;
-}
-
-
-static int
-ngx_ivschat_refuse(char *reason, size_t size, const char *fmt, ...)
-{
-    va_list  args;
-
-    va_start(args, fmt);
-    (void) vsnprintf(reason, size, fmt, args);
-    va_end(args);
-
-    return -1;
-}
-
-
-static void
-ngx_ivschat_wipe_json(cJSON *item)
-{
-    cJSON  *child;
-
-    if (cJSON_IsString(item)) {
-        explicit_bzero(item->valuestring, strlen(item->valuestring));
-    }
-
-    cJSON_ArrayForEach(child, item) {
-        ngx_ivschat_wipe_json(child);
-    }
+    return ngx_ivschat_fail(reason, size, "they have expired at %s; if that "
+                            "is in the future, the clock of this host is "
+                            "wrong", time);
 }
 
 

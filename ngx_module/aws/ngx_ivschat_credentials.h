@@ -1,14 +1,13 @@
 
 /*
- * AWS credentials: what they look like, the answers of metadata services
- * that carry them, and when to get new ones.
+ * AWS credentials: what they look like, the answers that carry them, and when
+ * to get new ones.
  *
  * The forms of the answers: "Container credential provider" and "IMDS
  * credential provider" in the AWS SDKs and Tools Reference Guide.
  *
- * Nothing here reads a clock, does I/O or knows nginx; nothing allocated
- * outlives a call.  Reasons are texts for the log and never hold a part of a
- * key, a secret or a session token.
+ * Reasons are texts for the log, cut if size is too small; they never hold a
+ * part of a key, a secret or a session token.
  */
 
 
@@ -27,12 +26,10 @@
 #define NGX_IVSCHAT_ACCESS_KEY_MAX      128
 #define NGX_IVSCHAT_SECRET_KEY_MAX      256
 #define NGX_IVSCHAT_SESSION_TOKEN_MAX   8192
-#define NGX_IVSCHAT_ACCOUNT_LEN         12
-
 #define NGX_IVSCHAT_REASON_LEN          512    /* enough for any reason */
 
-/* Not a failure of the parsers below: all is well but for the date. */
-#define NGX_IVSCHAT_EXPIRED             1
+/* What an answer that begins with "<" is. */
+#define NGX_IVSCHAT_XML                 "it is XML or HTML, not JSON"
 
 #define NGX_IVSCHAT_NEVER               INT64_MAX
 
@@ -50,7 +47,6 @@ typedef struct {
     char       access_key[NGX_IVSCHAT_ACCESS_KEY_MAX + 1];
     char       secret_key[NGX_IVSCHAT_SECRET_KEY_MAX + 1];
     char       session_token[NGX_IVSCHAT_SESSION_TOKEN_MAX + 1];
-    char       account_id[NGX_IVSCHAT_ACCOUNT_LEN + 1];    /* "": unknown */
 } ngx_ivschat_credentials_t;
 
 
@@ -61,11 +57,14 @@ typedef enum {
 } ngx_ivschat_credentials_field_e;
 
 
-/* Who gave an answer. */
+/* Who gave an answer, and STS to which action. */
 
 typedef enum {
     NGX_IVSCHAT_CONTAINER = 0,         /* ECS, EKS Pod Identity, Greengrass */
-    NGX_IVSCHAT_IMDS                   /* EC2 instance metadata */
+    NGX_IVSCHAT_IMDS,                  /* EC2 instance metadata */
+    NGX_IVSCHAT_ASSUME_ROLE,
+    NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY,
+    NGX_IVSCHAT_NFLAVOURS
 } ngx_ivschat_credentials_flavour_e;
 
 
@@ -89,77 +88,52 @@ const char *ngx_ivschat_credentials_check(ngx_ivschat_str_t access_key,
     ngx_ivschat_credentials_field_e *field);
 
 /*
- * The same check, and on success a copy into *creds that never expires and
- * has no account; on failure *creds is wiped.
+ * The same check, and on success a copy into *creds that never expires; on
+ * failure *creds is wiped.
  */
 
 const char *ngx_ivschat_credentials_set(ngx_ivschat_credentials_t *creds,
     ngx_ivschat_str_t access_key, ngx_ivschat_str_t secret_key,
     ngx_ivschat_str_t session_token, ngx_ivschat_credentials_field_e *field);
 
-/* 12 digits are taken for the account, else there is none. */
-
-void ngx_ivschat_credentials_set_account(ngx_ivschat_credentials_t *creds,
-    ngx_ivschat_str_t account);
-
 /*
- * Reads the body of a 200 of a metadata service, which must be one JSON
- * object and nothing behind it: {"AccessKeyId", "SecretAccessKey", "Token",
- * "Expiration", "AccountId", "Code", "Message", …}.
+ * Reads the body of a 200, which must be one JSON object by ngx_ivschat_json.h.
+ * Of a metadata service: {"AccessKeyId", "SecretAccessKey", "Token",
+ * "Expiration", "Code", …}.  Of STS, which sends JSON if it is asked for it:
+ * {"<action>Response": {"<action>Result": {"Credentials": {"AccessKeyId",
+ * "SecretAccessKey", "SessionToken", "Expiration"}}}}; there the expiration
+ * may be a number of seconds.
  *
- * All SDKs want the keys and the expiration, so they are required; one takes
- * a container's answer without a Token (long-term keys have none), so that is
- * optional there; null stands for absent where absent is allowed.  A "Code"
- * other than "Success" is the error that IMDS sends with a status of 200.
- * Unknown members are ignored, names are compared exactly, a member of ours
- * that is there twice is refused, and so is what lies deeper than 8 levels.
+ * All SDKs want the keys and the expiration, so they are required, and must be
+ * good after now; a container's answer may have no Token, as long-term keys
+ * have none; null stands for absent.  A "Code" other than "Success" is the
+ * error that IMDS sends with a status of 200.  Unknown members are ignored, a
+ * member of ours that is there twice is refused.
  *
- * Returns 0; NGX_IVSCHAT_EXPIRED, if all is well except that the expiration
- * is not after now; or -1 with *creds wiped.  Unless it is 0 there is a reason
- * (cut if size is too small).
+ * Returns 0, or -1 with *creds wiped and a reason.
  */
 
 int ngx_ivschat_credentials_parse(ngx_ivschat_credentials_flavour_e flavour,
     const char *body, size_t len, int64_t now,
     ngx_ivschat_credentials_t *creds, char *reason, size_t size);
 
-/*
- * For other parsers: reads an ISO 8601 time, as the answers have it, into
- * creds->expiration; -1 if it is none.
- */
-
-int ngx_ivschat_credentials_set_expiration(ngx_ivschat_credentials_t *creds,
-    ngx_ivschat_str_t time);
-
-/*
- * NGX_IVSCHAT_EXPIRED with a reason, if they have an expiration that is not
- * after now; else 0.
- */
-
-int ngx_ivschat_credentials_expired(const ngx_ivschat_credentials_t *creds,
-    int64_t now, char *reason, size_t size);
-
 void ngx_ivschat_credentials_wipe(ngx_ivschat_credentials_t *creds);
 
 /*
- * When credentials that came at issued want to be renewed.  The windows are
- * those of AWS's SDKs of 2026: for the advisory refresh 5 minutes before the
- * expiration of what lives up to 20 minutes, 15 of what lives under 90, else
- * 60; for the mandatory one 60 seconds.  But what lives under 10 (4) minutes
- * is renewed after half (three quarters) of its life: the SDKs would do it
- * with every request.
+ * When to renew credentials that came at "issued".  The windows are those of
+ * AWS's SDKs of 2026; but what lives under 10 (4) minutes is renewed after
+ * half (three quarters) of its life: the SDKs would do it with every request.
  */
 
 void ngx_ivschat_refresh_times(int64_t issued, int64_t expiration,
     ngx_ivschat_refresh_t *times);
 
 /*
- * How many milliseconds after a refresh that failed at now the next one may
- * begin.  While there are credentials: 300 to 600 seconds, as AWS's SDKs do,
- * but not past their mandatory time.  Beyond that time, or without any (times
- * is NULL): 1 to 5 seconds, twice that after the second failure in a row,
- * and so on up to 16 times.  random: any 32 bits, failures: in a row, this
- * one included.
+ * Milliseconds from a refresh that failed at "now" to the next one.  While
+ * there are credentials: 300 to 600 seconds, as AWS's SDKs do, but not past
+ * their mandatory time.  Beyond it, or without any (times is NULL): 1 to 5
+ * seconds, doubled with each failure in a row, up to 16 times.  random: any 32
+ * bits; failures: in a row, this one included.
  */
 
 uint32_t ngx_ivschat_refresh_delay(const ngx_ivschat_refresh_t *times,

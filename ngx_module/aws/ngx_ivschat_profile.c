@@ -6,258 +6,145 @@
 
 #include "ngx_ivschat_profile.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 
-typedef struct ngx_ivschat_entry_s    ngx_ivschat_entry_t;
-typedef struct ngx_ivschat_section_s  ngx_ivschat_section_t;
+#define NGX_IVSCHAT_BLANKS   " \t"
 
-/* A property; key and value have a NUL. */
-
-struct ngx_ivschat_entry_s {
-    ngx_ivschat_entry_t          *next;
-    char                         *key;     /* lower case */
-    char                         *value;
-    size_t                        len;
-    size_t                        size;    /* of what value points to */
-    ngx_ivschat_profile_file_e    file;
-    unsigned                      line;
-};
-
-/* Those whose name makes them none of ours are kept, for a hint, empty. */
-
-struct ngx_ivschat_section_s {
-    ngx_ivschat_section_t        *next;
-    ngx_ivschat_entry_t          *entries;
-    ngx_ivschat_section_e         type;
-    ngx_ivschat_str_t             name;    /* behind the structure */
-    size_t                        nentries;
-    ngx_ivschat_profile_file_e    file;
-    unsigned                      line;
-    unsigned                      prefixed:1;   /* [profile default] */
-    unsigned                      ignored:1;
-};
-
-struct ngx_ivschat_profiles_s {
-    ngx_ivschat_section_t        *sections;
-    size_t                        nsections;
-    char                         *names[2];     /* of the files */
-    unsigned                      there[2];
-};
-
-
-/* What a line that begins with a blank belongs to. */
-
-typedef enum {
-    NGX_IVSCHAT_NOTHING = 0,
-    NGX_IVSCHAT_VALUE,
-    NGX_IVSCHAT_NESTED,                /* an empty value: "key = value" lines */
-    NGX_IVSCHAT_IGNORED                /* a property with a bad name */
-} ngx_ivschat_continued_e;
 
 typedef struct {
     ngx_ivschat_profiles_t       *profiles;
-    ngx_ivschat_section_t        *section;      /* NULL: before the first */
-    ngx_ivschat_entry_t          *entry;
-    ngx_ivschat_continued_e       continued;
+    ngx_ivschat_section_t        *section;    /* NULL: before the first */
+    ngx_ivschat_property_t       *property;   /* that a line may continue */
     ngx_ivschat_profile_file_e    file;
     unsigned                      line;
-    const char                   *why;          /* the reason of a failure */
-} ngx_ivschat_profile_reader_t;
+    unsigned                      skip:1;     /* the property's name is bad */
+} ngx_ivschat_reader_t;
 
 
-static int ngx_ivschat_profile_read(ngx_ivschat_profile_reader_t *reader,
+/* These return NULL, or why the file cannot be used. */
+
+static const char *ngx_ivschat_read_text(ngx_ivschat_reader_t *reader,
     ngx_ivschat_str_t text);
-static int ngx_ivschat_profile_line(ngx_ivschat_profile_reader_t *reader,
+static const char *ngx_ivschat_read_line(ngx_ivschat_reader_t *reader,
     ngx_ivschat_str_t line);
-static int ngx_ivschat_profile_header(ngx_ivschat_profile_reader_t *reader,
+static const char *ngx_ivschat_read_header(ngx_ivschat_reader_t *reader,
     ngx_ivschat_str_t line);
-static int ngx_ivschat_profile_continue(ngx_ivschat_profile_reader_t *reader,
+static const char *ngx_ivschat_enter_section(ngx_ivschat_reader_t *reader,
+    ngx_ivschat_section_t *section);
+static const char *ngx_ivschat_read_property(ngx_ivschat_reader_t *reader,
     ngx_ivschat_str_t line);
-static int ngx_ivschat_profile_property(ngx_ivschat_profile_reader_t *reader,
+static const char *ngx_ivschat_add_property(ngx_ivschat_reader_t *reader,
+    ngx_ivschat_str_t key);
+static const char *ngx_ivschat_continue_value(ngx_ivschat_reader_t *reader,
     ngx_ivschat_str_t line);
-static int ngx_ivschat_profile_kind(ngx_ivschat_profile_file_e file,
-    ngx_ivschat_str_t *name, ngx_ivschat_section_e *type);
-static int ngx_ivschat_profile_enter(ngx_ivschat_profile_reader_t *reader,
-    ngx_ivschat_section_e type, ngx_ivschat_str_t name, int ignored,
-    int prefixed);
-static ngx_ivschat_section_t *ngx_ivschat_profile_section(
-    ngx_ivschat_profile_reader_t *reader, ngx_ivschat_section_e type,
-    ngx_ivschat_str_t name);
-static int ngx_ivschat_profile_fail(ngx_ivschat_profile_reader_t *reader,
-    const char *why);
-
-static ngx_ivschat_section_t *ngx_ivschat_profile_find(
-    const ngx_ivschat_profiles_t *profiles, ngx_ivschat_section_e type,
-    ngx_ivschat_str_t name);
-static ngx_ivschat_entry_t *ngx_ivschat_profile_entry(
-    const ngx_ivschat_section_t *section, ngx_ivschat_str_t key);
-static ngx_ivschat_entry_t *ngx_ivschat_profile_add_entry(
-    ngx_ivschat_section_t *section, ngx_ivschat_str_t key);
-static int ngx_ivschat_profile_append(ngx_ivschat_entry_t *entry,
-    ngx_ivschat_str_t s);
-static void ngx_ivschat_profile_free_entries(ngx_ivschat_section_t *section);
-
-static ngx_ivschat_str_t ngx_ivschat_profile_next_line(
-    ngx_ivschat_str_t *text);
-static ngx_ivschat_str_t ngx_ivschat_profile_trim(ngx_ivschat_str_t s);
-static ngx_ivschat_str_t ngx_ivschat_profile_uncomment(ngx_ivschat_str_t s,
-    int blank);
-static int ngx_ivschat_profile_split(ngx_ivschat_str_t s,
+static const char *ngx_ivschat_split(ngx_ivschat_str_t s,
     ngx_ivschat_str_t *key, ngx_ivschat_str_t *value);
-static int ngx_ivschat_profile_word(ngx_ivschat_str_t *s, const char *word);
-static int ngx_ivschat_profile_is(ngx_ivschat_str_t s, const char *text);
-static int ngx_ivschat_profile_blank(char c);
-static char ngx_ivschat_profile_lower(char c);
+
+static ngx_ivschat_section_e ngx_ivschat_section_type(
+    ngx_ivschat_profile_file_e file, ngx_ivschat_str_t *name);
+static void ngx_ivschat_free_properties(ngx_ivschat_section_t *section);
+static ngx_ivschat_str_t ngx_ivschat_next_line(ngx_ivschat_str_t *text);
+static ngx_ivschat_str_t ngx_ivschat_uncomment(ngx_ivschat_str_t s, int blank);
+static int ngx_ivschat_skip_word(ngx_ivschat_str_t *s, const char *word);
 
 
-ngx_ivschat_profiles_t *
-ngx_ivschat_profiles_parse(const ngx_ivschat_profile_file_t *config,
-    const ngx_ivschat_profile_file_t *credentials, char *reason, size_t size)
+int
+ngx_ivschat_profiles_parse(ngx_ivschat_profiles_t *profiles, char *reason,
+    size_t size)
 {
-    size_t                             i;
-    ngx_ivschat_profiles_t            *profiles;
-    ngx_ivschat_profile_reader_t       reader;
-    const ngx_ivschat_profile_file_t  *files[2] = { config, credentials };
+    size_t                 i;
+    const char            *why;
+    ngx_ivschat_str_t      text;
+    ngx_ivschat_reader_t   reader;
 
-    profiles = calloc(1, sizeof(ngx_ivschat_profiles_t));
+    for (i = 0; i < NGX_IVSCHAT_PROFILE_FILES; i++) {
 
-    if (profiles == NULL) {
-        (void) snprintf(reason, size, "no memory");
-        return NULL;
-    }
+        text.data = profiles->files[i].text;
+        text.len = profiles->files[i].len;
 
-    for (i = 0; i < 2; i++) {
-
-        if (files[i] == NULL) {
-            continue;
-        }
-
-        profiles->names[i] = strdup(files[i]->name ? files[i]->name : "");
-
-        if (profiles->names[i] == NULL) {
-            (void) snprintf(reason, size, "no memory");
-            goto failed;
-        }
-
-        if (files[i]->text.data == NULL) {
-            continue;
-        }
-
-        profiles->there[i] = 1;
-
-        memset(&reader, 0, sizeof(ngx_ivschat_profile_reader_t));
+        memset(&reader, 0, sizeof(ngx_ivschat_reader_t));
         reader.profiles = profiles;
         reader.file = (ngx_ivschat_profile_file_e) i;
 
-        if (ngx_ivschat_profile_read(&reader, files[i]->text) != 0) {
-            (void) snprintf(reason, size, "%s:%u: %s", profiles->names[i],
-                            reader.line, reader.why);
-            goto failed;
+        why = text.data ? ngx_ivschat_read_text(&reader, text) : NULL;
+
+        if (why != NULL) {
+            return ngx_ivschat_fail(reason, size, "%s:%u: %s",
+                                    profiles->files[i].name, reader.line, why);
         }
     }
 
-    return profiles;
-
-failed:
-
-    ngx_ivschat_profiles_free(profiles);
-
-    return NULL;
+    return 0;
 }
 
 
 void
 ngx_ivschat_profiles_free(ngx_ivschat_profiles_t *profiles)
 {
-    ngx_ivschat_section_t  *section;
-
-    if (profiles == NULL) {
-        return;
-    }
+    size_t                       i;
+    ngx_ivschat_section_t       *section;
+    ngx_ivschat_profile_file_t  *file;
 
     while (profiles->sections != NULL) {
         section = profiles->sections;
         profiles->sections = section->next;
 
-        ngx_ivschat_profile_free_entries(section);
+        ngx_ivschat_free_properties(section);
         free(section);
     }
 
-    free(profiles->names[NGX_IVSCHAT_CONFIG]);
-    free(profiles->names[NGX_IVSCHAT_CREDENTIALS]);
-    free(profiles);
+    for (i = 0; i < NGX_IVSCHAT_PROFILE_FILES; i++) {
+        file = &profiles->files[i];
+
+        if (file->text != NULL) {
+            explicit_bzero(file->text, file->len);
+            free(file->text);
+            file->text = NULL;
+        }
+    }
 }
 
 
-size_t
-ngx_ivschat_profiles_count(const ngx_ivschat_profiles_t *profiles,
-    ngx_ivschat_section_e type)
+ngx_ivschat_section_t *
+ngx_ivschat_profiles_section(const ngx_ivschat_profiles_t *profiles,
+    ngx_ivschat_section_e type, ngx_ivschat_str_t name)
 {
-    size_t                        n;
-    const ngx_ivschat_section_t  *section;
-
-    n = 0;
+    ngx_ivschat_section_t  *section;
 
     for (section = profiles->sections; section; section = section->next) {
-        if (!section->ignored && section->type == type) {
-            n++;
+        if (section->type == type
+            && ngx_ivschat_str_equal(section->name, name))
+        {
+            return section;
         }
     }
 
-    return n;
+    return NULL;
 }
 
 
-long
-ngx_ivschat_profiles_properties(const ngx_ivschat_profiles_t *profiles,
-    ngx_ivschat_section_e type, ngx_ivschat_str_t name)
+ngx_ivschat_property_t *
+ngx_ivschat_section_property(const ngx_ivschat_section_t *section,
+    ngx_ivschat_str_t key)
 {
-    const ngx_ivschat_section_t  *section;
+    ngx_ivschat_property_t  *property;
 
-    section = ngx_ivschat_profile_find(profiles, type, name);
+    for (property = section->properties; property; property = property->next) {
+        if (property->key.len == key.len
+            && strncasecmp(property->key.data, key.data, key.len) == 0)
+        {
+            return property;
+        }
+    }
 
-    return section != NULL ? (long) section->nentries : -1;
+    return NULL;
 }
 
 
 int
-ngx_ivschat_profiles_get(const ngx_ivschat_profiles_t *profiles,
-    ngx_ivschat_section_e type, ngx_ivschat_str_t name, const char *key,
-    ngx_ivschat_property_t *property)
-{
-    ngx_ivschat_str_t             s;
-    const ngx_ivschat_entry_t    *entry;
-    const ngx_ivschat_section_t  *section;
-
-    section = ngx_ivschat_profile_find(profiles, type, name);
-
-    if (section == NULL) {
-        return -1;
-    }
-
-    s.data = key;
-    s.len = strlen(key);
-
-    entry = ngx_ivschat_profile_entry(section, s);
-
-    if (entry == NULL) {
-        return -1;
-    }
-
-    property->value.data = entry->value;
-    property->value.len = entry->len;
-    property->file = entry->file;
-    property->line = entry->line;
-
-    return 0;
-}
-
-
-int
-ngx_ivschat_profile_nested(ngx_ivschat_str_t value, const char *key,
+ngx_ivschat_profile_nested(ngx_ivschat_str_t value, ngx_ivschat_str_t key,
     ngx_ivschat_str_t *nested)
 {
     int                found;
@@ -265,17 +152,16 @@ ngx_ivschat_profile_nested(ngx_ivschat_str_t value, const char *key,
 
     found = -1;
 
-    /* the first line stands beside the name, and the last one wins */
+    /* the first line is the one with the name; the last match counts */
 
-    (void) ngx_ivschat_profile_next_line(&value);
+    (void) ngx_ivschat_next_line(&value);
 
     while (value.len != 0) {
-        line = ngx_ivschat_profile_next_line(&value);
-        line = ngx_ivschat_profile_uncomment(line, 1);
+        line = ngx_ivschat_uncomment(ngx_ivschat_next_line(&value), 1);
 
-        if (ngx_ivschat_profile_split(line, &name, &rest) == 0
-            && name.len == strlen(key)
-            && strncasecmp(name.data, key, name.len) == 0)
+        if (ngx_ivschat_split(line, &name, &rest) == NULL
+            && name.len == key.len
+            && strncasecmp(name.data, key.data, key.len) == 0)
         {
             *nested = rest;
             found = 0;
@@ -286,441 +172,20 @@ ngx_ivschat_profile_nested(ngx_ivschat_str_t value, const char *key,
 }
 
 
-const char *
-ngx_ivschat_profiles_file(const ngx_ivschat_profiles_t *profiles,
-    ngx_ivschat_profile_file_e file)
-{
-    return  profiles->names[file] != NULL ? profiles->names[file] : "";
-}
-
-
-int
-ngx_ivschat_profiles_has(const ngx_ivschat_profiles_t *profiles,
-    ngx_ivschat_profile_file_e file)
-{
-    return  profiles->there[file] != 0;
-}
-
-
-unsigned
+const ngx_ivschat_section_t *
 ngx_ivschat_profiles_misplaced(const ngx_ivschat_profiles_t *profiles,
-    ngx_ivschat_str_t name, ngx_ivschat_profile_file_e *file)
+    ngx_ivschat_str_t name)
 {
     ngx_ivschat_str_t             s;
     const ngx_ivschat_section_t  *section;
 
     for (section = profiles->sections; section; section = section->next) {
-
-        if (!section->ignored) {
-            continue;
-        }
-
         s = section->name;
 
-        if (section->file == NGX_IVSCHAT_CREDENTIALS
-            && ngx_ivschat_profile_word(&s, "profile") != 0)
-        {
-            continue;
-        }
-
-        if (s.len == name.len && memcmp(s.data, name.data, s.len) == 0) {
-            *file = section->file;
-            return section->line;
-        }
-    }
-
-    return 0;
-}
-
-
-int
-ngx_ivschat_profile_name_valid(ngx_ivschat_str_t name)
-{
-    char    c;
-    size_t  i;
-
-    if (name.len == 0) {
-        return 0;
-    }
-
-    for (i = 0; i < name.len; i++) {
-        c = name.data[i];
-
-        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
-              || (c >= 'a' && c <= 'z')
-              || (c != '\0' && strchr("_-/.%@:+", c) != NULL)))
-        {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static int
-ngx_ivschat_profile_read(ngx_ivschat_profile_reader_t *reader,
-    ngx_ivschat_str_t text)
-{
-    size_t             i;
-    ngx_ivschat_str_t  line;
-
-    reader->line = 1;
-
-    if (text.len > NGX_IVSCHAT_PROFILE_FILE_MAX) {
-        return ngx_ivschat_profile_fail(reader, "the file is larger than 1 MB");
-    }
-
-    if (text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0) {
-        return ngx_ivschat_profile_fail(reader, "the file begins with a byte "
-                                        "order mark: save it as UTF-8 without "
-                                        "one");
-    }
-
-    for (reader->line = 0; text.len != 0; /* void */ ) {
-        reader->line++;
-
-        line = ngx_ivschat_profile_next_line(&text);
-
-        for (i = 0; i < line.len; i++) {
-            if (line.data[i] == '\0') {
-                return ngx_ivschat_profile_fail(reader, "the line has a NUL: "
-                                                "is it UTF-16?  It must be "
-                                                "UTF-8");
-            }
-        }
-
-        if (ngx_ivschat_profile_line(reader, line) != 0) {
-            return -1;
-        }
-    }
-
-    return 0;
-}
-
-
-static int
-ngx_ivschat_profile_line(ngx_ivschat_profile_reader_t *reader,
-    ngx_ivschat_str_t line)
-{
-    size_t             i;
-    ngx_ivschat_str_t  s;
-
-    s = ngx_ivschat_profile_trim(line);
-
-    if (s.len == 0 || s.data[0] == '#' || s.data[0] == ';') {
-        return 0;
-    }
-
-    if (line.data[0] == '[') {
-        return ngx_ivschat_profile_header(reader, s);
-    }
-
-    if (reader->section == NULL) {
-        return ngx_ivschat_profile_fail(reader, "there must be a section, "
-                                        "\"[…]\", before the first property");
-    }
-
-    if (reader->section->ignored) {
-        return 0;
-    }
-
-    for (i = 0; i < s.len; i++) {
-        if (((unsigned char) s.data[i] < ' ' && s.data[i] != '\t')
-            || s.data[i] == 0x7f)
-        {
-            return ngx_ivschat_profile_fail(reader, "the line has a control "
-                                            "character");
-        }
-    }
-
-    if (ngx_ivschat_profile_blank(line.data[0])) {
-        return ngx_ivschat_profile_continue(reader, s);
-    }
-
-    return ngx_ivschat_profile_property(reader, s);
-}
-
-
-static int
-ngx_ivschat_profile_header(ngx_ivschat_profile_reader_t *reader,
-    ngx_ivschat_str_t line)
-{
-    int                    ours, prefixed;
-    ngx_ivschat_str_t      name;
-    ngx_ivschat_section_e  type;
-
-    line = ngx_ivschat_profile_uncomment(line, 0);
-
-    if (line.data[line.len - 1] != ']') {
-        return ngx_ivschat_profile_fail(reader, "a section must end with "
-                                        "\"]\"");
-    }
-
-    line.data++;
-    line.len -= 2;
-
-    line = ngx_ivschat_profile_trim(line);
-
-    if (line.len == 0 || (reader->file == NGX_IVSCHAT_CONFIG
-                          && ngx_ivschat_profile_is(line, "profile")))
-    {
-        return ngx_ivschat_profile_fail(reader, "the section has no name");
-    }
-
-    type = NGX_IVSCHAT_PROFILE;
-    name = line;
-    ours = ngx_ivschat_profile_kind(reader->file, &name, &type) == 0;
-    prefixed = name.len != line.len;
-
-    return ngx_ivschat_profile_enter(reader, type, name, !ours, prefixed);
-}
-
-
-/* What kind of section it is; *name becomes what stands behind the kind. */
-
-static int
-ngx_ivschat_profile_kind(ngx_ivschat_profile_file_e file,
-    ngx_ivschat_str_t *name, ngx_ivschat_section_e *type)
-{
-    ngx_ivschat_str_t  s;
-
-    s = *name;
-    *type = NGX_IVSCHAT_PROFILE;
-
-    if (file == NGX_IVSCHAT_CONFIG) {
-
-        if (ngx_ivschat_profile_word(&s, "profile") == 0) {
-            /* void */
-
-        } else if (ngx_ivschat_profile_word(&s, "sso-session") == 0) {
-            *type = NGX_IVSCHAT_SSO_SESSION;
-
-        } else if (ngx_ivschat_profile_word(&s, "services") == 0) {
-            *type = NGX_IVSCHAT_SERVICES;
-
-        } else if (!ngx_ivschat_profile_is(s, "default")) {
-            return -1;
-        }
-    }
-
-    if (!ngx_ivschat_profile_name_valid(s)) {
-        return -1;
-    }
-
-    *name = s;
-
-    return 0;
-}
-
-
-/* What follows belongs to this section. */
-
-static int
-ngx_ivschat_profile_enter(ngx_ivschat_profile_reader_t *reader,
-    ngx_ivschat_section_e type, ngx_ivschat_str_t name, int ignored,
-    int prefixed)
-{
-    int                     mixed;
-    ngx_ivschat_section_t  *section;
-
-    reader->entry = NULL;
-    reader->continued = NGX_IVSCHAT_NOTHING;
-
-    section = NULL;
-
-    if (!ignored) {
-        section = ngx_ivschat_profile_find(reader->profiles, type, name);
-    }
-
-    /* of [default] and [profile default] in config only the latter counts */
-
-    mixed = section != NULL && reader->file == NGX_IVSCHAT_CONFIG
-            && section->prefixed != (unsigned) prefixed;
-
-    if (mixed && prefixed) {
-        ngx_ivschat_profile_free_entries(section);
-        section->prefixed = 1;
-
-    } else if (mixed) {
-        ignored = 1;
-        section = NULL;
-    }
-
-    if (section == NULL) {
-        section = ngx_ivschat_profile_section(reader, type, name);
-
-        if (section == NULL) {
-            return -1;
-        }
-
-        section->ignored = ignored ? 1 : 0;
-        section->prefixed = prefixed ? 1 : 0;
-    }
-
-    reader->section = section;
-
-    return 0;
-}
-
-
-static ngx_ivschat_section_t *
-ngx_ivschat_profile_section(ngx_ivschat_profile_reader_t *reader,
-    ngx_ivschat_section_e type, ngx_ivschat_str_t name)
-{
-    char                   *p;
-    ngx_ivschat_section_t  *section;
-
-    if (reader->profiles->nsections == NGX_IVSCHAT_SECTIONS_MAX) {
-        (void) ngx_ivschat_profile_fail(reader, "there are more than 8192 "
-                                        "sections");
-        return NULL;
-    }
-
-    section = calloc(1, sizeof(ngx_ivschat_section_t) + name.len + 1);
-
-    if (section == NULL) {
-        (void) ngx_ivschat_profile_fail(reader, "no memory");
-        return NULL;
-    }
-
-    p = (char *) section + sizeof(ngx_ivschat_section_t);
-    memcpy(p, name.data, name.len);
-
-    section->name.data = p;
-    section->name.len = name.len;
-    section->type = type;
-    section->file = reader->file;
-    section->line = reader->line;
-
-    section->next = reader->profiles->sections;
-    reader->profiles->sections = section;
-    reader->profiles->nsections++;
-
-    return section;
-}
-
-
-static int
-ngx_ivschat_profile_continue(ngx_ivschat_profile_reader_t *reader,
-    ngx_ivschat_str_t line)
-{
-    ngx_ivschat_str_t  key, value, feed = ngx_ivschat_string("\n");
-
-    switch (reader->continued) {
-
-    case NGX_IVSCHAT_NOTHING:
-        return ngx_ivschat_profile_fail(reader, "the line begins with a blank, "
-                                        "but there is no property in this "
-                                        "section that it could continue");
-
-    case NGX_IVSCHAT_IGNORED:
-        return 0;
-
-    case NGX_IVSCHAT_NESTED:
-
-        if (ngx_ivschat_profile_split(line, &key, &value) != 0) {
-            return ngx_ivschat_profile_fail(reader, "no \"=\" in a line that "
-                                            "belongs to a property with an "
-                                            "empty value");
-        }
-
-        if (key.len == 0) {
-            return ngx_ivschat_profile_fail(reader, "no name before \"=\"");
-        }
-
-        break;
-
-    default: /* NGX_IVSCHAT_VALUE */
-        break;
-    }
-
-    if (ngx_ivschat_profile_append(reader->entry, feed) != 0
-        || ngx_ivschat_profile_append(reader->entry, line) != 0)
-    {
-        return ngx_ivschat_profile_fail(reader, "no memory");
-    }
-
-    return 0;
-}
-
-
-static int
-ngx_ivschat_profile_property(ngx_ivschat_profile_reader_t *reader,
-    ngx_ivschat_str_t line)
-{
-    ngx_ivschat_str_t     key, value;
-    ngx_ivschat_entry_t  *entry;
-
-    line = ngx_ivschat_profile_uncomment(line, 1);
-
-    if (ngx_ivschat_profile_split(line, &key, &value) != 0) {
-        return ngx_ivschat_profile_fail(reader, "no \"=\" in the line");
-    }
-
-    if (key.len == 0) {
-        return ngx_ivschat_profile_fail(reader, "no name before \"=\"");
-    }
-
-    if (!ngx_ivschat_profile_name_valid(key)) {
-        reader->continued = NGX_IVSCHAT_IGNORED;
-        return 0;
-    }
-
-    entry = ngx_ivschat_profile_entry(reader->section, key);
-
-    if (entry == NULL) {
-
-        if (reader->section->nentries == NGX_IVSCHAT_PROPERTIES_MAX) {
-            return ngx_ivschat_profile_fail(reader, "the section has more than "
-                                            "512 properties");
-        }
-
-        entry = ngx_ivschat_profile_add_entry(reader->section, key);
-
-        if (entry == NULL) {
-            return ngx_ivschat_profile_fail(reader, "no memory");
-        }
-    }
-
-    explicit_bzero(entry->value, entry->len);
-
-    entry->len = 0;
-    entry->file = reader->file;
-    entry->line = reader->line;
-
-    if (ngx_ivschat_profile_append(entry, value) != 0) {
-        return ngx_ivschat_profile_fail(reader, "no memory");
-    }
-
-    reader->entry = entry;
-    reader->continued = value.len != 0 ? NGX_IVSCHAT_VALUE
-                                       : NGX_IVSCHAT_NESTED;
-
-    return 0;
-}
-
-
-static int
-ngx_ivschat_profile_fail(ngx_ivschat_profile_reader_t *reader, const char *why)
-{
-    reader->why = why;
-
-    return -1;
-}
-
-
-static ngx_ivschat_section_t *
-ngx_ivschat_profile_find(const ngx_ivschat_profiles_t *profiles,
-    ngx_ivschat_section_e type, ngx_ivschat_str_t name)
-{
-    ngx_ivschat_section_t  *section;
-
-    for (section = profiles->sections; section; section = section->next) {
-        if (!section->ignored
-            && section->type == type
-            && section->name.len == name.len
-            && memcmp(section->name.data, name.data, name.len) == 0)
+        if (section->type == NGX_IVSCHAT_IGNORED
+            && (section->file == NGX_IVSCHAT_CONFIG
+                || ngx_ivschat_skip_word(&s, "profile"))
+            && ngx_ivschat_str_equal(s, name))
         {
             return section;
         }
@@ -730,17 +195,39 @@ ngx_ivschat_profile_find(const ngx_ivschat_profiles_t *profiles,
 }
 
 
-static ngx_ivschat_entry_t *
-ngx_ivschat_profile_entry(const ngx_ivschat_section_t *section,
-    ngx_ivschat_str_t key)
+int
+ngx_ivschat_profile_name_valid(ngx_ivschat_str_t name)
 {
-    ngx_ivschat_entry_t  *entry;
+    return name.len != 0
+           && ngx_ivschat_str_only(name, NGX_IVSCHAT_LETTERS NGX_IVSCHAT_DIGITS
+                                   "_-/.%@:+");
+}
 
-    for (entry = section->entries; entry; entry = entry->next) {
-        if (strlen(entry->key) == key.len
-            && strncasecmp(entry->key, key.data, key.len) == 0)
-        {
-            return entry;
+
+static const char *
+ngx_ivschat_read_text(ngx_ivschat_reader_t *reader, ngx_ivschat_str_t text)
+{
+    const char         *why;
+    ngx_ivschat_str_t   line;
+
+    reader->line = 1;
+
+    if (text.len > NGX_IVSCHAT_PROFILE_FILE_MAX) {
+        return "the file is larger than "
+               ngx_ivschat_value(NGX_IVSCHAT_PROFILE_FILE_MB) " MB";
+    }
+
+    if (ngx_ivschat_str_skip(&text, "\xef\xbb\xbf")) {
+        return "the file begins with a byte order mark: save it as UTF-8 "
+               "without one";
+    }
+
+    for ( /* void */ ; text.len != 0; reader->line++) {
+        line = ngx_ivschat_next_line(&text);
+        why = ngx_ivschat_read_line(reader, line);
+
+        if (why != NULL) {
+            return why;
         }
     }
 
@@ -748,116 +235,338 @@ ngx_ivschat_profile_entry(const ngx_ivschat_section_t *section,
 }
 
 
-static ngx_ivschat_entry_t *
-ngx_ivschat_profile_add_entry(ngx_ivschat_section_t *section,
-    ngx_ivschat_str_t key)
+static const char *
+ngx_ivschat_read_line(ngx_ivschat_reader_t *reader, ngx_ivschat_str_t line)
 {
-    size_t                i;
-    ngx_ivschat_entry_t  *entry;
+    size_t             i;
+    unsigned char      c;
+    ngx_ivschat_str_t  s;
 
-    entry = calloc(1, sizeof(ngx_ivschat_entry_t));
-    if (entry == NULL) {
+    if (line.len != 0 && memchr(line.data, '\0', line.len) != NULL) {
+        return "the line has a NUL: is it UTF-16?  It must be UTF-8";
+    }
+
+    s = ngx_ivschat_str_trim(line, NGX_IVSCHAT_BLANKS);
+
+    if (s.len == 0 || s.data[0] == '#' || s.data[0] == ';') {
         return NULL;
     }
 
-    entry->size = 64;
-    entry->value = calloc(1, entry->size);
-    entry->key = malloc(key.len + 1);
+    if (line.data[0] == '[') {
+        return ngx_ivschat_read_header(reader, s);
+    }
 
-    if (entry->value == NULL || entry->key == NULL) {
-        free(entry->value);
-        free(entry->key);
-        free(entry);
+    if (reader->section == NULL) {
+        return "there must be a section, \"[…]\", before the first property";
+    }
+
+    if (reader->section->type == NGX_IVSCHAT_IGNORED) {
         return NULL;
     }
 
-    for (i = 0; i < key.len; i++) {
-        entry->key[i] = ngx_ivschat_profile_lower(key.data[i]);
+    for (i = 0; i < s.len; i++) {
+        c = (unsigned char) s.data[i];
+
+        if ((c < ' ' && c != '\t') || c == 0x7f) {
+            return "the line has a control character";
+        }
     }
 
-    entry->key[key.len] = '\0';
-
-    entry->next = section->entries;
-    section->entries = entry;
-    section->nentries++;
-
-    return entry;
+    return s.data != line.data ? ngx_ivschat_continue_value(reader, s)
+                               : ngx_ivschat_read_property(reader, s);
 }
 
 
-/* realloc() would leave what may be a secret behind. */
-
-static int
-ngx_ivschat_profile_append(ngx_ivschat_entry_t *entry, ngx_ivschat_str_t s)
+static const char *
+ngx_ivschat_read_header(ngx_ivschat_reader_t *reader, ngx_ivschat_str_t line)
 {
-    char   *p;
-    size_t  size;
+    ngx_ivschat_section_t  section;
 
-    if (entry->size - entry->len <= s.len) {
-        size = 2 * (entry->len + s.len + 1);
+    line = ngx_ivschat_uncomment(line, 0);
 
-        p = malloc(size);
-        if (p == NULL) {
-            return -1;
-        }
-
-        memcpy(p, entry->value, entry->len);
-
-        explicit_bzero(entry->value, entry->len);
-        free(entry->value);
-
-        entry->value = p;
-        entry->size = size;
+    if (line.data[line.len - 1] != ']') {
+        return "a section must end with \"]\"";
     }
 
-    memcpy(entry->value + entry->len, s.data, s.len);
+    line.data++;
+    line.len -= 2;
 
-    entry->len += s.len;
-    entry->value[entry->len] = '\0';
+    line = ngx_ivschat_str_trim(line, NGX_IVSCHAT_BLANKS);
 
-    return 0;
+    if (line.len == 0 || (reader->file == NGX_IVSCHAT_CONFIG
+                          && ngx_ivschat_str_is(line, "profile")))
+    {
+        return "the section has no name";
+    }
+
+    memset(&section, 0, sizeof(ngx_ivschat_section_t));
+
+    section.name = line;
+    section.type = ngx_ivschat_section_type(reader->file, &section.name);
+    section.prefixed = section.name.len != line.len;
+    section.file = reader->file;
+    section.line = reader->line;
+
+    return ngx_ivschat_enter_section(reader, &section);
+}
+
+
+/* Cuts the type off the name, unless the section is to be ignored. */
+
+static ngx_ivschat_section_e
+ngx_ivschat_section_type(ngx_ivschat_profile_file_e file,
+    ngx_ivschat_str_t *name)
+{
+    ngx_ivschat_str_t      s;
+    ngx_ivschat_section_e  type;
+
+    s = *name;
+    type = NGX_IVSCHAT_PROFILE;
+
+    if (file == NGX_IVSCHAT_CONFIG && !ngx_ivschat_skip_word(&s, "profile")) {
+
+        if (ngx_ivschat_skip_word(&s, "services")) {
+            type = NGX_IVSCHAT_SERVICES;
+
+        } else if (!ngx_ivschat_str_is(s, "default")) {
+            return NGX_IVSCHAT_IGNORED;
+        }
+    }
+
+    if (!ngx_ivschat_profile_name_valid(s)) {
+        return NGX_IVSCHAT_IGNORED;
+    }
+
+    *name = s;
+
+    return type;
+}
+
+
+/* The lines that follow belong to this section. */
+
+static const char *
+ngx_ivschat_enter_section(ngx_ivschat_reader_t *reader,
+    ngx_ivschat_section_t *section)
+{
+    ngx_ivschat_section_t   *known;
+    ngx_ivschat_profiles_t  *profiles;
+
+    profiles = reader->profiles;
+    reader->property = NULL;
+    reader->skip = 0;
+
+    known = section->type == NGX_IVSCHAT_IGNORED ? NULL
+            : ngx_ivschat_profiles_section(profiles, section->type,
+                                           section->name);
+
+    /* of [default] and [profile default] in config only the latter counts */
+
+    if (known != NULL && reader->file == NGX_IVSCHAT_CONFIG) {
+
+        if (section->prefixed && !known->prefixed) {
+            ngx_ivschat_free_properties(known);
+            known->prefixed = 1;
+
+        } else if (!section->prefixed && known->prefixed) {
+            section->type = NGX_IVSCHAT_IGNORED;
+            known = NULL;
+        }
+    }
+
+    if (known == NULL) {
+
+        if (profiles->nsections == NGX_IVSCHAT_SECTIONS_MAX) {
+            return "there are more than "
+                   ngx_ivschat_value(NGX_IVSCHAT_SECTIONS_MAX) " sections";
+        }
+
+        known = malloc(sizeof(ngx_ivschat_section_t));
+
+        if (known == NULL) {
+            return "no memory";
+        }
+
+        *known = *section;
+        known->next = profiles->sections;
+
+        profiles->sections = known;
+        profiles->nsections++;
+    }
+
+    reader->section = known;
+
+    return NULL;
+}
+
+
+static const char *
+ngx_ivschat_read_property(ngx_ivschat_reader_t *reader, ngx_ivschat_str_t line)
+{
+    const char              *why;
+    ngx_ivschat_str_t        key, value;
+    ngx_ivschat_property_t  *property;
+
+    line = ngx_ivschat_uncomment(line, 1);
+    why = ngx_ivschat_split(line, &key, &value);
+
+    if (why != NULL) {
+        return why;
+    }
+
+    reader->skip = !ngx_ivschat_profile_name_valid(key);
+
+    if (reader->skip) {
+        return NULL;
+    }
+
+    reader->property = ngx_ivschat_section_property(reader->section, key);
+
+    if (reader->property == NULL) {
+        why = ngx_ivschat_add_property(reader, key);
+
+        if (why != NULL) {
+            return why;
+        }
+    }
+
+    ((char *) value.data)[value.len] = '\0';
+
+    property = reader->property;
+    property->value = value;
+    property->nested = value.len == 0;
+    property->file = reader->file;
+    property->line = reader->line;
+
+    return NULL;
+}
+
+
+static const char *
+ngx_ivschat_add_property(ngx_ivschat_reader_t *reader, ngx_ivschat_str_t key)
+{
+    ngx_ivschat_section_t   *section;
+    ngx_ivschat_property_t  *property;
+
+    section = reader->section;
+
+    if (section->nproperties == NGX_IVSCHAT_PROPERTIES_MAX) {
+        return "the section has more than "
+               ngx_ivschat_value(NGX_IVSCHAT_PROPERTIES_MAX) " properties";
+    }
+
+    property = calloc(1, sizeof(ngx_ivschat_property_t));
+
+    if (property == NULL) {
+        return "no memory";
+    }
+
+    property->key = key;
+    property->next = section->properties;
+
+    section->properties = property;
+    section->nproperties++;
+
+    reader->property = property;
+
+    return NULL;
+}
+
+
+/* A line that begins with a blank. */
+
+static const char *
+ngx_ivschat_continue_value(ngx_ivschat_reader_t *reader,
+    ngx_ivschat_str_t line)
+{
+    char               *end;
+    const char         *why;
+    ngx_ivschat_str_t   key, rest, *value;
+
+    if (reader->skip) {
+        return NULL;
+    }
+
+    if (reader->property == NULL) {
+        return "the line begins with a blank, but there is no property in "
+               "this section that it could continue";
+    }
+
+    if (reader->property->nested) {
+
+        if (memchr(line.data, '=', line.len) == NULL) {
+            return "no \"=\" in a line that belongs to a property with an "
+                   "empty value";
+        }
+
+        why = ngx_ivschat_split(line, &key, &rest);
+
+        if (why != NULL) {
+            return why;
+        }
+    }
+
+    /* the value ends before this line, with a line end and a blank between */
+
+    value = &reader->property->value;
+    end = (char *) value->data + value->len;
+
+    *end++ = '\n';
+    memmove(end, line.data, line.len);
+    end[line.len] = '\0';
+
+    value->len += 1 + line.len;
+
+    return NULL;
+}
+
+
+/* At the first "=", both parts trimmed. */
+
+static const char *
+ngx_ivschat_split(ngx_ivschat_str_t s, ngx_ivschat_str_t *key,
+    ngx_ivschat_str_t *value)
+{
+    size_t  len;
+
+    len = s.len;
+    *key = ngx_ivschat_str_cut(&s, '=');
+
+    if (key->len == len) {
+        return "no \"=\" in the line";
+    }
+
+    *key = ngx_ivschat_str_trim(*key, NGX_IVSCHAT_BLANKS);
+    *value = ngx_ivschat_str_trim(s, NGX_IVSCHAT_BLANKS);
+
+    return key->len != 0 ? NULL : "no name before \"=\"";
 }
 
 
 static void
-ngx_ivschat_profile_free_entries(ngx_ivschat_section_t *section)
+ngx_ivschat_free_properties(ngx_ivschat_section_t *section)
 {
-    ngx_ivschat_entry_t  *entry;
+    ngx_ivschat_property_t  *property;
 
-    while (section->entries != NULL) {
-        entry = section->entries;
-        section->entries = entry->next;
+    while (section->properties != NULL) {
+        property = section->properties;
+        section->properties = property->next;
 
-        explicit_bzero(entry->value, entry->len);
-        free(entry->value);
-        free(entry->key);
-        free(entry);
+        free(property);
     }
 
-    section->nentries = 0;
+    section->nproperties = 0;
 }
 
 
 /* Takes off and returns the first line, without its end. */
 
 static ngx_ivschat_str_t
-ngx_ivschat_profile_next_line(ngx_ivschat_str_t *text)
+ngx_ivschat_next_line(ngx_ivschat_str_t *text)
 {
-    const char        *feed;
     ngx_ivschat_str_t  line;
 
-    line = *text;
-
-    feed = text->len != 0 ? memchr(text->data, '\n', text->len) : NULL;
-
-    if (feed == NULL) {
-        text->len = 0;
-
-    } else {
-        line.len = (size_t) (feed - line.data);
-        text->data += line.len + 1;
-        text->len -= line.len + 1;
-    }
+    line = ngx_ivschat_str_cut(text, '\n');
 
     if (line.len != 0 && line.data[line.len - 1] == '\r') {
         line.len--;
@@ -867,111 +576,45 @@ ngx_ivschat_profile_next_line(ngx_ivschat_str_t *text)
 }
 
 
-static ngx_ivschat_str_t
-ngx_ivschat_profile_trim(ngx_ivschat_str_t s)
-{
-    while (s.len != 0 && ngx_ivschat_profile_blank(s.data[0])) {
-        s.data++;
-        s.len--;
-    }
-
-    while (s.len != 0 && ngx_ivschat_profile_blank(s.data[s.len - 1])) {
-        s.len--;
-    }
-
-    return s;
-}
-
-
-/* Cuts a comment off; blank: only one that has a blank before it. */
+/* Cuts a comment off; blank: only one that follows a blank. */
 
 static ngx_ivschat_str_t
-ngx_ivschat_profile_uncomment(ngx_ivschat_str_t s, int blank)
+ngx_ivschat_uncomment(ngx_ivschat_str_t s, int blank)
 {
     size_t  i;
 
     for (i = 1; i < s.len; i++) {
         if ((s.data[i] == '#' || s.data[i] == ';')
-            && (!blank || ngx_ivschat_profile_blank(s.data[i - 1])))
+            && (!blank || s.data[i - 1] == ' ' || s.data[i - 1] == '\t'))
         {
             s.len = i;
         }
     }
 
-    return ngx_ivschat_profile_trim(s);
+    return ngx_ivschat_str_trim(s, NGX_IVSCHAT_BLANKS);
 }
 
 
-/* At the first "=", both parts trimmed. */
+/* Takes off a word and the blanks after it; 0 if it is not there. */
 
 static int
-ngx_ivschat_profile_split(ngx_ivschat_str_t s, ngx_ivschat_str_t *key,
-    ngx_ivschat_str_t *value)
+ngx_ivschat_skip_word(ngx_ivschat_str_t *s, const char *word)
 {
-    size_t             n;
-    ngx_ivschat_str_t  part;
+    ngx_ivschat_str_t  rest, trimmed;
 
-    for (n = 0; n < s.len; n++) {
+    rest = *s;
 
-        if (s.data[n] != '=') {
-            continue;
-        }
-
-        part.data = s.data;
-        part.len = n;
-        *key = ngx_ivschat_profile_trim(part);
-
-        part.data = s.data + n + 1;
-        part.len = s.len - n - 1;
-        *value = ngx_ivschat_profile_trim(part);
-
+    if (!ngx_ivschat_str_skip(&rest, word)) {
         return 0;
     }
 
-    return -1;
-}
+    trimmed = ngx_ivschat_str_trim(rest, NGX_IVSCHAT_BLANKS);
 
-
-/* Takes a word and the blanks behind it off. */
-
-static int
-ngx_ivschat_profile_word(ngx_ivschat_str_t *s, const char *word)
-{
-    size_t  len;
-
-    len = strlen(word);
-
-    if (s->len <= len || memcmp(s->data, word, len) != 0
-        || !ngx_ivschat_profile_blank(s->data[len]))
-    {
-        return -1;
+    if (trimmed.len == rest.len) {
+        return 0;
     }
 
-    s->data += len;
-    s->len -= len;
+    *s = trimmed;
 
-    *s = ngx_ivschat_profile_trim(*s);
-
-    return 0;
-}
-
-
-static int
-ngx_ivschat_profile_is(ngx_ivschat_str_t s, const char *text)
-{
-    return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
-}
-
-
-static int
-ngx_ivschat_profile_blank(char c)
-{
-    return  c == ' ' || c == '\t';
-}
-
-
-static char
-ngx_ivschat_profile_lower(char c)
-{
-    return (c >= 'A' && c <= 'Z') ? (char) (c | 0x20) : c;
+    return 1;
 }

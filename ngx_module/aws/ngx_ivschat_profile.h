@@ -7,8 +7,8 @@
  * Reference Guide, and the SDKs' common test cases for the parser.  Where
  * SDKs differ:
  *
- *     - a comment behind a value begins with a "#" or ";" that has a blank
- *       before it, as in the JavaScript, C and Rust SDKs (Python's keeps it);
+ *     - a comment after a value begins with a "#" or ";" that follows a blank,
+ *       as in the JavaScript, C and Rust SDKs (Python's keeps it);
  *     - a comment may be indented, as in Python's and JavaScript's (others
  *       append it to the value before);
  *     - a control character, "[]" and "[profile]" are errors.
@@ -24,108 +24,114 @@
 #include "../lib/ngx_ivschat_str.h"
 
 
-#define NGX_IVSCHAT_PROFILE_FILE_MAX    (1024 * 1024)    /* bytes */
+#define NGX_IVSCHAT_PROFILE_FILE_MB     1
+#define NGX_IVSCHAT_PROFILE_FILE_MAX    (NGX_IVSCHAT_PROFILE_FILE_MB << 20)
 #define NGX_IVSCHAT_SECTIONS_MAX        8192             /* in both files */
 #define NGX_IVSCHAT_PROPERTIES_MAX      512              /* in a section */
 
 
-typedef struct ngx_ivschat_profiles_s  ngx_ivschat_profiles_t;
+typedef struct ngx_ivschat_property_s  ngx_ivschat_property_t;
+typedef struct ngx_ivschat_section_s   ngx_ivschat_section_t;
 
 
 typedef enum {
     NGX_IVSCHAT_CONFIG = 0,
-    NGX_IVSCHAT_CREDENTIALS
+    NGX_IVSCHAT_CREDENTIALS,
+    NGX_IVSCHAT_PROFILE_FILES
 } ngx_ivschat_profile_file_e;
 
 
 typedef enum {
     NGX_IVSCHAT_PROFILE = 0,           /* [default], [profile NAME], [NAME] */
-    NGX_IVSCHAT_SSO_SESSION,           /* [sso-session NAME] */
-    NGX_IVSCHAT_SERVICES               /* [services NAME] */
+    NGX_IVSCHAT_SERVICES,              /* [services NAME] */
+    NGX_IVSCHAT_IGNORED                /* all others; without properties */
 } ngx_ivschat_section_e;
 
 
-/* A file that was read; text.data is NULL if there is none. */
+struct ngx_ivschat_property_s {
+    ngx_ivschat_property_t       *next;
+    ngx_ivschat_str_t             key;     /* as in the file */
+    ngx_ivschat_str_t             value;   /* with a NUL */
+    ngx_ivschat_profile_file_e    file;
+    unsigned                      line;
+    unsigned                      nested:1;   /* the value is empty, but for
+                                                 "key = value" lines */
+};
+
+
+struct ngx_ivschat_section_s {
+    ngx_ivschat_section_t        *next;
+    ngx_ivschat_property_t       *properties;
+    size_t                        nproperties;
+    ngx_ivschat_str_t             name;
+    ngx_ivschat_section_e         type;
+    ngx_ivschat_profile_file_e    file;
+    unsigned                      line;
+    unsigned                      prefixed:1;   /* [profile default] */
+};
+
 
 typedef struct {
-    const char         *name;          /* for messages */
-    ngx_ivschat_str_t   text;
+    const char                   *name;    /* for messages */
+    char                         *text;    /* NULL: there is no such file */
+    size_t                        len;
 } ngx_ivschat_profile_file_t;
 
 
-/* The value belongs to the profiles, and has a NUL. */
-
 typedef struct {
-    ngx_ivschat_str_t            value;
-    ngx_ivschat_profile_file_e   file;     /* where it stands */
-    unsigned                     line;
-} ngx_ivschat_property_t;
+    ngx_ivschat_profile_file_t    files[NGX_IVSCHAT_PROFILE_FILES];
+    ngx_ivschat_section_t        *sections;
+    size_t                        nsections;
+} ngx_ivschat_profiles_t;
 
 
 /*
- * Reads both files.  The result is on the heap, holds copies of all it needs,
- * and is freed with ngx_ivschat_profiles_free(); wiping the texts is up to the
- * caller.  config or credentials may be NULL.  On failure the result is
- * NULL, and reason a text for the log, "/root/.aws/config:12: …", in which
- * nothing of the file is repeated.  NGX_IVSCHAT_REASON_LEN is enough for it,
- * unless the names of the files are very long.
+ * Reads both files, in place.  The caller sets files, and clears the rest.
+ * The texts come from malloc(), with one byte to spare behind len; the names
+ * must live as long as the profiles.  Returns -1 on failure, and reason is a
+ * text for the log, "/root/.aws/config:12: ...", that repeats nothing of the
+ * file.  ngx_ivschat_profiles_free() is due in any case.
  */
 
-ngx_ivschat_profiles_t *ngx_ivschat_profiles_parse(
-    const ngx_ivschat_profile_file_t *config,
-    const ngx_ivschat_profile_file_t *credentials, char *reason, size_t size);
+int ngx_ivschat_profiles_parse(ngx_ivschat_profiles_t *profiles, char *reason,
+    size_t size);
 
-/* Wipes all values, and frees; NULL is harmless. */
+/* Wipes and frees the texts, and frees all that was made of them. */
 
 void ngx_ivschat_profiles_free(ngx_ivschat_profiles_t *profiles);
 
-/* How many sections of a type there are. */
+/* A section by its type and name, or NULL. */
 
-size_t ngx_ivschat_profiles_count(const ngx_ivschat_profiles_t *profiles,
-    ngx_ivschat_section_e type);
+ngx_ivschat_section_t *ngx_ivschat_profiles_section(
+    const ngx_ivschat_profiles_t *profiles, ngx_ivschat_section_e type,
+    ngx_ivschat_str_t name);
 
-/* How many properties a section has; -1 if there is no such section. */
+/* A property by its name, in which case does not matter, or NULL. */
 
-long ngx_ivschat_profiles_properties(const ngx_ivschat_profiles_t *profiles,
-    ngx_ivschat_section_e type, ngx_ivschat_str_t name);
-
-/* A property by its name in lower case; -1 if it is not there. */
-
-int ngx_ivschat_profiles_get(const ngx_ivschat_profiles_t *profiles,
-    ngx_ivschat_section_e type, ngx_ivschat_str_t name, const char *key,
-    ngx_ivschat_property_t *property);
+ngx_ivschat_property_t *ngx_ivschat_section_property(
+    const ngx_ivschat_section_t *section, ngx_ivschat_str_t key);
 
 /*
  * A property in the value of another one,
  *
  *     sts =
- *       endpoint_url = https://…
+ *       endpoint_url = https://...
  *
  * trimmed, without its comment, and no NUL; -1 if it is not there.
  */
 
-int ngx_ivschat_profile_nested(ngx_ivschat_str_t value, const char *key,
+int ngx_ivschat_profile_nested(ngx_ivschat_str_t value, ngx_ivschat_str_t key,
     ngx_ivschat_str_t *nested);
 
-/* What the file is called, or "". */
-
-const char *ngx_ivschat_profiles_file(const ngx_ivschat_profiles_t *profiles,
-    ngx_ivschat_profile_file_e file);
-
-/* Whether there was such a file. */
-
-int ngx_ivschat_profiles_has(const ngx_ivschat_profiles_t *profiles,
-    ngx_ivschat_profile_file_e file);
-
 /*
- * The line of a section that would be this profile if it stood in the other
- * file: "[NAME]" in config, "[profile NAME]" in credentials.  0: there is none.
+ * The section that would be this profile in the other file: "[NAME]" in
+ * config, "[profile NAME]" in credentials; NULL if there is none.
  */
 
-unsigned ngx_ivschat_profiles_misplaced(const ngx_ivschat_profiles_t *profiles,
-    ngx_ivschat_str_t name, ngx_ivschat_profile_file_e *file);
+const ngx_ivschat_section_t *ngx_ivschat_profiles_misplaced(
+    const ngx_ivschat_profiles_t *profiles, ngx_ivschat_str_t name);
 
-/* Whether all is made of the characters that names may have. */
+/* Whether a name is not empty and has only the characters allowed in names. */
 
 int ngx_ivschat_profile_name_valid(ngx_ivschat_str_t name);
 

@@ -6,99 +6,65 @@
 
 #include "ngx_ivschat_profile_plan.h"
 #include "ngx_ivschat_api.h"
-#include "ngx_ivschat_credentials.h"
 #include "ngx_ivschat_sts.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-
-
-/* Beyond ngx_ivschat_plan_e, within this file: go on with the next profile. */
-
-#define NGX_IVSCHAT_PLAN_NEXT   (-1)
+#include <stdlib.h>
 
 
 /* The way from profile to profile. */
 
 typedef struct {
     const ngx_ivschat_profiles_t   *profiles;
-    ngx_ivschat_plan_t             *plan;
-    ngx_ivschat_str_t               next;
-    ngx_ivschat_str_t               been[NGX_IVSCHAT_ROLES_MAX + 1];
+    const ngx_ivschat_section_t    *section;     /* where it is now */
+    const ngx_ivschat_section_t    *next;        /* NULL: the plan is ready */
+    const ngx_ivschat_section_t    *been[NGX_IVSCHAT_ROLES_MAX + 1];
     size_t                          nbeen;
+    const char                     *config;      /* names of the files */
+    const char                     *credentials;
+    ngx_ivschat_plan_t             *plan;
+    ngx_ivschat_credentials_t      *creds;
     char                           *reason;
     size_t                          size;
 } ngx_ivschat_planner_t;
 
-typedef const char *(*ngx_ivschat_check_pt)(ngx_ivschat_str_t s);
-
-typedef struct {
-    const char   *key;
-    const char   *why;
-} ngx_ivschat_unsupported_t;
-
-typedef struct {
-    ngx_ivschat_str_t           name;
-    ngx_ivschat_plan_source_e   source;
-} ngx_ivschat_named_source_t;
+typedef const char *(*ngx_ivschat_check_pt)(ngx_ivschat_str_t value);
 
 
-static int ngx_ivschat_plan_visit(ngx_ivschat_planner_t *planner,
+static ngx_ivschat_plan_e ngx_ivschat_plan_missing(ngx_ivschat_planner_t *p,
     ngx_ivschat_str_t name);
-static int ngx_ivschat_plan_missing(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name);
-static int ngx_ivschat_plan_role(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name, const ngx_ivschat_property_t *arn);
-static int ngx_ivschat_plan_source(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name, const ngx_ivschat_property_t *source);
-static int ngx_ivschat_plan_named_source(ngx_ivschat_planner_t *planner,
+static ngx_ivschat_plan_e ngx_ivschat_plan_visit(ngx_ivschat_planner_t *p);
+static ngx_ivschat_plan_e ngx_ivschat_plan_web(ngx_ivschat_planner_t *p,
+    const ngx_ivschat_property_t *file);
+static ngx_ivschat_plan_e ngx_ivschat_plan_role(ngx_ivschat_planner_t *p,
+    const ngx_ivschat_property_t *arn);
+static ngx_ivschat_plan_e ngx_ivschat_plan_source(ngx_ivschat_planner_t *p,
     const ngx_ivschat_property_t *source);
-static int ngx_ivschat_plan_web(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name, const ngx_ivschat_property_t *file);
-static int ngx_ivschat_plan_other(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name);
+static ngx_ivschat_plan_e ngx_ivschat_plan_keys(ngx_ivschat_planner_t *p);
+static ngx_ivschat_plan_e ngx_ivschat_plan_other(ngx_ivschat_planner_t *p);
+static ngx_ivschat_plan_e ngx_ivschat_plan_endpoint(ngx_ivschat_planner_t *p);
+static ngx_ivschat_plan_e ngx_ivschat_plan_services(ngx_ivschat_planner_t *p,
+    const ngx_ivschat_property_t **endpoint, ngx_ivschat_str_t *url);
 
-static int ngx_ivschat_plan_has_keys(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name);
-static int ngx_ivschat_plan_keys(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name);
-
-static int ngx_ivschat_plan_read_role(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name, ngx_ivschat_plan_role_t *role);
-static int ngx_ivschat_plan_read_duration(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name, unsigned *duration);
-static int ngx_ivschat_plan_read(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name, const char *key, ngx_ivschat_check_pt check,
-    ngx_ivschat_str_t *value);
-static const char *ngx_ivschat_plan_check_region(ngx_ivschat_str_t region);
-static const char *ngx_ivschat_plan_check_path(ngx_ivschat_str_t path);
-
-static int ngx_ivschat_plan_endpoint(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name);
-static int ngx_ivschat_plan_services(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name, ngx_ivschat_property_t *endpoint);
-static int ngx_ivschat_plan_url_valid(ngx_ivschat_str_t url);
-
-static int ngx_ivschat_plan_get(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name, const char *key,
-    ngx_ivschat_property_t *property);
-static int ngx_ivschat_plan_fail(ngx_ivschat_planner_t *planner,
+static int ngx_ivschat_plan_read_role(ngx_ivschat_planner_t *p,
+    ngx_ivschat_role_t *role);
+static int ngx_ivschat_plan_read(ngx_ivschat_planner_t *p, const char *key,
+    ngx_ivschat_check_pt check, const char **value);
+static const char *ngx_ivschat_check_region(ngx_ivschat_str_t region);
+static const char *ngx_ivschat_check_path(ngx_ivschat_str_t path);
+static const char *ngx_ivschat_check_duration(ngx_ivschat_str_t duration);
+static const ngx_ivschat_property_t *ngx_ivschat_plan_get(
+    ngx_ivschat_planner_t *p, const char *key);
+static ngx_ivschat_plan_e ngx_ivschat_plan_fail(ngx_ivschat_planner_t *p,
     const ngx_ivschat_property_t *where, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-static int ngx_ivschat_plan_end(ngx_ivschat_planner_t *planner, int rc,
-    const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-static int ngx_ivschat_plan_same(ngx_ivschat_str_t a, ngx_ivschat_str_t b);
-static int ngx_ivschat_plan_begins(ngx_ivschat_str_t s, const char *prefix);
 
 
-static const ngx_ivschat_named_source_t  ngx_ivschat_named_sources[] = {
-    { ngx_ivschat_string("Environment"), NGX_IVSCHAT_FROM_ENVIRONMENT },
-    { ngx_ivschat_string("Ec2InstanceMetadata"), NGX_IVSCHAT_FROM_IMDS },
-    { ngx_ivschat_string("EcsContainer"), NGX_IVSCHAT_FROM_CONTAINER }
-};
-
-
-static const ngx_ivschat_unsupported_t  ngx_ivschat_unsupported[] = {
+static const struct {
+    const char   *key;
+    const char   *why;
+} ngx_ivschat_unsupported[] = {
     { "credential_process", "it would block nginx" },
     { "sso_session", "SSO needs a person with a browser" },
     { "sso_start_url", "SSO needs a person with a browser" },
@@ -110,302 +76,300 @@ static const ngx_ivschat_unsupported_t  ngx_ivschat_unsupported[] = {
 
 ngx_ivschat_plan_e
 ngx_ivschat_profile_plan(const ngx_ivschat_profiles_t *profiles,
-    ngx_ivschat_str_t name, ngx_ivschat_plan_t *plan, char *reason, size_t size)
+    ngx_ivschat_str_t name, ngx_ivschat_plan_t *plan,
+    ngx_ivschat_credentials_t *creds, char *reason, size_t size)
 {
-    int                      rc;
-    size_t                   i, n;
-    ngx_ivschat_planner_t    planner;
-    ngx_ivschat_plan_role_t  role;
+    ngx_ivschat_plan_e     rc;
+    ngx_ivschat_planner_t  p;
 
     memset(plan, 0, sizeof(ngx_ivschat_plan_t));
-    memset(&planner, 0, sizeof(ngx_ivschat_planner_t));
+    memset(&p, 0, sizeof(ngx_ivschat_planner_t));
 
-    planner.profiles = profiles;
-    planner.plan = plan;
-    planner.next = name;
-    planner.reason = reason;
-    planner.size = size;
+    p.profiles = profiles;
+    p.config = profiles->files[NGX_IVSCHAT_CONFIG].name;
+    p.credentials = profiles->files[NGX_IVSCHAT_CREDENTIALS].name;
+    p.plan = plan;
+    p.creds = creds;
+    p.reason = reason;
+    p.size = size;
 
-    if (ngx_ivschat_profiles_properties(profiles, NGX_IVSCHAT_PROFILE, name)
-        < 0)
-    {
-        return (ngx_ivschat_plan_e) ngx_ivschat_plan_missing(&planner, name);
+    p.section = ngx_ivschat_profiles_section(profiles, NGX_IVSCHAT_PROFILE,
+                                             name);
+    if (p.section == NULL) {
+        return ngx_ivschat_plan_missing(&p, name);
     }
 
-    rc = ngx_ivschat_plan_endpoint(&planner, name);
+    rc = ngx_ivschat_plan_endpoint(&p);
 
-    if (rc == NGX_IVSCHAT_PLAN_OK) {
-        do {
-            rc = ngx_ivschat_plan_visit(&planner, planner.next);
-        } while (rc == NGX_IVSCHAT_PLAN_NEXT);
+    while (rc == NGX_IVSCHAT_PLAN_OK && p.section != NULL) {
+        p.next = NULL;
+        rc = ngx_ivschat_plan_visit(&p);
+        p.section = p.next;
     }
 
-    /* the roles were found from the last to the first */
-
-    n = plan->nroles;
-
-    for (i = 0; i < n / 2; i++) {
-        role = plan->roles[i];
-        plan->roles[i] = plan->roles[n - 1 - i];
-        plan->roles[n - 1 - i] = role;
-    }
-
-    return (ngx_ivschat_plan_e) rc;
+    return rc;
 }
 
 
-/* Only profiles that exist, and have not been visited, come here. */
-
-static int
-ngx_ivschat_plan_visit(ngx_ivschat_planner_t *planner, ngx_ivschat_str_t name)
+static ngx_ivschat_plan_e
+ngx_ivschat_plan_missing(ngx_ivschat_planner_t *p, ngx_ivschat_str_t name)
 {
-    int                     rc;
-    ngx_ivschat_property_t  property;
+    int                           len;
+    char                          hint[NGX_IVSCHAT_REASON_LEN];
+    const ngx_ivschat_section_t  *section;
 
-    planner->been[planner->nbeen++] = name;
-
-    if (planner->plan->region.len == 0) {
-        rc = ngx_ivschat_plan_read(planner, name, "region",
-                                   ngx_ivschat_plan_check_region,
-                                   &planner->plan->region);
-
-        if (rc != NGX_IVSCHAT_PLAN_OK) {
-            return rc;
-        }
-    }
-
-    if (planner->nbeen > 1 && ngx_ivschat_plan_has_keys(planner, name)) {
-        return ngx_ivschat_plan_keys(planner, name);
-    }
-
-    if (ngx_ivschat_plan_get(planner, name, "web_identity_token_file",
-                             &property)
-        == 0)
-    {
-        return ngx_ivschat_plan_web(planner, name, &property);
-    }
-
-    if (ngx_ivschat_plan_get(planner, name, "role_arn", &property) == 0) {
-        return ngx_ivschat_plan_role(planner, name, &property);
-    }
-
-    if (ngx_ivschat_plan_get(planner, name, "aws_access_key_id", &property)
-        == 0
-        || ngx_ivschat_plan_get(planner, name, "aws_secret_access_key",
-                                &property)
-        == 0)
-    {
-        return ngx_ivschat_plan_keys(planner, name);
-    }
-
-    return ngx_ivschat_plan_other(planner, name);
-}
-
-
-static int
-ngx_ivschat_plan_missing(ngx_ivschat_planner_t *planner, ngx_ivschat_str_t name)
-{
-    unsigned                    line;
-    const char                 *config, *credentials;
-    ngx_ivschat_profile_file_e  file;
-
-    config = ngx_ivschat_profiles_file(planner->profiles, NGX_IVSCHAT_CONFIG);
-    credentials = ngx_ivschat_profiles_file(planner->profiles,
-                                            NGX_IVSCHAT_CREDENTIALS);
+    len = (int) name.len;
+    hint[0] = '\0';
 
     if (!ngx_ivschat_profile_name_valid(name)) {
-        return ngx_ivschat_plan_end(planner, NGX_IVSCHAT_PLAN_ERROR,
-                                    "the name of the profile is empty or has "
-                                    "a character that no name has");
+        (void) ngx_ivschat_fail(p->reason, p->size, "the name of the profile "
+                                "is empty or has a character that no name "
+                                "has");
+        return NGX_IVSCHAT_PLAN_ERROR;
     }
 
-    if (!ngx_ivschat_profiles_has(planner->profiles, NGX_IVSCHAT_CONFIG)
-        && !ngx_ivschat_profiles_has(planner->profiles,
-                                     NGX_IVSCHAT_CREDENTIALS))
+    if (p->profiles->files[NGX_IVSCHAT_CONFIG].text == NULL
+        && p->profiles->files[NGX_IVSCHAT_CREDENTIALS].text == NULL)
     {
-        return ngx_ivschat_plan_end(planner, NGX_IVSCHAT_PLAN_NOTHING,
-                                    "there is neither \"%s\" nor \"%s\"",
-                                    config, credentials);
+        (void) ngx_ivschat_fail(p->reason, p->size, "there is neither \"%s\" "
+                                "nor \"%s\"", p->config, p->credentials);
+        return NGX_IVSCHAT_PLAN_NOTHING;
     }
 
-    line = ngx_ivschat_profiles_misplaced(planner->profiles, name, &file);
+    section = ngx_ivschat_profiles_misplaced(p->profiles, name);
 
-    if (line == 0) {
-        return ngx_ivschat_plan_end(planner, NGX_IVSCHAT_PLAN_NOTHING,
-                                    "there is no profile \"%.*s\" in \"%s\" "
-                                    "or \"%s\"", (int) name.len, name.data,
-                                    config, credentials);
+    if (section != NULL) {
+        (void) snprintf(hint, sizeof(hint), ": %s:%u must be \"[%s%.*s]\"",
+                        p->profiles->files[section->file].name, section->line,
+                        section->file == NGX_IVSCHAT_CONFIG ? "profile " : "",
+                        len, name.data);
     }
 
-    return ngx_ivschat_plan_end(planner, NGX_IVSCHAT_PLAN_NOTHING,
-                                "there is no profile \"%.*s\" in \"%s\" or "
-                                "\"%s\": %s:%u must be \"[%s%.*s]\"",
-                                (int) name.len, name.data, config, credentials,
-                                ngx_ivschat_profiles_file(planner->profiles,
-                                                          file),
-                                line,
-                                file == NGX_IVSCHAT_CONFIG ? "profile " : "",
-                                (int) name.len, name.data);
+    (void) ngx_ivschat_fail(p->reason, p->size, "there is no profile \"%.*s\" "
+                            "in \"%s\" or \"%s\"%s", len, name.data, p->config,
+                            p->credentials, hint);
+
+    return NGX_IVSCHAT_PLAN_NOTHING;
 }
 
 
-static int
-ngx_ivschat_plan_role(ngx_ivschat_planner_t *planner, ngx_ivschat_str_t name,
+/* The section has not been visited before. */
+
+static ngx_ivschat_plan_e
+ngx_ivschat_plan_visit(ngx_ivschat_planner_t *p)
+{
+    const ngx_ivschat_property_t  *key, *secret, *file, *arn;
+
+    p->been[p->nbeen++] = p->section;
+
+    if (p->plan->region == NULL
+        && ngx_ivschat_plan_read(p, "region", ngx_ivschat_check_region,
+                                 &p->plan->region)
+           != 0)
+    {
+        return NGX_IVSCHAT_PLAN_ERROR;
+    }
+
+    key = ngx_ivschat_plan_get(p, "aws_access_key_id");
+    secret = ngx_ivschat_plan_get(p, "aws_secret_access_key");
+    file = ngx_ivschat_plan_get(p, "web_identity_token_file");
+    arn = ngx_ivschat_plan_get(p, "role_arn");
+
+    if (p->nbeen > 1 && key != NULL && secret != NULL) {
+        return ngx_ivschat_plan_keys(p);
+    }
+
+    if (file != NULL) {
+        return ngx_ivschat_plan_web(p, file);
+    }
+
+    if (arn != NULL) {
+        return ngx_ivschat_plan_role(p, arn);
+    }
+
+    if (key != NULL || secret != NULL) {
+        return ngx_ivschat_plan_keys(p);
+    }
+
+    return ngx_ivschat_plan_other(p);
+}
+
+
+static ngx_ivschat_plan_e
+ngx_ivschat_plan_web(ngx_ivschat_planner_t *p,
+    const ngx_ivschat_property_t *file)
+{
+    ngx_ivschat_role_t  *role;
+
+    role = &p->plan->web;
+
+    if (ngx_ivschat_plan_get(p, "role_arn") == NULL) {
+        return ngx_ivschat_plan_fail(p, file, "web_identity_token_file needs "
+                                     "role_arn");
+    }
+
+    if (ngx_ivschat_plan_read(p, "web_identity_token_file",
+                              ngx_ivschat_check_path, &p->plan->identity_file)
+        != 0
+        || ngx_ivschat_plan_read_role(p, role) != 0)
+    {
+        return NGX_IVSCHAT_PLAN_ERROR;
+    }
+
+    /* AssumeRoleWithWebIdentity has no such parameter */
+
+    role->external_id = NULL;
+
+    return NGX_IVSCHAT_PLAN_OK;
+}
+
+
+static ngx_ivschat_plan_e
+ngx_ivschat_plan_role(ngx_ivschat_planner_t *p,
     const ngx_ivschat_property_t *arn)
 {
-    int                     has_source, has_named;
-    ngx_ivschat_plan_t     *plan;
-    ngx_ivschat_property_t  source, named, mfa;
+    const char                    *duration;
+    ngx_ivschat_role_t            *role;
+    const ngx_ivschat_property_t  *profile, *source, *mfa;
 
-    plan = planner->plan;
+    profile = ngx_ivschat_plan_get(p, "source_profile");
+    source = ngx_ivschat_plan_get(p, "credential_source");
+    mfa = ngx_ivschat_plan_get(p, "mfa_serial");
 
-    has_source = ngx_ivschat_plan_get(planner, name, "source_profile", &source)
-                 == 0;
-    has_named = ngx_ivschat_plan_get(planner, name, "credential_source",
-                                     &named)
-                == 0;
-
-    if (has_source && has_named) {
-        return ngx_ivschat_plan_fail(planner, &named, "source_profile and "
+    if (profile != NULL && source != NULL) {
+        return ngx_ivschat_plan_fail(p, source, "source_profile and "
                                      "credential_source exclude each other");
     }
 
-    if (!has_source && !has_named) {
-        return ngx_ivschat_plan_fail(planner, arn, "role_arn needs "
-                                     "source_profile, credential_source or "
+    if (profile == NULL && source == NULL) {
+        return ngx_ivschat_plan_fail(p, arn, "role_arn needs source_profile, "
+                                     "credential_source or "
                                      "web_identity_token_file");
     }
 
-    if (ngx_ivschat_plan_get(planner, name, "mfa_serial", &mfa) == 0) {
-        return ngx_ivschat_plan_fail(planner, &mfa, "mfa_serial needs a person "
-                                     "who types a code");
+    if (mfa != NULL) {
+        return ngx_ivschat_plan_fail(p, mfa, "mfa_serial needs a person who "
+                                     "types a code");
     }
 
-    if (plan->nroles == NGX_IVSCHAT_ROLES_MAX) {
-        return ngx_ivschat_plan_fail(planner, arn, "more than %d roles follow "
-                                     "one another", NGX_IVSCHAT_ROLES_MAX);
+    if (p->plan->nroles == NGX_IVSCHAT_ROLES_MAX) {
+        return ngx_ivschat_plan_fail(p, arn, "more than %d roles follow one "
+                                     "another", NGX_IVSCHAT_ROLES_MAX);
     }
 
-    if (ngx_ivschat_plan_read_role(planner, name, &plan->roles[plan->nroles])
-        != 0
-        || ngx_ivschat_plan_read_duration(planner, name,
-                                          &plan->roles[plan->nroles].duration)
-        != 0)
+    role = &p->plan->roles[p->plan->nroles++];
+    duration = "0";
+
+    if (ngx_ivschat_plan_read_role(p, role) != 0
+        || ngx_ivschat_plan_read(p, "duration_seconds",
+                                 ngx_ivschat_check_duration, &duration)
+           != 0)
     {
         return NGX_IVSCHAT_PLAN_ERROR;
     }
 
-    plan->nroles++;
+    role->duration = (unsigned) strtoul(duration, NULL, 10);
+    p->plan->source = source;
 
-    return has_source ? ngx_ivschat_plan_source(planner, name, &source)
-                      : ngx_ivschat_plan_named_source(planner, &named);
+    return source == NULL ? ngx_ivschat_plan_source(p, profile)
+                          : NGX_IVSCHAT_PLAN_OK;
 }
 
 
-static int
-ngx_ivschat_plan_source(ngx_ivschat_planner_t *planner, ngx_ivschat_str_t name,
+/* The profile that source_profile names is the next one. */
+
+static ngx_ivschat_plan_e
+ngx_ivschat_plan_source(ngx_ivschat_planner_t *p,
     const ngx_ivschat_property_t *source)
 {
-    size_t             i;
-    ngx_ivschat_str_t  next;
+    size_t       i;
+    const char  *name;
 
-    next = source->value;
+    name = source->value.data;
 
-    if (!ngx_ivschat_profile_name_valid(next)) {
-        return ngx_ivschat_plan_fail(planner, source, "source_profile has a "
+    if (!ngx_ivschat_profile_name_valid(source->value)) {
+        return ngx_ivschat_plan_fail(p, source, "source_profile has a "
                                      "character that no name has");
     }
 
-    if (ngx_ivschat_plan_same(next, name)) {
+    p->next = ngx_ivschat_profiles_section(p->profiles, NGX_IVSCHAT_PROFILE,
+                                           source->value);
+    if (p->next == NULL) {
+        return ngx_ivschat_plan_fail(p, source, "source_profile \"%s\" is "
+                                     "neither in \"%s\" nor in \"%s\"", name,
+                                     p->config, p->credentials);
+    }
 
-        if (!ngx_ivschat_plan_has_keys(planner, name)) {
-            return ngx_ivschat_plan_fail(planner, source, "source_profile is "
-                                         "the profile itself, which has not "
-                                         "both aws_access_key_id and "
-                                         "aws_secret_access_key");
+    if (p->next == p->section) {
+        p->next = NULL;
+
+        if (ngx_ivschat_plan_get(p, "aws_access_key_id") != NULL
+            && ngx_ivschat_plan_get(p, "aws_secret_access_key") != NULL)
+        {
+            return ngx_ivschat_plan_keys(p);
         }
 
-        return ngx_ivschat_plan_keys(planner, name);
+        return ngx_ivschat_plan_fail(p, source, "source_profile is the "
+                                     "profile itself, which has not both "
+                                     "aws_access_key_id and "
+                                     "aws_secret_access_key");
     }
 
-    for (i = 0; i < planner->nbeen; i++) {
-        if (ngx_ivschat_plan_same(next, planner->been[i])) {
-            return ngx_ivschat_plan_fail(planner, source, "source_profile "
-                                         "\"%.*s\" leads in a circle",
-                                         (int) next.len, next.data);
+    for (i = 0; i < p->nbeen; i++) {
+        if (p->been[i] == p->next) {
+            return ngx_ivschat_plan_fail(p, source, "source_profile \"%s\" "
+                                         "leads in a circle", name);
         }
     }
 
-    if (ngx_ivschat_profiles_properties(planner->profiles, NGX_IVSCHAT_PROFILE,
-                                        next)
-        < 0)
-    {
-        return ngx_ivschat_plan_fail(planner, source, "source_profile \"%.*s\" "
-                                     "is neither in \"%s\" nor in \"%s\"",
-                                     (int) next.len, next.data,
-                    ngx_ivschat_profiles_file(planner->profiles,
-                                              NGX_IVSCHAT_CONFIG),
-                    ngx_ivschat_profiles_file(planner->profiles,
-                                              NGX_IVSCHAT_CREDENTIALS));
-    }
-
-    planner->next = next;
-
-    return NGX_IVSCHAT_PLAN_NEXT;
+    return NGX_IVSCHAT_PLAN_OK;
 }
 
 
-static int
-ngx_ivschat_plan_named_source(ngx_ivschat_planner_t *planner,
-    const ngx_ivschat_property_t *source)
+/* At least one of the two keys is there. */
+
+static ngx_ivschat_plan_e
+ngx_ivschat_plan_keys(ngx_ivschat_planner_t *p)
 {
-    size_t                             i, n;
-    const ngx_ivschat_named_source_t  *named;
+    const char                      *why;
+    ngx_ivschat_str_t                session_token;
+    const ngx_ivschat_property_t    *key, *secret, *session;
+    ngx_ivschat_credentials_field_e  field;
 
-    n = sizeof(ngx_ivschat_named_sources)
-        / sizeof(ngx_ivschat_named_sources[0]);
+    key = ngx_ivschat_plan_get(p, "aws_access_key_id");
+    secret = ngx_ivschat_plan_get(p, "aws_secret_access_key");
+    session = ngx_ivschat_plan_get(p, "aws_session_token");
 
-    for (i = 0; i < n; i++) {
-        named = &ngx_ivschat_named_sources[i];
-
-        if (ngx_ivschat_plan_same(source->value, named->name)) {
-            planner->plan->source = named->source;
-            return NGX_IVSCHAT_PLAN_OK;
-        }
+    if (key == NULL) {
+        return ngx_ivschat_plan_fail(p, secret, "the profile has "
+                                     "aws_secret_access_key, but no "
+                                     "aws_access_key_id");
     }
 
-    return ngx_ivschat_plan_fail(planner, source, "credential_source must be "
-                                 "Environment, Ec2InstanceMetadata or "
-                                 "EcsContainer");
-}
-
-
-static int
-ngx_ivschat_plan_web(ngx_ivschat_planner_t *planner, ngx_ivschat_str_t name,
-    const ngx_ivschat_property_t *file)
-{
-    ngx_ivschat_plan_t     *plan;
-    ngx_ivschat_property_t  arn;
-
-    plan = planner->plan;
-
-    if (ngx_ivschat_plan_get(planner, name, "role_arn", &arn) != 0) {
-        return ngx_ivschat_plan_fail(planner, file, "web_identity_token_file "
-                                     "needs role_arn");
+    if (secret == NULL) {
+        return ngx_ivschat_plan_fail(p, key, "the profile has "
+                                     "aws_access_key_id, but no "
+                                     "aws_secret_access_key");
     }
 
-    if (ngx_ivschat_plan_read(planner, name, "web_identity_token_file",
-                              ngx_ivschat_plan_check_path, &plan->token_file)
-        != 0
-        || ngx_ivschat_plan_read_role(planner, name, &plan->web) != 0)
-    {
-        return NGX_IVSCHAT_PLAN_ERROR;
+    session_token = ngx_ivschat_str("");
+
+    if (session != NULL && session->file >= key->file) {
+        session_token = session->value;
     }
 
-    /* STS has no such parameter here */
+    why = ngx_ivschat_credentials_set(p->creds, key->value, secret->value,
+                                      session_token, &field);
 
-    plan->web.external_id.len = 0;
-    plan->source = NGX_IVSCHAT_FROM_WEB_IDENTITY;
+    if (why != NULL) {
+        key = field == NGX_IVSCHAT_ACCESS_KEY ? key
+              : field == NGX_IVSCHAT_SECRET_KEY ? secret : session;
+
+        return ngx_ivschat_plan_fail(p, key, "%.*s cannot be used: %s",
+                                     (int) key->key.len, key->key.data, why);
+    }
+
+    p->plan->secret_key = secret;
 
     return NGX_IVSCHAT_PLAN_OK;
 }
@@ -413,192 +377,159 @@ ngx_ivschat_plan_web(ngx_ivschat_planner_t *planner, ngx_ivschat_str_t name,
 
 /* A profile without keys and without a role. */
 
-static int
-ngx_ivschat_plan_other(ngx_ivschat_planner_t *planner, ngx_ivschat_str_t name)
+static ngx_ivschat_plan_e
+ngx_ivschat_plan_other(ngx_ivschat_planner_t *p)
 {
-    ngx_ivschat_property_t            property;
-    const ngx_ivschat_unsupported_t  *u;
+    size_t                         i;
+    const ngx_ivschat_property_t  *property;
 
-    for (u = ngx_ivschat_unsupported; u->key; u++) {
+    for (i = 0; ngx_ivschat_unsupported[i].key; i++) {
+        property = ngx_ivschat_plan_get(p, ngx_ivschat_unsupported[i].key);
 
-        if (ngx_ivschat_plan_get(planner, name, u->key, &property) == 0) {
-            (void) ngx_ivschat_plan_fail(planner, &property, "%s is not "
-                                         "supported, as %s", u->key, u->why);
-
-            return NGX_IVSCHAT_PLAN_UNSUPPORTED;
+        if (property != NULL) {
+            return ngx_ivschat_plan_fail(p, property, "%s is not supported, "
+                                         "as %s",
+                                         ngx_ivschat_unsupported[i].key,
+                                         ngx_ivschat_unsupported[i].why);
         }
     }
 
-    return ngx_ivschat_plan_end(planner,
-                                planner->nbeen > 1 ? NGX_IVSCHAT_PLAN_ERROR
-                                : NGX_IVSCHAT_PLAN_NOTHING,
-                                "the profile \"%.*s\" has no aws_access_key_id "
-                                "and no role_arn", (int) name.len, name.data);
+    (void) ngx_ivschat_fail(p->reason, p->size, "the profile \"%.*s\" has no "
+                            "aws_access_key_id and no role_arn",
+                            (int) p->section->name.len, p->section->name.data);
+
+    return p->nbeen > 1 ? NGX_IVSCHAT_PLAN_ERROR : NGX_IVSCHAT_PLAN_NOTHING;
 }
 
 
-static int
-ngx_ivschat_plan_has_keys(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name)
+/* Of AWS's settings for endpoints, the two that name one. */
+
+static ngx_ivschat_plan_e
+ngx_ivschat_plan_endpoint(ngx_ivschat_planner_t *p)
 {
-    ngx_ivschat_property_t  property;
+    ngx_ivschat_str_t              url, rest;
+    const ngx_ivschat_property_t  *ignore, *endpoint;
 
-    return ngx_ivschat_plan_get(planner, name, "aws_access_key_id", &property)
-           == 0
-           && ngx_ivschat_plan_get(planner, name, "aws_secret_access_key",
-                                   &property)
-              == 0;
-}
+    ignore = ngx_ivschat_plan_get(p, "ignore_configured_endpoint_urls");
+    endpoint = ngx_ivschat_plan_get(p, "endpoint_url");
 
-
-/* One of the two keys is there. */
-
-static int
-ngx_ivschat_plan_keys(ngx_ivschat_planner_t *planner, ngx_ivschat_str_t name)
-{
-    const char                      *why;
-    ngx_ivschat_plan_t              *plan;
-    ngx_ivschat_property_t           property[3], account;
-    ngx_ivschat_credentials_field_e  field;
-
-    static const char *const  keys[] = {
-        "aws_access_key_id",           /* by ngx_ivschat_credentials_field_e */
-        "aws_secret_access_key",
-        "aws_session_token"
-    };
-
-    plan = planner->plan;
-
-    if (ngx_ivschat_plan_get(planner, name, keys[0], &property[0]) != 0) {
-        (void) ngx_ivschat_plan_get(planner, name, keys[1], &property[1]);
-        return ngx_ivschat_plan_fail(planner, &property[1], "the profile has "
-                                     "%s, but no %s", keys[1], keys[0]);
+    if (ignore != NULL && strcasecmp(ignore->value.data, "true") == 0) {
+        return NGX_IVSCHAT_PLAN_OK;
     }
 
-    if (ngx_ivschat_plan_get(planner, name, keys[1], &property[1]) != 0) {
-        return ngx_ivschat_plan_fail(planner, &property[0], "the profile has "
-                                     "%s, but no %s", keys[0], keys[1]);
-    }
+    url = endpoint != NULL ? endpoint->value : ngx_ivschat_str("");
 
-    if (ngx_ivschat_plan_get(planner, name, keys[2], &property[2]) != 0
-        || property[2].file < property[0].file)
-    {
-        memset(&property[2], 0, sizeof(ngx_ivschat_property_t));
-        property[2].value.data = "";
-    }
-
-    why = ngx_ivschat_credentials_check(property[0].value, property[1].value,
-                                        property[2].value, &field);
-
-    if (why != NULL) {
-        return ngx_ivschat_plan_fail(planner, &property[field], "%s cannot be "
-                                     "used: %s", keys[field], why);
-    }
-
-    plan->source = NGX_IVSCHAT_FROM_KEYS;
-    plan->access_key = property[0].value;
-    plan->secret_key = property[1].value;
-    plan->session_token = property[2].value;
-    plan->keys_file = property[1].file;
-
-    if (ngx_ivschat_plan_get(planner, name, "aws_account_id", &account) == 0) {
-        plan->account_id = account.value;
-    }
-
-    return NGX_IVSCHAT_PLAN_OK;
-}
-
-
-static int
-ngx_ivschat_plan_read_role(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name, ngx_ivschat_plan_role_t *role)
-{
-    role->profile = name;
-
-    if (ngx_ivschat_plan_read(planner, name, "role_arn",
-                              ngx_ivschat_sts_check_role, &role->arn)
-        != 0
-        || ngx_ivschat_plan_read(planner, name, "role_session_name",
-                                 ngx_ivschat_sts_check_session_name,
-                                 &role->session_name)
-        != 0)
-    {
+    if (ngx_ivschat_plan_services(p, &endpoint, &url) != NGX_IVSCHAT_PLAN_OK) {
         return NGX_IVSCHAT_PLAN_ERROR;
     }
 
-    return ngx_ivschat_plan_read(planner, name, "external_id",
-                                 ngx_ivschat_sts_check_external_id,
-                                 &role->external_id);
-}
+    if (endpoint == NULL) {
+        return NGX_IVSCHAT_PLAN_OK;
+    }
 
+    rest = url;
 
-static int
-ngx_ivschat_plan_read_duration(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name, unsigned *duration)
-{
-    char                    c;
-    size_t                  i;
-    const char             *why;
-    ngx_ivschat_property_t  property;
-
-    *duration = 0;
-
-    if (ngx_ivschat_plan_get(planner, name, "duration_seconds", &property)
-        != 0)
+    if ((!ngx_ivschat_str_skip(&rest, "http://")
+         && !ngx_ivschat_str_skip(&rest, "https://"))
+        || rest.len == 0 || !ngx_ivschat_str_visible(rest))
     {
+        return ngx_ivschat_plan_fail(p, endpoint, "endpoint_url must be "
+                                     "\"http://…\" or \"https://…\"");
+    }
+
+    p->plan->sts_endpoint = url;
+
+    return NGX_IVSCHAT_PLAN_OK;
+}
+
+
+static ngx_ivschat_plan_e
+ngx_ivschat_plan_services(ngx_ivschat_planner_t *p,
+    const ngx_ivschat_property_t **endpoint, ngx_ivschat_str_t *url)
+{
+    ngx_ivschat_str_t              nested;
+    const ngx_ivschat_section_t   *section;
+    const ngx_ivschat_property_t  *services, *sts;
+
+    services = ngx_ivschat_plan_get(p, "services");
+
+    if (services == NULL) {
         return NGX_IVSCHAT_PLAN_OK;
     }
 
-    for (i = 0; i < property.value.len; i++) {
-        c = property.value.data[i];
-
-        if (c < '0' || c > '9' || *duration > NGX_IVSCHAT_ROLE_DURATION_MAX) {
-            *duration = 0;
-            break;
-        }
-
-        *duration = *duration * 10 + (unsigned) (c - '0');
+    section = ngx_ivschat_profiles_section(p->profiles, NGX_IVSCHAT_SERVICES,
+                                           services->value);
+    if (section == NULL) {
+        return ngx_ivschat_plan_fail(p, services, "there is no section "
+                                     "\"[services …]\" of this name in \"%s\"",
+                                     p->config);
     }
 
-    why = ngx_ivschat_sts_check_duration(*duration);
+    sts = ngx_ivschat_section_property(section, ngx_ivschat_str("sts"));
 
-    if (why != NULL) {
-        return ngx_ivschat_plan_fail(planner, &property, "duration_seconds "
-                                     "cannot be used: %s", why);
+    if (sts != NULL
+        && ngx_ivschat_profile_nested(sts->value,
+                                      ngx_ivschat_str("endpoint_url"), &nested)
+           == 0
+        && nested.len != 0)
+    {
+        *endpoint = sts;
+        *url = nested;
     }
 
     return NGX_IVSCHAT_PLAN_OK;
 }
 
 
-/* The value is left alone where there is none. */
+static int
+ngx_ivschat_plan_read_role(ngx_ivschat_planner_t *p, ngx_ivschat_role_t *role)
+{
+    return (ngx_ivschat_plan_read(p, "role_arn", ngx_ivschat_sts_check_role,
+                                  &role->role_arn)
+            != 0
+            || ngx_ivschat_plan_read(p, "role_session_name",
+                                     ngx_ivschat_sts_check_session_name,
+                                     &role->session_name)
+               != 0
+            || ngx_ivschat_plan_read(p, "external_id",
+                                     ngx_ivschat_sts_check_external_id,
+                                     &role->external_id)
+               != 0)
+           ? -1 : 0;
+}
+
+
+/* Leaves *value alone if there is none. */
 
 static int
-ngx_ivschat_plan_read(ngx_ivschat_planner_t *planner, ngx_ivschat_str_t name,
-    const char *key, ngx_ivschat_check_pt check, ngx_ivschat_str_t *value)
+ngx_ivschat_plan_read(ngx_ivschat_planner_t *p, const char *key,
+    ngx_ivschat_check_pt check, const char **value)
 {
-    const char             *why;
-    ngx_ivschat_property_t  property;
+    const char                    *why;
+    const ngx_ivschat_property_t  *property;
 
-    if (ngx_ivschat_plan_get(planner, name, key, &property) != 0) {
-        return NGX_IVSCHAT_PLAN_OK;
+    property = ngx_ivschat_plan_get(p, key);
+
+    if (property == NULL) {
+        return 0;
     }
 
-    why = check(property.value);
+    why = check(property->value);
 
     if (why != NULL) {
-        return ngx_ivschat_plan_fail(planner, &property, "%s cannot be used: "
-                                     "%s", key, why);
+        (void) ngx_ivschat_plan_fail(p, property, "%s cannot be used: %s", key,
+                                     why);
+        return -1;
     }
 
-    *value = property.value;
+    *value = property->value.data;
 
-    return NGX_IVSCHAT_PLAN_OK;
+    return 0;
 }
 
 
 static const char *
-ngx_ivschat_plan_check_region(ngx_ivschat_str_t region)
+ngx_ivschat_check_region(ngx_ivschat_str_t region)
 {
     return ngx_ivschat_region_valid(region)
            ? NULL : "a region has only small letters, digits and \"-\", and at "
@@ -609,7 +540,7 @@ ngx_ivschat_plan_check_region(ngx_ivschat_str_t region)
 /* A line that was continued has a line feed. */
 
 static const char *
-ngx_ivschat_plan_check_path(ngx_ivschat_str_t path)
+ngx_ivschat_check_path(ngx_ivschat_str_t path)
 {
     if (path.data[0] != '/') {
         return "it must be an absolute path";
@@ -620,172 +551,50 @@ ngx_ivschat_plan_check_path(ngx_ivschat_str_t path)
 }
 
 
-/* Of AWS's settings for endpoints, the two that name one. */
-
-static int
-ngx_ivschat_plan_endpoint(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name)
+static const char *
+ngx_ivschat_check_duration(ngx_ivschat_str_t duration)
 {
-    int                     rc;
-    ngx_ivschat_property_t  property, endpoint;
+    unsigned long  n;
 
-    if (ngx_ivschat_plan_get(planner, name, "ignore_configured_endpoint_urls",
-                             &property)
-        == 0
-        && property.value.len == 4
-        && strncasecmp(property.value.data, "true", 4) == 0)
+    n = strtoul(duration.data, NULL, 10);
+
+    if (n > NGX_IVSCHAT_ROLE_DURATION_MAX
+        || !ngx_ivschat_str_only(duration, NGX_IVSCHAT_DIGITS))
     {
-        return NGX_IVSCHAT_PLAN_OK;
+        n = 0;
     }
 
-    endpoint.value.len = 0;
-
-    rc = ngx_ivschat_plan_services(planner, name, &endpoint);
-
-    if (rc != NGX_IVSCHAT_PLAN_OK) {
-        return rc;
-    }
-
-    if (endpoint.value.len == 0
-        && ngx_ivschat_plan_get(planner, name, "endpoint_url", &endpoint) != 0)
-    {
-        return NGX_IVSCHAT_PLAN_OK;
-    }
-
-    if (!ngx_ivschat_plan_url_valid(endpoint.value)) {
-        return ngx_ivschat_plan_fail(planner, &endpoint, "endpoint_url must "
-                                     "be \"http://…\" or \"https://…\"");
-    }
-
-    planner->plan->sts_endpoint = endpoint.value;
-
-    return NGX_IVSCHAT_PLAN_OK;
+    return ngx_ivschat_sts_check_duration((unsigned) n);
 }
 
 
-static int
-ngx_ivschat_plan_services(ngx_ivschat_planner_t *planner,
-    ngx_ivschat_str_t name, ngx_ivschat_property_t *endpoint)
+/* A property of this section; NULL also if its value is empty. */
+
+static const ngx_ivschat_property_t *
+ngx_ivschat_plan_get(ngx_ivschat_planner_t *p, const char *key)
 {
-    ngx_ivschat_str_t       url;
-    ngx_ivschat_property_t  services, sts;
+    const ngx_ivschat_property_t  *property;
 
-    if (ngx_ivschat_plan_get(planner, name, "services", &services) != 0) {
-        return NGX_IVSCHAT_PLAN_OK;
-    }
+    property = ngx_ivschat_section_property(p->section, ngx_ivschat_str(key));
 
-    if (ngx_ivschat_profiles_properties(planner->profiles,
-                                        NGX_IVSCHAT_SERVICES, services.value)
-        < 0)
-    {
-        return ngx_ivschat_plan_fail(planner, &services, "there is no section "
-                                    "\"[services …]\" of this name in \"%s\"",
-                                     ngx_ivschat_profiles_file(
-                                         planner->profiles,
-                                         NGX_IVSCHAT_CONFIG));
-    }
-
-    if (ngx_ivschat_profiles_get(planner->profiles, NGX_IVSCHAT_SERVICES,
-                                 services.value, "sts", &sts)
-        == 0
-        && ngx_ivschat_profile_nested(sts.value, "endpoint_url", &url) == 0
-        && url.len != 0)
-    {
-        *endpoint = sts;
-        endpoint->value = url;
-    }
-
-    return NGX_IVSCHAT_PLAN_OK;
+    return (property != NULL && property->value.len != 0) ? property : NULL;
 }
 
 
-static int
-ngx_ivschat_plan_url_valid(ngx_ivschat_str_t url)
-{
-    size_t  i;
-
-    if (!ngx_ivschat_plan_begins(url, "http://")
-        && !ngx_ivschat_plan_begins(url, "https://"))
-    {
-        return 0;
-    }
-
-    for (i = 0; i < url.len; i++) {
-        if (url.data[i] <= ' ' || url.data[i] >= 0x7f) {
-            return 0;
-        }
-    }
-
-    return url.data[url.len - 1] != '/' || url.len > sizeof("https://") - 1;
-}
-
-
-/* An empty value is none. */
-
-static int
-ngx_ivschat_plan_get(ngx_ivschat_planner_t *planner, ngx_ivschat_str_t name,
-    const char *key, ngx_ivschat_property_t *property)
-{
-    if (ngx_ivschat_profiles_get(planner->profiles, NGX_IVSCHAT_PROFILE, name,
-                                 key, property)
-        != 0)
-    {
-        return -1;
-    }
-
-    return property->value.len != 0 ? 0 : -1;
-}
-
-
-static int
-ngx_ivschat_plan_fail(ngx_ivschat_planner_t *planner,
+static ngx_ivschat_plan_e
+ngx_ivschat_plan_fail(ngx_ivschat_planner_t *p,
     const ngx_ivschat_property_t *where, const char *fmt, ...)
 {
-    int      n;
-    va_list  args;
-
-    n = snprintf(planner->reason, planner->size, "%s:%u: ",
-                 ngx_ivschat_profiles_file(planner->profiles, where->file),
-                 where->line);
-
-    if (n > 0 && (size_t) n < planner->size) {
-        va_start(args, fmt);
-        (void) vsnprintf(planner->reason + n, planner->size - (size_t) n, fmt,
-                         args);
-        va_end(args);
-    }
-
-    return NGX_IVSCHAT_PLAN_ERROR;
-}
-
-
-static int
-ngx_ivschat_plan_end(ngx_ivschat_planner_t *planner, int rc, const char *fmt,
-    ...)
-{
+    char     why[NGX_IVSCHAT_REASON_LEN];
     va_list  args;
 
     va_start(args, fmt);
-    (void) vsnprintf(planner->reason, planner->size, fmt, args);
+    (void) vsnprintf(why, sizeof(why), fmt, args);
     va_end(args);
 
-    return rc;
-}
+    (void) ngx_ivschat_fail(p->reason, p->size, "%s:%u: %s",
+                            p->profiles->files[where->file].name, where->line,
+                            why);
 
-
-static int
-ngx_ivschat_plan_same(ngx_ivschat_str_t a, ngx_ivschat_str_t b)
-{
-    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
-}
-
-
-static int
-ngx_ivschat_plan_begins(ngx_ivschat_str_t s, const char *prefix)
-{
-    size_t  len;
-
-    len = strlen(prefix);
-
-    return s.len >= len && memcmp(s.data, prefix, len) == 0;
+    return NGX_IVSCHAT_PLAN_ERROR;
 }

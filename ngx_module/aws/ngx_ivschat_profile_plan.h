@@ -10,7 +10,7 @@
  *       is reached by source_profile is its keys, if it has both (all SDKs);
  *     - web_identity_token_file goes before source_profile and
  *       credential_source (Python, Rust), and without role_arn is an error;
- *     - role_arn with neither of the three is an error (Python, Rust) and does
+ *     - role_arn with none of the three is an error (Python, Rust) and does
  *       not fall back to keys (JavaScript);
  *     - keys go before credential_process, SSO and login (JavaScript), which
  *       block or need a browser, and are refused;
@@ -27,82 +27,58 @@
 #define _NGX_IVSCHAT_PROFILE_PLAN_H_INCLUDED_
 
 
-#include "../lib/ngx_ivschat_str.h"
+#include "ngx_ivschat_credentials.h"
 #include "ngx_ivschat_profile.h"
-
-
-#define NGX_IVSCHAT_ROLES_MAX   5      /* that follow one another */
+#include "ngx_ivschat_role.h"
 
 
 typedef enum {
     NGX_IVSCHAT_PLAN_OK = 0,
     NGX_IVSCHAT_PLAN_ERROR,            /* the operator has to change a file */
-    NGX_IVSCHAT_PLAN_NOTHING,          /* no such profile, or nothing in it
-                                          that is about credentials: another
+    NGX_IVSCHAT_PLAN_NOTHING           /* there is no such profile, or nothing
+                                          in it is about credentials: another
                                           source may be tried */
-    NGX_IVSCHAT_PLAN_UNSUPPORTED       /* credential_process, SSO, login */
 } ngx_ivschat_plan_e;
 
 
-/* Where the first credentials come from. */
-
-typedef enum {
-    NGX_IVSCHAT_FROM_KEYS = 0,         /* access_key … account_id */
-    NGX_IVSCHAT_FROM_WEB_IDENTITY,     /* web, token_file */
-    NGX_IVSCHAT_FROM_ENVIRONMENT,      /* credential_source … */
-    NGX_IVSCHAT_FROM_IMDS,
-    NGX_IVSCHAT_FROM_CONTAINER
-} ngx_ivschat_plan_source_e;
-
+/*
+ * Exactly one of secret_key, identity_file and source is set.  All strings
+ * belong to the profiles.
+ */
 
 typedef struct {
-    ngx_ivschat_str_t   profile;       /* that it stands in */
-    ngx_ivschat_str_t   arn;
-    ngx_ivschat_str_t   session_name;  /* empty: the caller's default */
-    ngx_ivschat_str_t   external_id;   /* empty: none */
-    unsigned            duration;      /* seconds; 0: AWS's */
-} ngx_ivschat_plan_role_t;
+    const ngx_ivschat_property_t   *secret_key;      /* keys are in creds */
+    const char                     *identity_file;   /* for the role "web" */
+    const ngx_ivschat_property_t   *source;          /* credential_source */
 
+    ngx_ivschat_role_t              web;
+    ngx_ivschat_role_t              roles[NGX_IVSCHAT_ROLES_MAX];
+    size_t                          nroles;          /* assumed from the last
+                                                        to the first */
 
-/* The strings belong to the profiles, except that of the profile asked for. */
-
-typedef struct {
-    ngx_ivschat_plan_source_e   source;
-
-    ngx_ivschat_str_t           access_key;
-    ngx_ivschat_str_t           secret_key;
-    ngx_ivschat_str_t           session_token;
-    ngx_ivschat_str_t           account_id;
-    ngx_ivschat_profile_file_e  keys_file;       /* where secret_key stands */
-
-    ngx_ivschat_plan_role_t     web;
-    ngx_ivschat_str_t           token_file;
-
-    ngx_ivschat_plan_role_t     roles[NGX_IVSCHAT_ROLES_MAX];
-    size_t                      nroles;          /* to be assumed in order,
-                                                    each with the one before */
-
-    ngx_ivschat_str_t           region;          /* empty: none */
-    ngx_ivschat_str_t           sts_endpoint;    /* URL; empty: AWS's */
+    const char                     *region;          /* NULL: none */
+    ngx_ivschat_str_t               sts_endpoint;    /* URL; empty: AWS's */
 } ngx_ivschat_plan_t;
 
 
 /*
- * Fills *plan for a profile.  All values that are used are checked.  Unless
- * the result is OK, reason is a text for the log, mostly with file and line;
- * names of profiles can be in it, other values never.
+ * Fills *plan for a profile, and *creds if it has keys.  All values that are
+ * used are checked, but the name of a credential_source.  Unless the result is
+ * OK, reason is a text for the log, mostly with file and line; it may have
+ * names of profiles, but no other values.
  *
  * region is that of the profile asked for, else that of the first in the chain
  * of source_profile that has one.  sts_endpoint is endpoint_url below "sts" in
  * the section that "services" names, else the profile's own endpoint_url, and
  * nothing with ignore_configured_endpoint_urls; use_fips_endpoint,
  * use_dualstack_endpoint and sts_regional_endpoints are not followed.  Both
- * are valid with NOTHING and UNSUPPORTED, too.
+ * are valid with NOTHING, too.
  */
 
 ngx_ivschat_plan_e ngx_ivschat_profile_plan(
     const ngx_ivschat_profiles_t *profiles, ngx_ivschat_str_t name,
-    ngx_ivschat_plan_t *plan, char *reason, size_t size);
+    ngx_ivschat_plan_t *plan, ngx_ivschat_credentials_t *creds, char *reason,
+    size_t size);
 
 
 #endif /* _NGX_IVSCHAT_PROFILE_PLAN_H_INCLUDED_ */

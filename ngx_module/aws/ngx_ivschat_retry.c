@@ -6,34 +6,6 @@
 
 #include "ngx_ivschat_retry.h"
 
-#include "ngx_ivschat_result.h"
-
-
-static int ngx_ivschat_retry_is_transient(unsigned status, const char *code);
-static unsigned ngx_ivschat_retry_cost(ngx_ivschat_retry_e cls);
-
-
-ngx_ivschat_retry_e
-ngx_ivschat_retry_class(unsigned status, const char *code)
-{
-    if (status == 0) {
-        return NGX_IVSCHAT_RETRY_TRANSIENT;
-    }
-
-    if (status < 400) {
-        return NGX_IVSCHAT_RETRY_NEVER;
-    }
-
-    /* A throttling code counts with any status: 503 SlowDown. */
-
-    if (ngx_ivschat_result_of_aws(status, code) == NGX_IVSCHAT_THROTTLED) {
-        return NGX_IVSCHAT_RETRY_THROTTLING;
-    }
-
-    return ngx_ivschat_retry_is_transient(status, code)
-           ? NGX_IVSCHAT_RETRY_TRANSIENT : NGX_IVSCHAT_RETRY_NEVER;
-}
-
 
 unsigned
 ngx_ivschat_retry_delay(ngx_ivschat_retry_e cls, unsigned i, uint32_t random,
@@ -70,19 +42,15 @@ ngx_ivschat_retry_hint(ngx_ivschat_str_t value)
     size_t   i;
     int64_t  ms;
 
-    /* 18 digits do not overflow. */
+    /* 18 digits do not overflow */
 
-    if (value.len == 0 || value.len > 18) {
+    if (value.len == 0 || value.len > 18
+        || !ngx_ivschat_str_only(value, NGX_IVSCHAT_DIGITS))
+    {
         return -1;
     }
 
-    ms = 0;
-
-    for (i = 0; i < value.len; i++) {
-        if (value.data[i] < '0' || value.data[i] > '9') {
-            return -1;
-        }
-
+    for (ms = 0, i = 0; i < value.len; i++) {
         ms = ms * 10 + (value.data[i] - '0');
     }
 
@@ -103,7 +71,19 @@ ngx_ivschat_retry_take(ngx_ivschat_retry_quota_t *quota,
 {
     unsigned  cost;
 
-    cost = ngx_ivschat_retry_cost(cls);
+    switch (cls) {
+
+    case NGX_IVSCHAT_RETRY_TRANSIENT:
+        cost = NGX_IVSCHAT_RETRY_COST;
+        break;
+
+    case NGX_IVSCHAT_RETRY_THROTTLING:
+        cost = NGX_IVSCHAT_RETRY_COST_THROTTLED;
+        break;
+
+    default:
+        return 0;
+    }
 
     if (quota->left < cost) {
         return 0;
@@ -122,32 +102,5 @@ ngx_ivschat_retry_success(ngx_ivschat_retry_quota_t *quota, unsigned cost)
 
     if (quota->left > NGX_IVSCHAT_RETRY_QUOTA) {
         quota->left = NGX_IVSCHAT_RETRY_QUOTA;
-    }
-}
-
-
-static int
-ngx_ivschat_retry_is_transient(unsigned status, const char *code)
-{
-    return status == 500 || status == 502 || status == 503 || status == 504
-           || strcmp(code, "RequestTimeout") == 0
-           || strcmp(code, "RequestTimeoutException") == 0
-           || strcmp(code, "TimeoutError") == 0;
-}
-
-
-static unsigned
-ngx_ivschat_retry_cost(ngx_ivschat_retry_e cls)
-{
-    switch (cls) {
-
-    case NGX_IVSCHAT_RETRY_TRANSIENT:
-        return NGX_IVSCHAT_RETRY_COST;
-
-    case NGX_IVSCHAT_RETRY_THROTTLING:
-        return NGX_IVSCHAT_RETRY_COST_THROTTLED;
-
-    default:
-        return 0;
     }
 }

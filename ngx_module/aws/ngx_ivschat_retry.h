@@ -1,13 +1,11 @@
 
 /*
- * Whether, and when, a call to AWS is made again.
+ * When a call to AWS is made again, and how often.
  *
- * The rules: the "standard" retry mode of AWS's SDKs in its form of 2026
- * ("Retry behavior", AWS SDKs and Tools Reference Guide), as botocore and
- * @smithy/core have it.  In one thing those two differ: that an HTTP 429 with
- * any code is throttling is as in @smithy/core.
+ * The rules: as in ngx_ivschat_errors.h, whose ngx_ivschat_retry_class() says
+ * whether a call is made again.
  *
- * Nothing here allocates, reads a clock, knows randomness or nginx.
+ * No function allocates, reads a clock or makes random numbers.
  */
 
 
@@ -15,14 +13,14 @@
 #define _NGX_IVSCHAT_RETRY_H_INCLUDED_
 
 
-#include "../lib/ngx_ivschat_str.h"
+#include "ngx_ivschat_errors.h"
 
 
 #define NGX_IVSCHAT_RETRY_QUOTA          500
 #define NGX_IVSCHAT_RETRY_COST           14
 #define NGX_IVSCHAT_RETRY_COST_THROTTLED 5
 
-/* Milliseconds. */
+/* milliseconds */
 
 #define NGX_IVSCHAT_RETRY_BASE           50
 #define NGX_IVSCHAT_RETRY_BASE_THROTTLED 1000
@@ -30,17 +28,10 @@
 #define NGX_IVSCHAT_RETRY_HINT_MAX       5000   /* beyond our own delay */
 
 
-typedef enum {
-    NGX_IVSCHAT_RETRY_NEVER = 0,
-    NGX_IVSCHAT_RETRY_TRANSIENT,
-    NGX_IVSCHAT_RETRY_THROTTLING
-} ngx_ivschat_retry_e;
-
-
 /*
- * Retries cost, successes pay back: while AWS fails for everybody, attempts
- * stop to multiply.  One for an account and region, in shared memory under
- * the caller's lock.
+ * Retries cost and successes pay back, so that attempts do not multiply while
+ * AWS fails for everybody.  One for each account and region, in shared memory
+ * under the caller's lock.
  */
 
 typedef struct {
@@ -49,26 +40,16 @@ typedef struct {
 
 
 /*
- * What a failed attempt is, by HTTP status and AWS's error code (empty if
- * there was none; never NULL).  Status 0: no answer came, for a connection
- * that failed or a timeout, which is transient.
- */
-
-ngx_ivschat_retry_e ngx_ivschat_retry_class(unsigned status,
-    const char *code);
-
-/*
  * The pause before retry i (0 is the first) in milliseconds: a random part
  * (uniform over all values of random) of min(base * 2^i, 20 s).  hint is the
- * x-amz-retry-after of the answer in milliseconds, -1 if there was none; the
- * pause is not shorter than it, by at most 5 s beyond what it would be, and
- * never shorter than it would be.
+ * x-amz-retry-after of the answer in milliseconds, -1 if there was none: the
+ * pause is at least as long, but at most 5 s longer than it would be without.
  */
 
 unsigned ngx_ivschat_retry_delay(ngx_ivschat_retry_e cls, unsigned i,
     uint32_t random, int64_t hint);
 
-/* The value of x-amz-retry-after: digits, milliseconds; -1 if it is not. */
+/* The milliseconds of an x-amz-retry-after; -1 if it is not just digits. */
 
 int64_t ngx_ivschat_retry_hint(ngx_ivschat_str_t value);
 
@@ -77,16 +58,16 @@ int64_t ngx_ivschat_retry_hint(ngx_ivschat_str_t value);
 void ngx_ivschat_retry_init(ngx_ivschat_retry_quota_t *quota);
 
 /*
- * Takes what a retry costs and returns it; 0 if too little is left, or the
- * class is NEVER, and the call must not be made again.
+ * Takes and returns the cost of a retry.  0 if too little is left or the class
+ * is NEVER: the call must not be made again.
  */
 
 unsigned ngx_ivschat_retry_take(ngx_ivschat_retry_quota_t *quota,
     ngx_ivschat_retry_e cls);
 
 /*
- * A call succeeded.  cost is what its last retry took, 0 if it had none (it
- * pays 1 then).
+ * A call succeeded: gives back the cost of its last retry, or 1 if cost is 0
+ * as there was no retry.
  */
 
 void ngx_ivschat_retry_success(ngx_ivschat_retry_quota_t *quota,

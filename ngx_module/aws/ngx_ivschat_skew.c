@@ -1,13 +1,10 @@
 
 /*
- * The offset of this host's clock.
+ * The offset of this host's clock from AWS's.
  */
 
 
 #include "ngx_ivschat_skew.h"
-
-#include <stddef.h>
-#include <string.h>
 
 
 int64_t
@@ -28,25 +25,4 @@ ngx_ivschat_skew(int64_t was, int64_t date, int64_t sent, int64_t received)
     }
 
     return skew;
-}
-
-
-int
-ngx_ivschat_skew_code(const char *code)
-{
-    size_t  i;
-
-    static const char *const  codes[] = {
-        "InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure",
-        "RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture",
-        "AccessDeniedException", NULL
-    };
-
-    for (i = 0; codes[i]; i++) {
-        if (strcmp(code, codes[i]) == 0) {
-            return 1;
-        }
-    }
-
-    return 0;
 }

@@ -1,12 +1,11 @@
 
 /*
- * How far this host's clock is from AWS's, as the Date headers of its answers
- * tell.
+ * The offset of this host's clock from AWS's, by the Date of its answers.
  *
- * The rule is that of AWS's SDKs of 2026: the offset is taken against the
- * middle between sending and receiving, unless the answer is an old one (it
- * has an Age) or was under way for more than 15 minutes; AWS refuses what is
- * more than five minutes off, so that more than four are corrected.
+ * The rule is that of AWS's SDKs of 2026: the Date is compared with the middle
+ * between sending and receiving, unless the answer was under way for more than
+ * 15 minutes.  AWS refuses a time that is more than five minutes off, so that
+ * an offset of more than four minutes is corrected.
  */
 
 
@@ -22,21 +21,14 @@
 
 
 /*
- * The seconds to add to this host's clock: 0 if it is near enough, and what it
- * was if the answer cannot tell (date is -1, or it was under way too long).
- * All times are seconds since the epoch, sent and received by this host's
- * clock.
+ * Returns the seconds to add to this host's clock: 0 if it is right enough,
+ * "was" if the answer cannot tell.  date is -1 if the answer has no Date, or
+ * is an old one (it has an Age).  All times are seconds since the epoch, sent
+ * and received by this host's clock.
  */
 
 int64_t ngx_ivschat_skew(int64_t was, int64_t date, int64_t sent,
     int64_t received);
-
-/*
- * Whether a refusal with this code may have come from a wrong clock: then the
- * same request, signed with the time corrected, may be taken.
- */
-
-int ngx_ivschat_skew_code(const char *code);
 
 
 #endif /* _NGX_IVSCHAT_SKEW_H_INCLUDED_ */

@@ -31,7 +31,7 @@ typedef struct {
 } ngx_ivschat_creds_conf_t;
 
 
-/* A request that waits for credentials; "waiting" is not its owner's. */
+/* A request waiting for credentials; its owner leaves "waiting" alone. */
 
 typedef struct {
     ngx_queue_t                  queue;
@@ -65,7 +65,7 @@ ngx_int_t ngx_ivschat_creds_create(ngx_conf_t *cf,
 char *ngx_ivschat_creds_line(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf,
     ngx_ivschat_slot_t **slot);
 
-/* The slot of "auto", for a location without a line; NULL without memory. */
+/* The slot of "auto", for a location without a line; NULL: out of memory. */
 
 ngx_ivschat_slot_t *ngx_ivschat_creds_auto(ngx_conf_t *cf,
     ngx_ivschat_creds_conf_t *ccf);
@@ -78,8 +78,8 @@ ngx_ivschat_slot_t *ngx_ivschat_creds_auto(ngx_conf_t *cf,
 void ngx_ivschat_creds_use(ngx_ivschat_slot_t *slot, ngx_str_t *region);
 
 /*
- * Once the configuration is read: resolves the lines that are used.  *fetched
- * is the number of those that have to be fetched, *used of all.
+ * Once the configuration is read: finds the credentials of the lines that are
+ * used.  *fetched is the number of those that have to be fetched, *used of all.
  */
 
 ngx_int_t ngx_ivschat_creds_init(ngx_conf_t *cf,
@@ -92,8 +92,8 @@ ngx_int_t ngx_ivschat_creds_init_zone(ngx_ivschat_creds_conf_t *ccf,
     ngx_shm_zone_t *zone);
 
 /*
- * init_module: the configuration counts.  Drops what no configuration uses any
- * longer, and tells which credentials were given by this one.
+ * init_module: the configuration is in force.  Frees what no configuration
+ * uses any longer, and logs which credentials are configured.
  */
 
 void ngx_ivschat_creds_commit(ngx_cycle_t *cycle,

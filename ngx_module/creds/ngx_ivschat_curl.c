@@ -4,9 +4,8 @@
  * for and until when, nginx waits, and tells it what happened.
  *
  * libcurl must not be entered again from its own callbacks, and reads a socket
- * only as far as it likes: so callbacks only take notes, events are level
- * triggered, and whatever has ended is dealt with in one place, after libcurl
- * has returned.
+ * only as far as it likes.  So callbacks only take notes, events are
+ * level-triggered, and ended transfers are handled after libcurl has returned.
  */
 
 
@@ -17,8 +16,15 @@
 #include <curl/curl.h>
 
 
-#define NGX_IVSCHAT_CURL_MAXCONNECTS   4
-#define NGX_IVSCHAT_CURL_BODY_START    2048
+/* The first error is kept, and nothing is set after it. */
+
+#define ngx_ivschat_curl_set(rc, call)                                        \
+    if (rc == 0) {                                                            \
+        rc = call;                                                            \
+    }
+
+#define ngx_ivschat_curl_setopt(option, value)                                \
+    ngx_ivschat_curl_set(rc, curl_easy_setopt(req->easy, option, value))
 
 
 struct ngx_ivschat_curl_s {
@@ -27,16 +33,8 @@ struct ngx_ivschat_curl_s {
     ngx_event_t        timer;          /* libcurl's own */
     ngx_connection_t   dummy;          /* debug logging looks for a fd */
     ngx_queue_t        requests;
-    ngx_queue_t        sockets;
+    ngx_queue_t        connections;    /* of libcurl's sockets */
 };
-
-
-typedef struct {
-    ngx_queue_t          queue;
-    ngx_ivschat_curl_t  *http;
-    ngx_connection_t    *connection;
-    curl_socket_t        fd;
-} ngx_ivschat_curl_socket_t;
 
 
 struct ngx_ivschat_curl_request_s {
@@ -46,20 +44,16 @@ struct ngx_ivschat_curl_request_s {
     struct curl_slist           *headers;
     ngx_ivschat_curl_done_pt     done;
     void                        *data;
-    char                        *sent;       /* the copy of the body */
-    size_t                       sent_len;
-    u_char                      *body;
-    size_t                       len;
-    size_t                       size;
-    size_t                       max_body;
-    time_t                       date;
+    size_t                       len;        /* of the answer's body */
     unsigned                     too_large:1;
     char                         error[CURL_ERROR_SIZE];
+    u_char                       body[NGX_IVSCHAT_CURL_BODY_MAX + 1];
 };
 
 
 static ngx_int_t ngx_ivschat_curl_setup(ngx_ivschat_curl_request_t *req,
     ngx_ivschat_curl_options_t *options);
+static CURLcode ngx_ivschat_curl_set_common(ngx_ivschat_curl_request_t *req);
 static ngx_int_t ngx_ivschat_curl_set_headers(ngx_ivschat_curl_request_t *req,
     ngx_ivschat_curl_options_t *options);
 static void ngx_ivschat_curl_free(ngx_ivschat_curl_request_t *req);
@@ -70,9 +64,9 @@ static void ngx_ivschat_curl_finish(ngx_ivschat_curl_request_t *req,
     CURLcode code);
 static int ngx_ivschat_curl_socket(CURL *easy, curl_socket_t fd, int what,
     void *data, void *socket);
-static ngx_ivschat_curl_socket_t *ngx_ivschat_curl_add_socket(
-    ngx_ivschat_curl_t *http, curl_socket_t fd);
-static void ngx_ivschat_curl_remove_socket(ngx_ivschat_curl_socket_t *s);
+static ngx_connection_t *ngx_ivschat_curl_add_socket(ngx_ivschat_curl_t *http,
+    curl_socket_t fd);
+static void ngx_ivschat_curl_remove_socket(ngx_connection_t *c);
 static ngx_int_t ngx_ivschat_curl_watch(ngx_event_t *ev, ngx_int_t event,
     ngx_uint_t want);
 static int ngx_ivschat_curl_close_socket(void *data, curl_socket_t fd);
@@ -82,14 +76,12 @@ static void ngx_ivschat_curl_event_handler(ngx_event_t *ev);
 static void ngx_ivschat_curl_abort(ngx_ivschat_curl_t *http);
 static size_t ngx_ivschat_curl_body(char *p, size_t size, size_t n,
     void *data);
-static size_t ngx_ivschat_curl_header(char *p, size_t size, size_t n,
-    void *data);
 
 
 ngx_ivschat_curl_t *
 ngx_ivschat_curl_create(ngx_log_t *log)
 {
-    CURLMcode            rc;
+    int                  rc;
     ngx_ivschat_curl_t  *http;
 
     http = ngx_calloc(sizeof(ngx_ivschat_curl_t), log);
@@ -106,33 +98,30 @@ ngx_ivschat_curl_create(ngx_log_t *log)
     http->log = log;
 
     ngx_queue_init(&http->requests);
-    ngx_queue_init(&http->sockets);
+    ngx_queue_init(&http->connections);
+
+    /* cancelable: a request that waits has a timer of its own */
 
     http->dummy.fd = (ngx_socket_t) -1;
-
-    /* an idle worker may exit; whoever waits for an answer has a timer */
-
+    http->dummy.data = http;
     http->timer.handler = ngx_ivschat_curl_timer_handler;
     http->timer.data = &http->dummy;
     http->timer.log = log;
     http->timer.cancelable = 1;
-    http->dummy.data = http;
 
     http->multi = curl_multi_init();
+    rc = (http->multi == NULL);
 
-    if (http->multi == NULL
-        || (rc = curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION,
-                                   ngx_ivschat_curl_socket)) != CURLM_OK
-        || (rc = curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http))
-        != CURLM_OK
-        || (rc = curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION,
-                                   ngx_ivschat_curl_set_timer)) != CURLM_OK
-        || (rc = curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http))
-        != CURLM_OK
-        || (rc = curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS,
-                                   (long) NGX_IVSCHAT_CURL_MAXCONNECTS))
-        != CURLM_OK)
-    {
+    ngx_ivschat_curl_set(rc, curl_multi_setopt(http->multi,
+                         CURLMOPT_SOCKETFUNCTION, ngx_ivschat_curl_socket));
+    ngx_ivschat_curl_set(rc, curl_multi_setopt(http->multi,
+                         CURLMOPT_SOCKETDATA, http));
+    ngx_ivschat_curl_set(rc, curl_multi_setopt(http->multi,
+                         CURLMOPT_TIMERFUNCTION, ngx_ivschat_curl_set_timer));
+    ngx_ivschat_curl_set(rc, curl_multi_setopt(http->multi,
+                         CURLMOPT_TIMERDATA, http));
+
+    if (rc != 0) {
         ngx_log_error(NGX_LOG_ALERT, log, 0,
                       "a libcurl multi handle could not be made");
         ngx_ivschat_curl_destroy(http);
@@ -161,10 +150,10 @@ ngx_ivschat_curl_destroy(ngx_ivschat_curl_t *http)
 
     /* libcurl has let go of every socket by now, or never will */
 
-    while (!ngx_queue_empty(&http->sockets)) {
-        q = ngx_queue_head(&http->sockets);
+    while (!ngx_queue_empty(&http->connections)) {
+        q = ngx_queue_head(&http->connections);
         ngx_ivschat_curl_remove_socket(
-                        ngx_queue_data(q, ngx_ivschat_curl_socket_t, queue));
+                                    ngx_queue_data(q, ngx_connection_t, queue));
     }
 
     if (http->timer.timer_set) {
@@ -193,8 +182,6 @@ ngx_ivschat_curl_send(ngx_ivschat_curl_t *http,
     req->http = http;
     req->done = options->done;
     req->data = options->data;
-    req->max_body = options->max_body;
-    req->date = (time_t) -1;
 
     ngx_queue_insert_tail(&http->requests, &req->queue);
 
@@ -232,7 +219,6 @@ static ngx_int_t
 ngx_ivschat_curl_setup(ngx_ivschat_curl_request_t *req,
     ngx_ivschat_curl_options_t *options)
 {
-    CURL     *easy;
     CURLcode  rc;
 
     req->easy = curl_easy_init();
@@ -245,25 +231,56 @@ ngx_ivschat_curl_setup(ngx_ivschat_curl_request_t *req,
         return NGX_ERROR;
     }
 
-    easy = req->easy;
-    rc = CURLE_OK;
+    rc = ngx_ivschat_curl_set_common(req);
 
-#define ngx_ivschat_curl_setopt(option, value)                                \
-    if (rc == CURLE_OK) {                                                     \
-        rc = curl_easy_setopt(easy, option, value);                           \
-    }
-
-    ngx_ivschat_curl_setopt(CURLOPT_PRIVATE, req);
     ngx_ivschat_curl_setopt(CURLOPT_URL, options->url);
     ngx_ivschat_curl_setopt(CURLOPT_HTTPHEADER, req->headers);
+    ngx_ivschat_curl_setopt(CURLOPT_CONNECTTIMEOUT_MS,
+                            (long) options->connect_timeout);
+    ngx_ivschat_curl_setopt(CURLOPT_TIMEOUT_MS, (long) options->timeout);
 
-    /* the request alone says where it goes: no proxy, no .netrc, no redirect */
+    if (options->ca_file) {
+        ngx_ivschat_curl_setopt(CURLOPT_CAINFO, options->ca_file);
+    }
 
-    ngx_ivschat_curl_setopt(CURLOPT_PROTOCOLS_STR, "http,https");
+    if (options->body) {
+        ngx_ivschat_curl_setopt(CURLOPT_POSTFIELDS, options->body);
+        ngx_ivschat_curl_setopt(CURLOPT_POSTFIELDSIZE, (long) options->len);
+    }
+
+    ngx_ivschat_curl_setopt(CURLOPT_CUSTOMREQUEST, options->method);
+
+    if (rc != CURLE_OK) {
+        ngx_log_error(NGX_LOG_ALERT, req->http->log, 0,
+                      "curl_easy_setopt() failed: %s", curl_easy_strerror(rc));
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* What is the same for every request. */
+
+static CURLcode
+ngx_ivschat_curl_set_common(ngx_ivschat_curl_request_t *req)
+{
+    CURLcode  rc;
+
+    rc = CURLE_OK;
+
+    ngx_ivschat_curl_setopt(CURLOPT_PRIVATE, req);
+    ngx_ivschat_curl_setopt(CURLOPT_WRITEFUNCTION, ngx_ivschat_curl_body);
+    ngx_ivschat_curl_setopt(CURLOPT_WRITEDATA, req);
+
+    /* names the host, the port or the file, where that matters */
+
+    ngx_ivschat_curl_setopt(CURLOPT_ERRORBUFFER, req->error);
+
+    /* no proxy of the environment; redirects and .netrc are off by default */
+
     ngx_ivschat_curl_setopt(CURLOPT_PROXY, "");
-    ngx_ivschat_curl_setopt(CURLOPT_NOPROXY, "*");
-    ngx_ivschat_curl_setopt(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
-    ngx_ivschat_curl_setopt(CURLOPT_FOLLOWLOCATION, 0L);
+    ngx_ivschat_curl_setopt(CURLOPT_PROTOCOLS_STR, "http,https");
     ngx_ivschat_curl_setopt(CURLOPT_HTTP_VERSION,
                             (long) CURL_HTTP_VERSION_1_1);
 
@@ -282,15 +299,6 @@ ngx_ivschat_curl_setup(ngx_ivschat_curl_request_t *req,
 
     ngx_ivschat_curl_setopt(CURLOPT_FORBID_REUSE, 1L);
 
-    ngx_ivschat_curl_setopt(CURLOPT_CONNECTTIMEOUT_MS,
-                            (long) options->connect_timeout);
-    ngx_ivschat_curl_setopt(CURLOPT_TIMEOUT_MS, (long) options->timeout);
-
-    ngx_ivschat_curl_setopt(CURLOPT_WRITEFUNCTION, ngx_ivschat_curl_body);
-    ngx_ivschat_curl_setopt(CURLOPT_WRITEDATA, req);
-    ngx_ivschat_curl_setopt(CURLOPT_HEADERFUNCTION, ngx_ivschat_curl_header);
-    ngx_ivschat_curl_setopt(CURLOPT_HEADERDATA, req);
-
     /* it outlives the request, for libcurl copies it to the connection */
 
     ngx_ivschat_curl_setopt(CURLOPT_CLOSESOCKETFUNCTION,
@@ -298,34 +306,13 @@ ngx_ivschat_curl_setup(ngx_ivschat_curl_request_t *req,
     ngx_ivschat_curl_setopt(CURLOPT_CLOSESOCKETDATA, req->http);
 
     /*
-     * The authorities are read by the worker.  libcurl keeps what it has read,
-     * so that it does so once, but not with a directory of them beside.
+     * libcurl keeps the authorities that it has read, so that it does so once,
+     * but not with a directory of them beside.
      */
 
     ngx_ivschat_curl_setopt(CURLOPT_CAPATH, NULL);
 
-    if (options->ca_file) {
-        ngx_ivschat_curl_setopt(CURLOPT_CAINFO, options->ca_file);
-    }
-
-    if (options->body) {
-        ngx_ivschat_curl_setopt(CURLOPT_POSTFIELDS, req->sent);
-        ngx_ivschat_curl_setopt(CURLOPT_POSTFIELDSIZE, (long) options->len);
-    }
-
-    ngx_ivschat_curl_setopt(CURLOPT_CUSTOMREQUEST, options->method);
-
-    /* names the host, the port or the file, where that matters */
-
-    ngx_ivschat_curl_setopt(CURLOPT_ERRORBUFFER, req->error);
-
-    if (rc != CURLE_OK) {
-        ngx_log_error(NGX_LOG_ALERT, req->http->log, 0,
-                      "curl_easy_setopt() failed: %s", curl_easy_strerror(rc));
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return rc;
 }
 
 
@@ -339,32 +326,13 @@ ngx_ivschat_curl_set_headers(ngx_ivschat_curl_request_t *req,
     /* libcurl would wait for a "100 Continue" that few send */
 
     req->headers = curl_slist_append(NULL, "Expect:");
-    if (req->headers == NULL) {
-        return NGX_ERROR;
-    }
+    list = req->headers;
 
-    for (i = 0; options->headers[i]; i++) {
+    for (i = 0; list && options->headers[i]; i++) {
         list = curl_slist_append(req->headers, options->headers[i]);
-        if (list == NULL) {
-            return NGX_ERROR;
-        }
     }
 
-    if (options->body == NULL) {
-        return NGX_OK;
-    }
-
-    /* a copy of our own, which can be wiped */
-
-    req->sent = ngx_alloc(options->len + 1, req->http->log);
-    if (req->sent == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(req->sent, options->body, options->len);
-    req->sent_len = options->len;
-
-    return NGX_OK;
+    return list ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -375,9 +343,7 @@ ngx_ivschat_curl_free(ngx_ivschat_curl_request_t *req)
 
     ngx_queue_remove(&req->queue);
 
-    if (req->easy) {
-        curl_easy_cleanup(req->easy);
-    }
+    curl_easy_cleanup(req->easy);
 
     for (h = req->headers; h; h = h->next) {
         ngx_explicit_memzero(h->data, ngx_strlen(h->data));
@@ -385,16 +351,7 @@ ngx_ivschat_curl_free(ngx_ivschat_curl_request_t *req)
 
     curl_slist_free_all(req->headers);
 
-    if (req->sent) {
-        ngx_explicit_memzero(req->sent, req->sent_len);
-        ngx_free(req->sent);
-    }
-
-    if (req->body) {
-        ngx_explicit_memzero(req->body, req->size);
-        ngx_free(req->body);
-    }
-
+    ngx_explicit_memzero(req, sizeof(ngx_ivschat_curl_request_t));
     ngx_free(req);
 }
 
@@ -444,36 +401,23 @@ ngx_ivschat_curl_drive(ngx_ivschat_curl_t *http, curl_socket_t fd, int action)
 static void
 ngx_ivschat_curl_finished(ngx_ivschat_curl_t *http)
 {
-    int                          left;
-    void                        *data;
-    CURLMsg                     *msg;
-    CURLcode                     code;
-    ngx_ivschat_curl_request_t  *req;
+    int       left;
+    void     *req;
+    CURLMsg  *msg;
+    CURLcode  code;
 
-    for ( ;; ) {
-        msg = curl_multi_info_read(http->multi, &left);
-
-        if (msg == NULL) {
-            return;
-        }
-
-        if (msg->msg != CURLMSG_DONE) {
-            continue;
-        }
+    while ((msg = curl_multi_info_read(http->multi, &left)) != NULL) {
 
         /* the message is gone with the next call */
 
         code = msg->data.result;
 
-        if (curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &data)
-            != CURLE_OK)
+        if (msg->msg == CURLMSG_DONE
+            && curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &req)
+               == CURLE_OK)
         {
-            continue;
+            ngx_ivschat_curl_finish(req, code);
         }
-
-        req = data;
-
-        ngx_ivschat_curl_finish(req, code);
     }
 }
 
@@ -481,20 +425,27 @@ ngx_ivschat_curl_finished(ngx_ivschat_curl_t *http)
 static void
 ngx_ivschat_curl_finish(ngx_ivschat_curl_request_t *req, CURLcode code)
 {
-    long                       status;
-    ngx_ivschat_curl_answer_t  answer;
+    long                        status;
+    struct curl_header         *date;
+    ngx_ivschat_curl_answer_t   answer;
 
     ngx_memzero(&answer, sizeof(ngx_ivschat_curl_answer_t));
-
-    answer.date = req->date;
 
     if (code == CURLE_OK) {
         status = 0;
         (void) curl_easy_getinfo(req->easy, CURLINFO_RESPONSE_CODE, &status);
 
         answer.status = status;
-        answer.body = req->body ? req->body : (u_char *) "";
+        answer.body = req->body;
         answer.len = req->len;
+        answer.date = (time_t) NGX_ERROR;
+
+        if (curl_easy_header(req->easy, "Date", 0, CURLH_HEADER, -1, &date)
+            == CURLHE_OK)
+        {
+            answer.date = ngx_parse_http_time((u_char *) date->value,
+                                              ngx_strlen(date->value));
+        }
 
     } else {
         answer.error = req->too_large ? "the answer is too large"
@@ -519,32 +470,31 @@ static int
 ngx_ivschat_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data,
     void *socket)
 {
-    ngx_ivschat_curl_t         *http = data;
-    ngx_ivschat_curl_socket_t  *s = socket;
+    ngx_ivschat_curl_t  *http = data;
+    ngx_connection_t    *c = socket;
 
     if (what == CURL_POLL_REMOVE) {
-        if (s) {
-            ngx_ivschat_curl_remove_socket(s);
+        if (c) {
+            ngx_ivschat_curl_remove_socket(c);
         }
 
         return 0;
     }
 
-    if (s == NULL) {
-        s = ngx_ivschat_curl_add_socket(http, fd);
-        if (s == NULL) {
+    if (c == NULL) {
+        c = ngx_ivschat_curl_add_socket(http, fd);
+        if (c == NULL) {
             return -1;
         }
     }
 
-    if (ngx_ivschat_curl_watch(s->connection->read, NGX_READ_EVENT,
-                               what & CURL_POLL_IN)
+    if (ngx_ivschat_curl_watch(c->read, NGX_READ_EVENT, what & CURL_POLL_IN)
         != NGX_OK
-        || ngx_ivschat_curl_watch(s->connection->write, NGX_WRITE_EVENT,
+        || ngx_ivschat_curl_watch(c->write, NGX_WRITE_EVENT,
                                   what & CURL_POLL_OUT)
-        != NGX_OK)
+           != NGX_OK)
     {
-        ngx_ivschat_curl_remove_socket(s);
+        ngx_ivschat_curl_remove_socket(c);
         return -1;
     }
 
@@ -552,28 +502,17 @@ ngx_ivschat_curl_socket(CURL *easy, curl_socket_t fd, int what, void *data,
 }
 
 
-static ngx_ivschat_curl_socket_t *
+static ngx_connection_t *
 ngx_ivschat_curl_add_socket(ngx_ivschat_curl_t *http, curl_socket_t fd)
 {
-    ngx_connection_t           *c;
-    ngx_ivschat_curl_socket_t  *s;
-
-    s = ngx_calloc(sizeof(ngx_ivschat_curl_socket_t), http->log);
-    if (s == NULL) {
-        return NULL;
-    }
+    ngx_connection_t  *c;
 
     c = ngx_get_connection(fd, http->log);
     if (c == NULL) {
-        ngx_free(s);
         return NULL;
     }
 
-    s->http = http;
-    s->fd = fd;
-    s->connection = c;
-
-    c->data = s;
+    c->data = http;
     c->log = http->log;
     c->read->log = http->log;
     c->write->log = http->log;
@@ -583,25 +522,25 @@ ngx_ivschat_curl_add_socket(ngx_ivschat_curl_t *http, curl_socket_t fd)
     c->read->handler = ngx_ivschat_curl_event_handler;
     c->write->handler = ngx_ivschat_curl_event_handler;
 
-    ngx_queue_insert_tail(&http->sockets, &s->queue);
+    /* nginx itself uses it for connections that it may close */
 
-    (void) curl_multi_assign(http->multi, fd, s);
+    ngx_queue_insert_tail(&http->connections, &c->queue);
 
-    return s;
+    (void) curl_multi_assign(http->multi, fd, c);
+
+    return c;
 }
 
 
 static void
-ngx_ivschat_curl_remove_socket(ngx_ivschat_curl_socket_t *s)
+ngx_ivschat_curl_remove_socket(ngx_connection_t *c)
 {
-    ngx_connection_t  *c;
+    ngx_ivschat_curl_t  *http = c->data;
 
-    c = s->connection;
-
-    (void) curl_multi_assign(s->http->multi, s->fd, NULL);
+    (void) curl_multi_assign(http->multi, c->fd, NULL);
 
     if ((ngx_event_flags & NGX_USE_EPOLL_EVENT)
-        && fcntl(s->fd, F_GETFD) == -1)
+        && fcntl(c->fd, F_GETFD) == -1)
     {
         /*
          * A socket that never got to connect is closed without a call of
@@ -623,14 +562,12 @@ ngx_ivschat_curl_remove_socket(ngx_ivschat_curl_socket_t *s)
         ngx_delete_posted_event(c->write);
     }
 
+    ngx_queue_remove(&c->queue);
     ngx_free_connection(c);
 
     /* the socket is libcurl's, and nginx must not look for it at exit */
 
     c->fd = (ngx_socket_t) -1;
-
-    ngx_queue_remove(&s->queue);
-    ngx_free(s);
 }
 
 
@@ -661,17 +598,17 @@ ngx_ivschat_curl_close_socket(void *data, curl_socket_t fd)
 {
     ngx_ivschat_curl_t  *http = data;
 
-    ngx_queue_t                *q;
-    ngx_ivschat_curl_socket_t  *s;
+    ngx_queue_t       *q;
+    ngx_connection_t  *c;
 
-    for (q = ngx_queue_head(&http->sockets);
-         q != ngx_queue_sentinel(&http->sockets);
+    for (q = ngx_queue_head(&http->connections);
+         q != ngx_queue_sentinel(&http->connections);
          q = ngx_queue_next(q))
     {
-        s = ngx_queue_data(q, ngx_ivschat_curl_socket_t, queue);
+        c = ngx_queue_data(q, ngx_connection_t, queue);
 
-        if (s->fd == fd) {
-            ngx_ivschat_curl_remove_socket(s);
+        if (c->fd == fd) {
+            ngx_ivschat_curl_remove_socket(c);
             break;
         }
     }
@@ -713,21 +650,18 @@ ngx_ivschat_curl_timer_handler(ngx_event_t *ev)
 static void
 ngx_ivschat_curl_event_handler(ngx_event_t *ev)
 {
-    ngx_connection_t           *c;
-    ngx_ivschat_curl_socket_t  *s;
-
-    c = ev->data;
-    s = c->data;
+    ngx_connection_t    *c = ev->data;
+    ngx_ivschat_curl_t  *http = c->data;
 
     if (c->close || c->error) {
 
         /* worker_shutdown_timeout */
 
-        ngx_ivschat_curl_abort(s->http);
+        ngx_ivschat_curl_abort(http);
         return;
     }
 
-    ngx_ivschat_curl_drive(s->http, s->fd,
+    ngx_ivschat_curl_drive(http, c->fd,
                            ev->write ? CURL_CSELECT_OUT : CURL_CSELECT_IN);
 }
 
@@ -767,67 +701,15 @@ ngx_ivschat_curl_body(char *p, size_t size, size_t n, void *data)
 {
     ngx_ivschat_curl_request_t  *req = data;
 
-    u_char  *body;
-    size_t   new_size;
-
     size *= n;
 
-    if (size > req->max_body - req->len) {
+    if (size > NGX_IVSCHAT_CURL_BODY_MAX - req->len) {
         req->too_large = 1;
         return 0;
     }
 
-    if (req->len + size + 1 > req->size) {
-
-        new_size = ngx_max(2 * req->size, NGX_IVSCHAT_CURL_BODY_START);
-        new_size = ngx_max(new_size, req->len + size + 1);
-
-        body = ngx_alloc(new_size, req->http->log);
-        if (body == NULL) {
-            return 0;
-        }
-
-        /* not realloc(), which would leave secrets where they were */
-
-        if (req->body) {
-            ngx_memcpy(body, req->body, req->len);
-            ngx_explicit_memzero(req->body, req->size);
-            ngx_free(req->body);
-        }
-
-        req->body = body;
-        req->size = new_size;
-    }
-
     ngx_memcpy(req->body + req->len, p, size);
     req->len += size;
-    req->body[req->len] = '\0';
 
     return size;
-}
-
-
-/* CURLOPT_HEADERFUNCTION */
-
-static size_t
-ngx_ivschat_curl_header(char *p, size_t size, size_t n, void *data)
-{
-    ngx_ivschat_curl_request_t  *req = data;
-
-    size_t  len;
-
-    len = size * n;
-
-    if (len > 5 && ngx_strncasecmp((u_char *) p, (u_char *) "Date:", 5) == 0) {
-
-        size = 5;
-
-        while (size < len && p[size] == ' ') {
-            size++;
-        }
-
-        req->date = ngx_parse_http_time((u_char *) p + size, len - size);
-    }
-
-    return len;
 }

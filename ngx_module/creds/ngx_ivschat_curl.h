@@ -18,6 +18,7 @@
 
 
 #define NGX_IVSCHAT_CURL_HEADERS_MAX   8
+#define NGX_IVSCHAT_CURL_BODY_MAX      32768   /* a larger answer is an error */
 
 
 typedef struct ngx_ivschat_curl_s           ngx_ivschat_curl_t;
@@ -46,7 +47,10 @@ typedef void (*ngx_ivschat_curl_done_pt)(void *data,
     ngx_ivschat_curl_answer_t *answer);
 
 
-/* Copied by ngx_ivschat_curl_send(); all strings are NUL-terminated. */
+/*
+ * Copied by ngx_ivschat_curl_send(), but for the body, which must stay until
+ * the request has ended.  All strings are NUL-terminated.
+ */
 
 typedef struct {
     const char                 *method;
@@ -58,7 +62,6 @@ typedef struct {
     const char                 *ca_file;    /* NULL: libcurl's own */
     ngx_msec_t                  connect_timeout;
     ngx_msec_t                  timeout;    /* for all of it */
-    size_t                      max_body;   /* a larger one is an error */
     ngx_ivschat_curl_done_pt    done;
     void                       *data;
 } ngx_ivschat_curl_options_t;

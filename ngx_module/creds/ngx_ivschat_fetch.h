@@ -14,10 +14,12 @@
 #include <ngx_core.h>
 
 #include "../aws/ngx_ivschat_credentials.h"
+#include "../aws/ngx_ivschat_role.h"
 #include "ngx_ivschat_curl.h"
 
 
-#define NGX_IVSCHAT_FETCH_ROLES_MAX   6
+/* those of a profile, and that of the line */
+#define NGX_IVSCHAT_FETCH_ROLES_MAX   (NGX_IVSCHAT_ROLES_MAX + 1)
 #define NGX_IVSCHAT_FETCH_LIMIT       30000   /* milliseconds, for all of it */
 
 
@@ -28,19 +30,6 @@ typedef enum {
     NGX_IVSCHAT_BASE_WEB_IDENTITY,
     NGX_IVSCHAT_BASE_IMDS
 } ngx_ivschat_base_e;
-
-
-/* Strings are NUL-terminated; NULL where there is none. */
-
-typedef struct {
-    const char                  *role_arn;
-    const char                  *session_name;
-    const char                  *external_id;
-    ngx_uint_t                   duration;      /* seconds, 0: STS's default */
-    const char                  *region;
-    const char                  *url;           /* of STS, "https://…/" */
-    const char                  *host;          /* as in its Host header */
-} ngx_ivschat_role_t;
 
 
 /*

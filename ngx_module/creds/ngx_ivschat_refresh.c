@@ -6,7 +6,7 @@
 
 
 #include "ngx_ivschat_creds.h"
-#include "ngx_ivschat_refresh.h"
+#include "ngx_ivschat_slot.h"
 
 
 #define NGX_IVSCHAT_LEASE        (NGX_IVSCHAT_FETCH_LIMIT + 5000)
@@ -15,8 +15,7 @@
 #define NGX_IVSCHAT_LOOK_NOW     25      /* and somebody waits */
 
 
-static void ngx_ivschat_refresh_start(ngx_ivschat_slot_t *slot,
-    ngx_ivschat_curl_t *http, ngx_log_t *log);
+static ngx_uint_t ngx_ivschat_refresh_pending(ngx_ivschat_slot_t *slot);
 static void ngx_ivschat_refresh_timer(ngx_event_t *ev);
 static void ngx_ivschat_refresh_fetch(ngx_ivschat_slot_t *slot);
 static time_t ngx_ivschat_refresh_now(void *data);
@@ -24,23 +23,23 @@ static ngx_uint_t ngx_ivschat_refresh_note(void *data, time_t date,
     time_t sent);
 static void ngx_ivschat_refresh_done(void *data,
     ngx_ivschat_credentials_t *creds, const char *error);
-static void ngx_ivschat_refresh_fetched(ngx_ivschat_slot_t *slot,
+static time_t ngx_ivschat_refresh_next(ngx_ivschat_slot_t *slot,
     ngx_ivschat_credentials_t *creds);
 static void ngx_ivschat_refresh_failed(ngx_ivschat_slot_t *slot,
-    const char *error);
+    const char *error, time_t refresh);
 static void ngx_ivschat_refresh_again(ngx_ivschat_slot_t *slot, ngx_msec_t ms);
 static ngx_msec_t ngx_ivschat_refresh_ms(time_t refresh);
 static void ngx_ivschat_refresh_wake(ngx_ivschat_slot_t *slot);
 static ngx_uint_t ngx_ivschat_refresh_sync(ngx_ivschat_slot_t *slot);
 static ngx_uint_t ngx_ivschat_refresh_usable(ngx_ivschat_slot_t *slot);
-static ngx_uint_t ngx_ivschat_refresh_expired(ngx_ivschat_slot_t *slot);
+static ngx_uint_t ngx_ivschat_refresh_current(ngx_ivschat_slot_t *slot);
 
 
 void
 ngx_ivschat_creds_start(ngx_cycle_t *cycle, ngx_ivschat_creds_conf_t *ccf)
 {
     ngx_uint_t            i;
-    ngx_ivschat_slot_t  **slots;
+    ngx_ivschat_slot_t  **slots, *slot;
 
     if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
     {
@@ -50,50 +49,51 @@ ngx_ivschat_creds_start(ngx_cycle_t *cycle, ngx_ivschat_creds_conf_t *ccf)
     slots = ccf->slots.elts;
 
     for (i = 0; i < ccf->slots.nelts; i++) {
+        slot = slots[i];
 
-        ngx_ivschat_watch_start(slots[i], cycle->log);
+        ngx_ivschat_watch_start(slot, cycle->log);
 
-        if (slots[i]->shared == NULL) {
+        if (slot->entry.shared == NULL) {
             continue;
         }
 
         if (ccf->http == NULL) {
             ccf->http = ngx_ivschat_curl_create(cycle->log);
-
-            if (ccf->http == NULL) {
-
-                /*
-                 * An error here would leave nginx without workers; so only
-                 * the locations with these credentials have none.
-                 */
-
-                return;
-            }
         }
 
-        ngx_ivschat_refresh_start(slots[i], ccf->http, cycle->log);
+        if (ccf->http == NULL) {
+
+            /*
+             * An error here would leave nginx without workers; so only the
+             * locations with these credentials have none.
+             */
+
+            return;
+        }
+
+        slot->http = ccf->http;
+        slot->running = 1;
+
+        ngx_queue_init(&slot->waiters);
+
+        ngx_ivschat_slot_timer(slot, &slot->timer, ngx_ivschat_refresh_timer,
+                               cycle->log);
+        ngx_add_timer(&slot->timer, 1);
     }
 }
 
 
-static void
-ngx_ivschat_refresh_start(ngx_ivschat_slot_t *slot, ngx_ivschat_curl_t *http,
-    ngx_log_t *log)
+void
+ngx_ivschat_slot_timer(ngx_ivschat_slot_t *slot, ngx_event_t *ev,
+    ngx_event_handler_pt handler, ngx_log_t *log)
 {
-    slot->http = http;
-    slot->running = 1;
-
-    ngx_queue_init(&slot->waiters);
-
     slot->dummy.fd = (ngx_socket_t) -1;
     slot->dummy.data = slot;
 
-    slot->timer.handler = ngx_ivschat_refresh_timer;
-    slot->timer.data = &slot->dummy;
-    slot->timer.log = log;
-    slot->timer.cancelable = 1;
-
-    ngx_add_timer(&slot->timer, 1);
+    ev->handler = handler;
+    ev->data = &slot->dummy;
+    ev->log = log;
+    ev->cancelable = 1;
 }
 
 
@@ -101,30 +101,27 @@ void
 ngx_ivschat_creds_stop(ngx_ivschat_creds_conf_t *ccf)
 {
     ngx_uint_t            i;
-    ngx_ivschat_slot_t  **slots;
+    ngx_ivschat_slot_t  **slots, *slot;
 
     slots = ccf->slots.elts;
 
     for (i = 0; i < ccf->slots.nelts; i++) {
+        slot = slots[i];
 
-        if (slots[i]->watch.timer_set) {
-            ngx_del_timer(&slots[i]->watch);
+        if (slot->watch.timer_set) {
+            ngx_del_timer(&slot->watch);
         }
 
-        if (!slots[i]->running) {
-            continue;
+        if (slot->timer.timer_set) {
+            ngx_del_timer(&slot->timer);
         }
 
-        if (slots[i]->fetch) {
-            ngx_ivschat_fetch_cancel(slots[i]->fetch);
-            slots[i]->fetch = NULL;
+        if (slot->fetch) {
+            ngx_ivschat_fetch_cancel(slot->fetch);
+            slot->fetch = NULL;
         }
 
-        if (slots[i]->timer.timer_set) {
-            ngx_del_timer(&slots[i]->timer);
-        }
-
-        slots[i]->running = 0;
+        slot->running = 0;
     }
 
     if (ccf->http) {
@@ -144,37 +141,18 @@ ngx_ivschat_creds_time(ngx_ivschat_creds_conf_t *ccf)
 ngx_int_t
 ngx_ivschat_creds_get(ngx_ivschat_slot_t *slot, ngx_ivschat_creds_t *creds)
 {
-    time_t  refresh;
-
     (void) ngx_ivschat_refresh_sync(slot);
 
-    if (!ngx_ivschat_refresh_usable(slot)
-        || ngx_ivschat_refresh_expired(slot))
+    if (!ngx_ivschat_refresh_current(slot)
+        && ngx_ivschat_refresh_pending(slot))
     {
-        if (slot->running) {
+        return NGX_AGAIN;
+    }
 
-            switch (ngx_ivschat_zone_lease(slot->shpool,
-                                           slot->shared, slot->fingerprint, 0,
-                                           &refresh))
-            {
-            case NGX_IVSCHAT_LEASE_TAKEN:
-                ngx_ivschat_refresh_again(slot, 1);
-                return NGX_AGAIN;
+    /* what has expired is used until AWS refuses it */
 
-            case NGX_IVSCHAT_LEASE_HELD:
-                ngx_ivschat_refresh_again(slot, NGX_IVSCHAT_LOOK_NOW);
-                return NGX_AGAIN;
-
-            default:
-                break;
-            }
-        }
-
-        /* what has expired is used until AWS refuses it */
-
-        if (!ngx_ivschat_refresh_usable(slot)) {
-            return NGX_DECLINED;
-        }
+    if (!ngx_ivschat_refresh_usable(slot)) {
+        return NGX_DECLINED;
     }
 
     creds->access_key.data = (u_char *) slot->creds.access_key;
@@ -188,6 +166,33 @@ ngx_ivschat_creds_get(ngx_ivschat_slot_t *slot, ngx_ivschat_creds_t *creds)
     creds->id = (slot->index << 48) | slot->generation;
 
     return NGX_OK;
+}
+
+
+/* Whether a fetch is under way, or may begin now. */
+
+static ngx_uint_t
+ngx_ivschat_refresh_pending(ngx_ivschat_slot_t *slot)
+{
+    time_t  refresh;
+
+    if (!slot->running) {
+        return 0;
+    }
+
+    switch (ngx_ivschat_zone_lease(&slot->entry, 0, &refresh)) {
+
+    case NGX_IVSCHAT_LEASE_TAKEN:
+        ngx_ivschat_refresh_again(slot, 1);
+        return 1;
+
+    case NGX_IVSCHAT_LEASE_HELD:
+        ngx_ivschat_refresh_again(slot, NGX_IVSCHAT_LOOK_NOW);
+        return 1;
+
+    default:
+        return 0;
+    }
 }
 
 
@@ -218,8 +223,7 @@ ngx_ivschat_creds_refuse(ngx_ivschat_slot_t *slot,
         return NGX_DECLINED;
     }
 
-    ngx_ivschat_zone_refuse(slot->shpool, slot->shared, slot->fingerprint,
-                            generation);
+    ngx_ivschat_zone_refuse(&slot->entry, generation);
 
     return NGX_OK;
 }
@@ -239,28 +243,22 @@ ngx_ivschat_refresh_timer(ngx_event_t *ev)
         ngx_ivschat_refresh_wake(slot);
     }
 
-    if (slot->fetch) {
+    if (slot->fetch || (ngx_exiting && ngx_queue_empty(&slot->waiters))) {
         return;
     }
 
-    if (ngx_exiting && ngx_queue_empty(&slot->waiters)) {
-        return;
-    }
-
-    switch (ngx_ivschat_zone_lease(slot->shpool, slot->shared,
-                                   slot->fingerprint,
-                                   NGX_IVSCHAT_LEASE, &refresh))
+    switch (ngx_ivschat_zone_lease(&slot->entry, NGX_IVSCHAT_LEASE, &refresh))
     {
     case NGX_IVSCHAT_LEASE_TAKEN:
         ngx_ivschat_refresh_fetch(slot);
-        return;
+        break;
 
     case NGX_IVSCHAT_LEASE_HELD:
         ngx_ivschat_refresh_again(slot,
                                   ngx_queue_empty(&slot->waiters)
                                   ? NGX_IVSCHAT_LOOK_SOON
                                   : NGX_IVSCHAT_LOOK_NOW);
-        return;
+        break;
 
     case NGX_IVSCHAT_LEASE_EARLY:
 
@@ -268,11 +266,10 @@ ngx_ivschat_refresh_timer(ngx_event_t *ev)
 
         ngx_ivschat_refresh_wake(slot);
         ngx_ivschat_refresh_again(slot, ngx_ivschat_refresh_ms(refresh));
-        return;
+        break;
 
-    default: /* NGX_IVSCHAT_LEASE_STALE */
+    case NGX_IVSCHAT_LEASE_STALE:
         ngx_ivschat_refresh_wake(slot);
-        return;
     }
 }
 
@@ -284,13 +281,13 @@ ngx_ivschat_refresh_fetch(ngx_ivschat_slot_t *slot)
 
     ngx_log_debug1(NGX_LOG_DEBUG_CORE, slot->timer.log, 0,
                    "ivschat token credentials fetch: \"%V\"",
-                   &slot->resolved.name);
+                   &slot->found.name);
 
     clock.now = ngx_ivschat_refresh_now;
     clock.note = ngx_ivschat_refresh_note;
     clock.data = slot;
 
-    slot->fetch = ngx_ivschat_fetch_start(slot->http, &slot->resolved.source,
+    slot->fetch = ngx_ivschat_fetch_start(slot->http, &slot->found.source,
                                           &clock, slot->timer.log,
                                           ngx_ivschat_refresh_done, slot);
     if (slot->fetch == NULL) {
@@ -325,106 +322,94 @@ ngx_ivschat_refresh_done(void *data, ngx_ivschat_credentials_t *creds,
 {
     ngx_ivschat_slot_t  *slot = data;
 
+    time_t      refresh;
+    ngx_uint_t  same;
+
     slot->fetch = NULL;
 
-    if (creds) {
-        ngx_ivschat_refresh_fetched(slot, creds);
+    same = creds && slot->generation
+           && ngx_strcmp(slot->creds.access_key, creds->access_key) == 0;
 
-    } else {
-        ngx_ivschat_refresh_failed(slot, error);
-    }
+    refresh = ngx_ivschat_refresh_next(slot, creds);
 
-    ngx_ivschat_refresh_wake(slot);
-}
+    if (ngx_ivschat_zone_publish(&slot->entry, creds, refresh) == NGX_OK) {
 
+        if (creds == NULL) {
+            ngx_ivschat_refresh_failed(slot, error, refresh);
 
-static void
-ngx_ivschat_refresh_fetched(ngx_ivschat_slot_t *slot,
-    ngx_ivschat_credentials_t *creds)
-{
-    time_t                 now, refresh;
-    ngx_uint_t             same;
-    ngx_ivschat_refresh_t  times;
-
-    now = ngx_ivschat_refresh_now(slot);
-
-    ngx_ivschat_refresh_times(now, creds->expiration, &times);
-
-    /* by this host's clock again */
-
-    refresh = (times.advisory == NGX_IVSCHAT_NEVER)
-              ? (time_t) times.advisory
-              : (time_t) times.advisory - (now - ngx_time());
-
-    same = slot->generation != 0
-           && slot->creds.access_key_len == creds->access_key_len
-           && ngx_memcmp(slot->creds.access_key, creds->access_key,
-                         creds->access_key_len)
-              == 0;
-
-    if (ngx_ivschat_zone_publish(slot->shpool, slot->shared,
-                                 slot->fingerprint, creds, refresh)
-        == NGX_OK
-        && !same)
-    {
-        ngx_ivschat_creds_notice(slot->timer.log, slot, creds);
+        } else if (!same) {
+            ngx_ivschat_creds_notice(slot->timer.log, slot, creds);
+        }
     }
 
     (void) ngx_ivschat_refresh_sync(slot);
 
     ngx_ivschat_refresh_again(slot, ngx_ivschat_refresh_ms(refresh));
+    ngx_ivschat_refresh_wake(slot);
 }
 
 
-static void
-ngx_ivschat_refresh_failed(ngx_ivschat_slot_t *slot, const char *error)
+/* When to fetch again, by this host's clock; creds is NULL after a failure. */
+
+static time_t
+ngx_ivschat_refresh_next(ngx_ivschat_slot_t *slot,
+    ngx_ivschat_credentials_t *creds)
 {
-    time_t                 refresh;
+    time_t                 now;
     uint32_t               ms;
-    ngx_uint_t             usable, level;
-    const char            *now;
+    ngx_uint_t             current;
     ngx_ivschat_refresh_t  times;
 
-    usable = ngx_ivschat_refresh_usable(slot)
-             && !ngx_ivschat_refresh_expired(slot);
+    now = ngx_ivschat_refresh_now(slot);
+
+    if (creds) {
+        ngx_ivschat_refresh_times(now, creds->expiration, &times);
+
+        return times.advisory == NGX_IVSCHAT_NEVER
+               ? (time_t) times.advisory
+               : (time_t) times.advisory - (now - ngx_time());
+    }
+
+    current = ngx_ivschat_refresh_current(slot);
 
     /* as of credentials that live long: which these are, or they end soon */
 
     ngx_ivschat_refresh_times(0, slot->creds.expiration, &times);
 
-    ms = ngx_ivschat_refresh_delay(usable ? &times : NULL,
-                                   ngx_ivschat_refresh_now(slot),
-                                   slot->shared->failures + 1,
+    ms = ngx_ivschat_refresh_delay(current ? &times : NULL, now,
+                                   slot->entry.shared->failures + 1,
                                    (uint32_t) ngx_random());
 
-    refresh = ngx_time() + (ms + 999) / 1000;
+    return ngx_time() + (ms + 999) / 1000;
+}
 
-    if (ngx_ivschat_zone_publish(slot->shpool, slot->shared,
-                                 slot->fingerprint, NULL, refresh)
-        == NGX_OK)
-    {
-        level = usable ? NGX_LOG_WARN : NGX_LOG_ERR;
 
-        if (usable) {
-            now = "those at hand are used on";
+static void
+ngx_ivschat_refresh_failed(ngx_ivschat_slot_t *slot, const char *error,
+    time_t refresh)
+{
+    ngx_uint_t   level;
+    const char  *now;
 
-        } else if (ngx_ivschat_refresh_usable(slot)) {
-            now = "those at hand, which have expired, are used until AWS "
-                  "refuses them";
+    level = NGX_LOG_ERR;
 
-        } else {
-            now = "no tokens are minted with them";
-        }
+    if (ngx_ivschat_refresh_current(slot)) {
+        level = NGX_LOG_WARN;
+        now = "those at hand are used on";
 
-        ngx_log_error(level, slot->timer.log, 0,
-                      "no AWS credentials could be fetched from \"%V\": "
-                      "%s%s%V; %s, next try in %T s",
-                      &slot->resolved.name, error,
-                      slot->resolved.tried.len ? "; " : "",
-                      &slot->resolved.tried, now, refresh - ngx_time());
+    } else if (ngx_ivschat_refresh_usable(slot)) {
+        now = "those at hand, which have expired, are used until AWS refuses "
+              "them";
+
+    } else {
+        now = "no tokens are minted with them";
     }
 
-    ngx_ivschat_refresh_again(slot, ngx_ivschat_refresh_ms(refresh));
+    ngx_log_error(level, slot->timer.log, 0,
+                  "no AWS credentials could be fetched from \"%V\": %s%s%V; "
+                  "%s, next try in %T s",
+                  &slot->found.name, error, slot->found.tried.len ? "; " : "",
+                  &slot->found.tried, now, refresh - ngx_time());
 }
 
 
@@ -463,7 +448,7 @@ ngx_ivschat_refresh_ms(time_t refresh)
         return NGX_IVSCHAT_LOOK;
     }
 
-    /* spread, so that not all workers come for the lease at once */
+    /* spread, so that the workers do not ask for the lease together */
 
     return (ngx_msec_t) (refresh - now) * 1000 + ngx_random() % 200;
 }
@@ -501,31 +486,34 @@ ngx_ivschat_refresh_wake(ngx_ivschat_slot_t *slot)
 static ngx_uint_t
 ngx_ivschat_refresh_sync(ngx_ivschat_slot_t *slot)
 {
-    if (!slot->running || slot->shared->generation == slot->generation) {
+    if (!slot->running || slot->entry.shared->generation == slot->generation) {
         return 0;
     }
 
-    return ngx_ivschat_zone_read(slot->shpool, slot->shared, slot->fingerprint,
-                                 &slot->creds, &slot->generation)
+    return ngx_ivschat_zone_read(&slot->entry, &slot->creds,
+                                 &slot->generation)
            == NGX_OK;
 }
 
 
+/* There are credentials, and AWS has not refused them. */
+
 static ngx_uint_t
 ngx_ivschat_refresh_usable(ngx_ivschat_slot_t *slot)
 {
-    if (slot->generation == 0) {
-        return 0;
-    }
-
-    return slot->shared == NULL || slot->shared->refused != slot->generation;
+    return slot->generation != 0
+           && (slot->entry.shared == NULL
+               || slot->entry.shared->refused != slot->generation);
 }
 
 
+/* They also have not expired. */
+
 static ngx_uint_t
-ngx_ivschat_refresh_expired(ngx_ivschat_slot_t *slot)
+ngx_ivschat_refresh_current(ngx_ivschat_slot_t *slot)
 {
-    return slot->creds.expiration != 0
-           && slot->creds.expiration
-              <= (int64_t) ngx_ivschat_refresh_now(slot);
+    return ngx_ivschat_refresh_usable(slot)
+           && (slot->creds.expiration == 0
+               || slot->creds.expiration
+                  > (int64_t) ngx_ivschat_refresh_now(slot));
 }

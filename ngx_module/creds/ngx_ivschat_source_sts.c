@@ -5,223 +5,192 @@
  */
 
 
-#include "ngx_ivschat_sourcing.h"
+#include "ngx_ivschat_sources.h"
+#include "ngx_ivschat_url.h"
 #include "../aws/ngx_ivschat_api.h"
 #include "../aws/ngx_ivschat_sts.h"
-#include "../aws/ngx_ivschat_url.h"
 
 
-static ngx_int_t ngx_ivschat_role_sts(ngx_ivschat_resolve_t *rs,
+static const char *ngx_ivschat_sts_region(ngx_ivschat_find_t *find);
+static ngx_int_t ngx_ivschat_sts_endpoint(ngx_ivschat_find_t *find,
     ngx_ivschat_role_t *role);
-static ngx_int_t ngx_ivschat_sts_endpoint(ngx_ivschat_resolve_t *rs,
-    ngx_ivschat_role_t *role, const char *url);
+static ngx_int_t ngx_ivschat_sts_url(ngx_ivschat_find_t *find,
+    ngx_ivschat_role_t *role, const char *host, size_t len);
 
 
 ngx_int_t
-ngx_ivschat_try_web_identity(ngx_ivschat_resolve_t *rs)
+ngx_ivschat_find_web_identity(ngx_ivschat_find_t *find)
 {
-    const char            *role, *file;
-    ngx_ivschat_str_t      none = { NULL, 0 };
+    const char            *file, *reason;
+    ngx_ivschat_role_t     role;
     ngx_ivschat_source_t  *source;
 
-    role = ngx_ivschat_env(rs, "AWS_ROLE_ARN");
-    file = ngx_ivschat_env(rs, "AWS_WEB_IDENTITY_TOKEN_FILE");
+    ngx_memzero(&role, sizeof(ngx_ivschat_role_t));
 
-    if (role == NULL || file == NULL) {
-        ngx_ivschat_reason(rs, "%s is not set in the environment",
-                           file == NULL
-                           ? "AWS_WEB_IDENTITY_TOKEN_FILE"
-                           : "AWS_ROLE_ARN");
-        return NGX_DECLINED;
+    file = ngx_ivschat_find_env(find, "AWS_WEB_IDENTITY_TOKEN_FILE");
+    role.role_arn = ngx_ivschat_getenv(find->cf, "AWS_ROLE_ARN");
+    role.session_name = ngx_ivschat_getenv(find->cf, "AWS_ROLE_SESSION_NAME");
+
+    if (file == NULL || role.role_arn == NULL) {
+        return ngx_ivschat_find_fail(find, NGX_DECLINED,
+                                     "%s is not set in the environment",
+                                     file ? "AWS_ROLE_ARN"
+                                          : "AWS_WEB_IDENTITY_TOKEN_FILE");
     }
 
-    source = &rs->out->source;
-    source->base = NGX_IVSCHAT_BASE_WEB_IDENTITY;
-    source->token_file = file;
+    reason = ngx_ivschat_sts_check_role(ngx_ivschat_str(role.role_arn));
 
-    return ngx_ivschat_add_role(rs, &source->web_identity,
-                                ngx_ivschat_pure_c(role),
-                                ngx_ivschat_pure_c(
-                      ngx_ivschat_env(rs, "AWS_ROLE_SESSION_NAME")),
-                                none, 0);
-}
-
-
-ngx_int_t
-ngx_ivschat_add_role(ngx_ivschat_resolve_t *rs, ngx_ivschat_role_t *role,
-    ngx_ivschat_str_t arn, ngx_ivschat_str_t session_name,
-    ngx_ivschat_str_t external_id, ngx_uint_t duration)
-{
-    size_t       len;
-    char         name[NGX_IVSCHAT_SESSION_NAME_MAX + 1];
-    const char  *reason;
-
-    ngx_memzero(role, sizeof(ngx_ivschat_role_t));
-
-    if (session_name.len == 0) {
-        len = ngx_ivschat_sts_session_name(
-                   ngx_ivschat_pure(&rs->cf->cycle->hostname),
-                                           name);
-        session_name.data = name;
-        session_name.len = len;
-    }
-
-    reason = ngx_ivschat_sts_check_role(arn);
-
-    if (reason == NULL) {
-        reason = ngx_ivschat_sts_check_session_name(session_name);
+    if (reason == NULL && role.session_name) {
+        reason = ngx_ivschat_sts_check_session_name(
+                     ngx_ivschat_str(role.session_name));
     }
 
     if (reason) {
-        ngx_ivschat_reason(rs, "role \"%*s\": %s", arn.len, arn.data, reason);
-        return NGX_ERROR;
+        return ngx_ivschat_find_fail(find, NGX_ERROR, "role \"%s\": %s",
+                                     role.role_arn, reason);
     }
 
-    role->role_arn = ngx_ivschat_dup(rs, arn.data, arn.len);
-    role->session_name = ngx_ivschat_dup(rs, session_name.data,
-                                         session_name.len);
+    source = &find->found->source;
+    source->base = NGX_IVSCHAT_BASE_WEB_IDENTITY;
+    source->token_file = file;
 
-    if (external_id.len) {
-        role->external_id = ngx_ivschat_dup(rs, external_id.data,
-                                            external_id.len);
+    return ngx_ivschat_find_role(find, &source->web_identity, &role);
+}
+
+
+ngx_int_t
+ngx_ivschat_find_role(ngx_ivschat_find_t *find, ngx_ivschat_role_t *role,
+    const ngx_ivschat_role_t *from)
+{
+    char         name[NGX_IVSCHAT_SESSION_NAME_MAX + 1];
+    const char  *session_name;
+
+    session_name = from->session_name;
+
+    if (session_name == NULL) {
+        (void) ngx_ivschat_sts_session_name(
+                   ngx_ivschat_pure(&find->cf->cycle->hostname), name);
+        session_name = name;
+    }
+
+    *role = *from;
+    role->role_arn = ngx_ivschat_find_dup(find,
+                                          ngx_ivschat_str(from->role_arn));
+    role->session_name = ngx_ivschat_find_dup(find,
+                                              ngx_ivschat_str(session_name));
+
+    if (from->external_id) {
+        role->external_id = ngx_ivschat_find_dup(find,
+                                          ngx_ivschat_str(from->external_id));
     }
 
     if (role->role_arn == NULL || role->session_name == NULL
-        || (external_id.len && role->external_id == NULL))
+        || (from->external_id && role->external_id == NULL))
     {
-        ngx_ivschat_reason(rs, "out of memory");
         return NGX_ERROR;
     }
 
-    role->duration = duration;
+    role->region = ngx_ivschat_sts_region(find);
 
-    return ngx_ivschat_role_sts(rs, role);
+    return role->region ? ngx_ivschat_sts_endpoint(find, role) : NGX_ERROR;
 }
 
 
-/* Region and endpoint of STS. */
+/* The first that there is; that of the room is the last resort. */
 
-static ngx_int_t
-ngx_ivschat_role_sts(ngx_ivschat_resolve_t *rs, ngx_ivschat_role_t *role)
+static const char *
+ngx_ivschat_sts_region(ngx_ivschat_find_t *find)
 {
-    char        *p;
-    size_t       len;
-    const char  *region, *endpoint, *ignore;
-    ngx_ivschat_str_t    service = ngx_ivschat_string("sts");
+    const char  *region;
+    ngx_str_t   *param;
 
-    if (rs->line->region.len) {
-        region = ngx_ivschat_dup(rs, (const char *) rs->line->region.data,
-                                 rs->line->region.len);
-    } else {
-        region = ngx_ivschat_env(rs, "AWS_REGION");
+    param = &find->line->params[NGX_IVSCHAT_PARAM_REGION];
+    region = param->len ? (char *) param->data
+                        : ngx_ivschat_find_env(find, "AWS_REGION");
 
-        if (region == NULL) {
-            region = ngx_ivschat_env(rs, "AWS_DEFAULT_REGION");
-        }
-
-        if (region == NULL) {
-            ngx_ivschat_read_region(rs);
-
-            if (rs->profile_region.len) {
-                region = (const char *) rs->profile_region.data;
-            }
-        }
-
-        if (region == NULL && rs->room_region->len) {
-            region = ngx_ivschat_dup(rs, (const char *) rs->room_region->data,
-                                     rs->room_region->len);
-        }
+    if (region == NULL) {
+        region = ngx_ivschat_find_env(find, "AWS_DEFAULT_REGION");
     }
 
-    if (region == NULL
-        || !ngx_ivschat_region_valid(ngx_ivschat_pure_c(region)))
-    {
-        ngx_ivschat_reason(rs, "%s: add \"region=\", or set "
-                           "AWS_REGION",
-                           region ? "the region of STS is invalid"
-                           : "STS needs a region");
-        return NGX_ERROR;
+    if (region == NULL) {
+        ngx_ivschat_find_region(find);
+        region = find->profile_region;
     }
 
-    role->region = region;
-
-    endpoint = ngx_ivschat_env(rs, "AWS_ENDPOINT_URL_STS");
-    ignore = ngx_ivschat_env(rs, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
-
-    if (endpoint == NULL && rs->profile_sts.len) {
-        endpoint = (const char *) rs->profile_sts.data;
+    if (region == NULL && find->room_region->len) {
+        region = ngx_ivschat_find_dup(find,
+                                      ngx_ivschat_pure(find->room_region));
     }
 
-    if (endpoint
-        && !(ignore
-             && ngx_strcasecmp((u_char *) ignore, (u_char *) "true") == 0))
-    {
-        return ngx_ivschat_sts_endpoint(rs, role, endpoint);
+    if (region == NULL || !ngx_ivschat_region_valid(ngx_ivschat_str(region))) {
+        (void) ngx_ivschat_find_fail(find, NGX_ERROR, "%s: add \"region=\", or "
+                                     "set AWS_REGION",
+                                     region ? "the region of STS is invalid"
+                                            : "STS needs a region");
+        return NULL;
     }
 
-    p = ngx_pnalloc(rs->cf->pool, 2 * NGX_IVSCHAT_HOST_MAX + 16);
-
-    if (p == NULL
-        || ngx_ivschat_host(service, ngx_ivschat_pure_c(region), p,
-                            NGX_IVSCHAT_HOST_MAX + 1, &len)
-        != 0)
-    {
-        ngx_ivschat_reason(rs, "out of memory");
-        return NGX_ERROR;
-    }
-
-    role->host = p;
-    role->url = p + len + 1;
-
-    ngx_sprintf((u_char *) p + len + 1, "https://%s/%Z", role->host);
-
-    return NGX_OK;
+    return region;
 }
 
 
 static ngx_int_t
-ngx_ivschat_sts_endpoint(ngx_ivschat_resolve_t *rs, ngx_ivschat_role_t *role,
-    const char *url)
+ngx_ivschat_sts_endpoint(ngx_ivschat_find_t *find, ngx_ivschat_role_t *role)
 {
-    char        *p;
-    size_t       len, host;
-    const char  *slash;
+    char                host[NGX_IVSCHAT_HOST_MAX + 1];
+    size_t              len;
+    const char         *url, *ignore;
+    ngx_ivschat_str_t   service = ngx_ivschat_string("sts");
 
-    len = ngx_strlen(url);
+    ignore = ngx_ivschat_getenv(find->cf,
+                                "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+    url = ngx_ivschat_getenv(find->cf, "AWS_ENDPOINT_URL_STS");
 
-    if (ngx_strncasecmp((u_char *) url, (u_char *) "https://", 8) != 0
-        || !ngx_ivschat_url_valid(url))
+    if (url == NULL) {
+        url = find->profile_sts;
+    }
+
+    if (url == NULL || (ignore && strcasecmp(ignore, "true") == 0)) {
+        (void) ngx_ivschat_host(service, ngx_ivschat_str(role->region), host,
+                                sizeof(host), &len);
+        return ngx_ivschat_sts_url(find, role, host, len);
+    }
+
+    if (strncasecmp(url, "https://", 8) != 0
+        || !ngx_ivschat_url_check(url, 0))
     {
-        ngx_ivschat_reason(rs, "the endpoint of STS is no https "
-                           "URL");
-        return NGX_ERROR;
+        return ngx_ivschat_find_fail(find, NGX_ERROR, "the endpoint of STS is "
+                                     "no https URL");
     }
 
-    slash = ngx_strchr(url + 8, '/');
-    host = slash ? (size_t) (slash - url) - 8 : len - 8;
+    url += 8;
+    len = strcspn(url, "/?");
 
-    if (slash && slash[1] != '\0') {
-        ngx_ivschat_reason(rs, "the endpoint of STS has a path");
-        return NGX_ERROR;
+    if (url[len] != '\0' && ngx_strcmp(&url[len], "/") != 0) {
+        return ngx_ivschat_find_fail(find, NGX_ERROR, "the endpoint of STS "
+                                     "has a path");
     }
 
-    p = ngx_pnalloc(rs->cf->pool, 2 * len + 16);
-    if (p == NULL) {
-        ngx_ivschat_reason(rs, "out of memory");
-        return NGX_ERROR;
-    }
+    return ngx_ivschat_sts_url(find, role, url, len);
+}
 
-    role->url = p;
-    p = (char *) ngx_sprintf((u_char *) p, "https://%*s/%Z", host, url + 8);
+
+static ngx_int_t
+ngx_ivschat_sts_url(ngx_ivschat_find_t *find, ngx_ivschat_role_t *role,
+    const char *host, size_t len)
+{
+    char  url[NGX_IVSCHAT_URL_MAX + sizeof("https:///")];
+
+    ngx_snprintf((u_char *) url, sizeof(url), "https://%*s/%Z", len, host);
 
     /* libcurl leaves the default port out of the Host header */
 
-    if (host > 4 && ngx_strncmp(url + 8 + host - 4, ":443", 4) == 0) {
-        host -= 4;
+    if (len > 4 && ngx_strncmp(host + len - 4, ":443", 4) == 0) {
+        len -= 4;
     }
 
-    role->host = p;
-    ngx_sprintf((u_char *) p, "%*s%Z", host, url + 8);
+    role->url = ngx_ivschat_find_dup(find, ngx_ivschat_str(url));
+    role->host = ngx_ivschat_find_dup(find, (ngx_ivschat_str_t) { host, len });
 
-    return NGX_OK;
+    return (role->url && role->host) ? NGX_OK : NGX_ERROR;
 }

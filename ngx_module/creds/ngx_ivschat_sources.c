@@ -1,514 +1,686 @@
 
 /*
- * What a line of ivschat_token_credentials comes to, when the configuration is
- * read: the order of the sources, and those of them that need neither AWS's
- * shared files nor STS.
+ * The table of sources, the lines that name them, and the search for what a
+ * line means.
  */
 
 
-#include "ngx_ivschat_sourcing.h"
-#include "../aws/ngx_ivschat_url.h"
+#include "ngx_ivschat_sources.h"
+#include "../aws/ngx_ivschat_api.h"
+#include "../aws/ngx_ivschat_sts.h"
 
 
 #define NGX_IVSCHAT_TRIED_LEN   2048
+#define NGX_IVSCHAT_NAME_LEN    32      /* of "auto: web_identity" */
+#define NGX_IVSCHAT_WORD_MAX    20
 
-#define NGX_IVSCHAT_ECS         "http://169.254.170.2"
-#define NGX_IVSCHAT_IMDS_URL        "http://169.254.169.254"
-#define NGX_IVSCHAT_IMDS6       "http://[fd00:ec2::254]"
+#define ngx_ivschat_bit(param)   (1 << NGX_IVSCHAT_PARAM_##param)
 
 
-/*
- * NGX_OK: this source is usable; NGX_DECLINED: it is not there, and rs->reason
- * says what is not; NGX_ERROR: it is there, and wrong.
- */
-
-typedef ngx_int_t (*ngx_ivschat_try_pt)(ngx_ivschat_resolve_t *rs);
+/* check: NULL, or a function that returns NULL or what is wrong. */
 
 typedef struct {
-    ngx_str_t                        name;
-    ngx_ivschat_try_pt               handler;
-} ngx_ivschat_source_kind_t;
+    ngx_str_t             name;
+    const char         *(*check)(ngx_ivschat_str_t value);
+} ngx_ivschat_param_t;
 
 
-static ngx_int_t ngx_ivschat_resolve_static(ngx_ivschat_resolve_t *rs);
-static ngx_int_t ngx_ivschat_resolve_named(ngx_ivschat_resolve_t *rs,
-    ngx_str_t *name);
-static ngx_int_t ngx_ivschat_resolve_auto(ngx_ivschat_resolve_t *rs);
-static ngx_int_t ngx_ivschat_resolve_role(ngx_ivschat_resolve_t *rs);
-static void ngx_ivschat_resolve_log(ngx_ivschat_resolve_t *rs,
-    ngx_uint_t level, const char *what);
+static ngx_ivschat_kind_t *ngx_ivschat_find_kind(ngx_ivschat_str_t name);
+static char *ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_line_t *line,
+    ngx_str_t *value);
+static char *ngx_ivschat_param_error(ngx_conf_t *cf, ngx_str_t *name,
+    const char *reason);
+static char *ngx_ivschat_check_static(ngx_conf_t *cf,
+    ngx_ivschat_line_t *line);
+static const char *ngx_ivschat_static_keys(ngx_ivschat_line_t *line,
+    ngx_ivschat_credentials_t *creds, ngx_ivschat_credentials_field_e *field);
+static const char *ngx_ivschat_check_source(ngx_ivschat_str_t value);
+static const char *ngx_ivschat_check_region(ngx_ivschat_str_t value);
+static const char *ngx_ivschat_check_duration(ngx_ivschat_str_t value);
+
+static ngx_int_t ngx_ivschat_find_auto(ngx_ivschat_find_t *find);
+static ngx_int_t ngx_ivschat_find_static(ngx_ivschat_find_t *find);
+static ngx_int_t ngx_ivschat_find_assumed(ngx_ivschat_find_t *find);
+static ngx_uint_t ngx_ivschat_find_number(ngx_ivschat_find_t *find,
+    const char *name, double unit, ngx_uint_t max, ngx_uint_t preset);
+static void ngx_ivschat_find_log(ngx_ivschat_find_t *find, ngx_uint_t level,
+    const char *what);
+
+
+static ngx_ivschat_param_t  ngx_ivschat_params[] = {
+    [NGX_IVSCHAT_PARAM_KEY] = { ngx_string("key"), NULL },
+    [NGX_IVSCHAT_PARAM_SECRET] = { ngx_string("secret"), NULL },
+    [NGX_IVSCHAT_PARAM_SESSION_TOKEN] = { ngx_string("token"), NULL },
+    [NGX_IVSCHAT_PARAM_NAME] = { ngx_string("name"), NULL },
+    [NGX_IVSCHAT_PARAM_FILE] = { ngx_string("file"), NULL },
+    [NGX_IVSCHAT_PARAM_ROLE] = { ngx_string("role"),
+                                 ngx_ivschat_sts_check_role },
+    [NGX_IVSCHAT_PARAM_SOURCE] = { ngx_string("source"),
+                                   ngx_ivschat_check_source },
+    [NGX_IVSCHAT_PARAM_REGION] = { ngx_string("region"),
+                                   ngx_ivschat_check_region },
+    [NGX_IVSCHAT_PARAM_EXTERNAL_ID] = { ngx_string("external_id"),
+                                        ngx_ivschat_sts_check_external_id },
+    [NGX_IVSCHAT_PARAM_SESSION_NAME] = { ngx_string("session_name"),
+                                         ngx_ivschat_sts_check_session_name },
+    [NGX_IVSCHAT_PARAM_DURATION] = { ngx_string("duration"),
+                                     ngx_ivschat_check_duration }
+};
+
+_Static_assert(NGX_IVSCHAT_PARAMS == 11, "a row for each parameter");
 
 
 /*
- * In the order of "auto".  Keys of the environment go first with AWS_PROFILE
- * set as well, as in AWS's SDKs for Python and C (JavaScript's skips them).
+ * "auto" goes from the top to the bottom.  Keys of the environment go first
+ * with AWS_PROFILE set as well, as in AWS's SDKs for Python and C
+ * (JavaScript's skips them).
  */
 
-static ngx_ivschat_source_kind_t  ngx_ivschat_sources[] = {
-    { ngx_string("env"), ngx_ivschat_try_env },
-    { ngx_string("profile"), ngx_ivschat_try_profile },
-    { ngx_string("web_identity"), ngx_ivschat_try_web_identity },
-    { ngx_string("container"), ngx_ivschat_try_container },
-    { ngx_string("imds"), ngx_ivschat_try_imds },
-    { ngx_null_string, NULL }
+static ngx_ivschat_kind_t  ngx_ivschat_kinds[] = {
+
+    { ngx_string("auto"), NULL, NGX_IVSCHAT_BASE, 0, 0,
+      NULL, ngx_ivschat_find_auto },
+
+    { ngx_string("env"), "Environment",
+      NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0, 0,
+      NULL, ngx_ivschat_find_keys },
+
+    { ngx_string("static"), NULL, 0,
+      ngx_ivschat_bit(KEY)|ngx_ivschat_bit(SECRET)
+      |ngx_ivschat_bit(SESSION_TOKEN),
+      ngx_ivschat_bit(KEY)|ngx_ivschat_bit(SECRET),
+      ngx_ivschat_check_static, ngx_ivschat_find_static },
+
+    { ngx_string("profile"), NULL, NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO,
+      ngx_ivschat_bit(NAME)|ngx_ivschat_bit(FILE), 0,
+      NULL, ngx_ivschat_find_profile },
+
+    { ngx_string("web_identity"), NULL, NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO,
+      ngx_ivschat_bit(REGION), 0,
+      NULL, ngx_ivschat_find_web_identity },
+
+    { ngx_string("container"), "EcsContainer",
+      NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0, 0,
+      NULL, ngx_ivschat_find_container },
+
+    { ngx_string("imds"), "Ec2InstanceMetadata",
+      NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0, 0,
+      NULL, ngx_ivschat_find_imds },
+
+    { ngx_string("assume_role"), NULL, 0,
+      ngx_ivschat_bit(ROLE)|ngx_ivschat_bit(SOURCE)|ngx_ivschat_bit(REGION)
+      |ngx_ivschat_bit(EXTERNAL_ID)|ngx_ivschat_bit(SESSION_NAME)
+      |ngx_ivschat_bit(DURATION),
+      ngx_ivschat_bit(ROLE),
+      NULL, ngx_ivschat_find_assumed },
+
+    { ngx_null_string, NULL, 0, 0, 0, NULL, NULL }
 };
 
 
-ngx_int_t
-ngx_ivschat_resolve_line(ngx_conf_t *cf, ngx_ivschat_line_t *line,
-    ngx_str_t *region, ngx_ivschat_resolved_t *resolved)
+/* The names of the table, for messages. */
+
+#define NGX_IVSCHAT_KINDS                                                     \
+    "the sources are \"auto\", \"env\", \"static\", \"profile\", "            \
+    "\"container\", \"web_identity\", \"imds\" and \"assume_role\"; "         \
+    "credential_process and SSO are no sources, since they would block, or "  \
+    "need a browser"
+
+#define NGX_IVSCHAT_BASES                                                     \
+    "\"source=\" is one of \"auto\", \"env\", \"profile\", \"container\", "   \
+    "\"web_identity\" and \"imds\""
+
+#define NGX_IVSCHAT_PROFILE_NAMES                                             \
+    "credential_source must be Environment, Ec2InstanceMetadata or "          \
+    "EcsContainer"
+
+
+char *
+ngx_ivschat_line_read(ngx_conf_t *cf, ngx_ivschat_line_t *line)
 {
-    ngx_int_t              rc;
-    const char            *timeout, *attempts;
-    ngx_ivschat_resolve_t  rs;
+    ngx_str_t   *value, *file;
+    ngx_uint_t   i;
+    const char  *reason;
 
-    ngx_memzero(resolved, sizeof(ngx_ivschat_resolved_t));
-    ngx_memzero(&rs, sizeof(ngx_ivschat_resolve_t));
+    ngx_memzero(line, sizeof(ngx_ivschat_line_t));
 
-    rs.cf = cf;
-    rs.line = line;
-    rs.room_region = region;
-    rs.out = resolved;
+    value = cf->args->elts;
 
-    resolved->name = line->source;
-    resolved->source.creds = &resolved->creds;
-    resolved->source.ca_file = ngx_ivschat_env(&rs, "AWS_CA_BUNDLE");
+    line->conf_file = cf->conf_file->file.name;
+    line->line = cf->conf_file->line;
+    line->kind = ngx_ivschat_find_kind(ngx_ivschat_pure(&value[1]));
 
-    timeout = ngx_ivschat_env(&rs, "AWS_METADATA_SERVICE_TIMEOUT");
-    attempts = ngx_ivschat_env(&rs, "AWS_METADATA_SERVICE_NUM_ATTEMPTS");
+    if (line->kind == NULL) {
 
-    resolved->source.imds_timeout = timeout
-                                    ? (ngx_msec_t) (atof(timeout) * 1000) : 0;
+        /* what is not a word may be a misplaced secret, and is not shown */
 
-    if (resolved->source.imds_timeout < 1
-        || resolved->source.imds_timeout > 10000)
-    {
-        resolved->source.imds_timeout = 1000;
+        if (value[1].len > NGX_IVSCHAT_WORD_MAX
+            || !ngx_ivschat_str_only(ngx_ivschat_pure(&value[1]),
+                                     NGX_IVSCHAT_LETTERS "_-"))
+        {
+            ngx_str_set(&value[1], "…");
+        }
+
+        return ngx_ivschat_invalid(cf, &value[1], NGX_IVSCHAT_KINDS);
     }
 
-    resolved->source.imds_attempts = attempts ? (ngx_uint_t) atoi(attempts)
-                                              : 0;
-
-    if (resolved->source.imds_attempts < 1
-        || resolved->source.imds_attempts > 10)
-    {
-        resolved->source.imds_attempts = 2;
+    for (i = 2; i < cf->args->nelts; i++) {
+        if (ngx_ivschat_read_param(cf, line, &value[i]) != NGX_CONF_OK) {
+            return NGX_CONF_ERROR;
+        }
     }
 
-    if (ngx_strcmp(line->source.data, "static") == 0) {
-        rc = ngx_ivschat_resolve_static(&rs);
+    for (i = 0; i < NGX_IVSCHAT_PARAMS; i++) {
+        value = &line->params[i];
 
-    } else if (ngx_strcmp(line->source.data, "assume_role") == 0) {
-        rc = ngx_ivschat_resolve_role(&rs);
+        if (value->len == 0 && (line->kind->required & (1 << i))) {
+            return ngx_ivschat_param_error(cf, &ngx_ivschat_params[i].name,
+                                           "it is missing");
+        }
 
-    } else {
-        rc = ngx_ivschat_resolve_named(&rs, &line->source);
+        if (value->len && ngx_ivschat_params[i].check) {
+            reason = ngx_ivschat_params[i].check(ngx_ivschat_pure(value));
+
+            if (reason) {
+                return ngx_ivschat_invalid(cf, value, reason);
+            }
+        }
     }
 
-    return rc;
+    file = &line->params[NGX_IVSCHAT_PARAM_FILE];
+
+    if (file->len && ngx_conf_full_name(cf->cycle, file, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return line->kind->check ? line->kind->check(cf, line) : NGX_CONF_OK;
 }
 
 
-static ngx_int_t
-ngx_ivschat_resolve_static(ngx_ivschat_resolve_t *rs)
+void
+ngx_ivschat_line_auto(ngx_ivschat_line_t *line)
 {
-    ngx_ivschat_credentials_field_e  field;
-    ngx_ivschat_line_t              *line;
+    ngx_memzero(line, sizeof(ngx_ivschat_line_t));
 
-    line = rs->line;
+    line->kind = &ngx_ivschat_kinds[0];
+}
 
-    /* checked when the line was read */
 
-    if (ngx_ivschat_credentials_set(&rs->out->creds,
-                                    ngx_ivschat_pure(&line->key),
-                                    ngx_ivschat_pure(&line->secret),
-                                    ngx_ivschat_pure(&line->token),
-                                    &field)
-        != NULL)
+ngx_uint_t
+ngx_ivschat_line_same(ngx_ivschat_line_t *a, ngx_ivschat_line_t *b)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_IVSCHAT_PARAMS; i++) {
+        if (!ngx_ivschat_str_equal(ngx_ivschat_pure(&a->params[i]),
+                                   ngx_ivschat_pure(&b->params[i])))
+        {
+            return 0;
+        }
+    }
+
+    return a->kind == b->kind;
+}
+
+
+void
+ngx_ivschat_line_wipe(ngx_ivschat_line_t *line)
+{
+    ngx_uint_t  i;
+
+    for (i = NGX_IVSCHAT_PARAM_SECRET; i <= NGX_IVSCHAT_PARAM_SESSION_TOKEN;
+         i++)
     {
+        if (line->params[i].len) {
+            ngx_explicit_memzero(line->params[i].data, line->params[i].len);
+        }
+    }
+}
+
+
+static ngx_ivschat_kind_t *
+ngx_ivschat_find_kind(ngx_ivschat_str_t name)
+{
+    ngx_ivschat_kind_t  *kind;
+
+    for (kind = ngx_ivschat_kinds; kind->name.len; kind++) {
+        if (ngx_ivschat_str_equal(ngx_ivschat_pure(&kind->name), name)) {
+            return kind;
+        }
+    }
+
+    return NULL;
+}
+
+
+static char *
+ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_line_t *line,
+    ngx_str_t *value)
+{
+    ngx_str_t           name, *param;
+    ngx_uint_t          i;
+    ngx_ivschat_str_t   rest, key;
+
+    rest = ngx_ivschat_pure(value);
+    key = ngx_ivschat_str_cut(&rest, '=');
+
+    name.data = value->data;
+    name.len = key.len;
+
+    for (i = 0; i < NGX_IVSCHAT_PARAMS; i++) {
+        if (ngx_ivschat_str_is(key,
+                               (char *) ngx_ivschat_params[i].name.data))
+        {
+            break;
+        }
+    }
+
+    if (key.len == value->len) {
+
+        /* without a "=" it may be a secret */
+
+        ngx_str_set(&name, "…");
+        i = NGX_IVSCHAT_PARAMS;
+    }
+
+    if (i == NGX_IVSCHAT_PARAMS || !(line->kind->params & (1 << i))) {
+        return ngx_ivschat_param_error(cf, &name,
+                                       "this source has no such parameter");
+    }
+
+    param = &line->params[i];
+
+    if (param->data) {
+        return ngx_ivschat_param_error(cf, &name, "it is there twice");
+    }
+
+    param->data = (u_char *) rest.data;
+    param->len = rest.len;
+
+    if (param->len == 0) {
+        return ngx_ivschat_param_error(cf, &name, "it is empty");
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* Names the parameter, never its value, which may be secret. */
+
+static char *
+ngx_ivschat_param_error(ngx_conf_t *cf, ngx_str_t *name, const char *reason)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V=\" in "
+                       "\"ivschat_token_credentials %V\" directive: %s",
+                       name, &value[1], reason);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_ivschat_check_static(ngx_conf_t *cf, ngx_ivschat_line_t *line)
+{
+    const char                       *reason;
+    struct stat                       st;
+    ngx_ivschat_credentials_t         creds;
+    ngx_ivschat_credentials_field_e   field;
+
+    static const ngx_uint_t  params[] = {
+        [NGX_IVSCHAT_ACCESS_KEY] = NGX_IVSCHAT_PARAM_KEY,
+        [NGX_IVSCHAT_SECRET_KEY] = NGX_IVSCHAT_PARAM_SECRET,
+        [NGX_IVSCHAT_SESSION_TOKEN] = NGX_IVSCHAT_PARAM_SESSION_TOKEN
+    };
+
+    _Static_assert(NGX_IVSCHAT_SESSION_TOKEN == 2, "a row for each field");
+
+    reason = ngx_ivschat_static_keys(line, &creds, &field);
+
+    ngx_ivschat_credentials_wipe(&creds);
+
+    if (reason) {
+        return ngx_ivschat_param_error(cf,
+                                       &ngx_ivschat_params[params[field]].name,
+                                       reason);
+    }
+
+    if (fstat(cf->conf_file->file.fd, &st) == 0 && (st.st_mode & S_IROTH)) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"%V\" holds secrets and can be read by "
+                           "everyone: chmod 600 it, or move this line into a "
+                           "file of its own that is included",
+                           &cf->conf_file->file.name);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static const char *
+ngx_ivschat_static_keys(ngx_ivschat_line_t *line,
+    ngx_ivschat_credentials_t *creds, ngx_ivschat_credentials_field_e *field)
+{
+    ngx_str_t  *params;
+
+    params = line->params;
+
+    return ngx_ivschat_credentials_set(creds,
+                  ngx_ivschat_pure(&params[NGX_IVSCHAT_PARAM_KEY]),
+                  ngx_ivschat_pure(&params[NGX_IVSCHAT_PARAM_SECRET]),
+                  ngx_ivschat_pure(&params[NGX_IVSCHAT_PARAM_SESSION_TOKEN]),
+                  field);
+}
+
+
+static const char *
+ngx_ivschat_check_source(ngx_ivschat_str_t value)
+{
+    ngx_ivschat_kind_t  *kind;
+
+    kind = ngx_ivschat_find_kind(value);
+
+    return (kind && (kind->flags & NGX_IVSCHAT_BASE)) ? NULL
+                                                      : NGX_IVSCHAT_BASES;
+}
+
+
+static const char *
+ngx_ivschat_check_region(ngx_ivschat_str_t value)
+{
+    return ngx_ivschat_region_valid(value)
+           ? NULL : "it is no region's name like \"us-west-2\"";
+}
+
+
+static const char *
+ngx_ivschat_check_duration(ngx_ivschat_str_t value)
+{
+    ngx_int_t  duration;
+    ngx_str_t  s;
+
+    s.data = (u_char *) value.data;
+    s.len = value.len;
+
+    duration = ngx_parse_time(&s, 1);
+
+    return duration == NGX_ERROR
+           ? "it is no time like \"1h\""
+           : ngx_ivschat_sts_check_duration((unsigned) duration);
+}
+
+
+ngx_int_t
+ngx_ivschat_find(ngx_conf_t *cf, ngx_ivschat_line_t *line, ngx_str_t *region,
+    ngx_ivschat_found_t *found)
+{
+    ngx_int_t              rc;
+    ngx_ivschat_find_t     find;
+    ngx_ivschat_source_t  *source;
+
+    ngx_memzero(found, sizeof(ngx_ivschat_found_t));
+    ngx_memzero(&find, sizeof(ngx_ivschat_find_t));
+
+    find.cf = cf;
+    find.line = line;
+    find.room_region = region;
+    find.found = found;
+
+    found->name = line->kind->name;
+
+    source = &found->source;
+    source->creds = &found->creds;
+    source->ca_file = ngx_ivschat_find_env(&find, "AWS_CA_BUNDLE");
+    source->imds_timeout = ngx_ivschat_find_number(&find,
+                               "AWS_METADATA_SERVICE_TIMEOUT", 1000, 10000,
+                               1000);
+    source->imds_attempts = ngx_ivschat_find_number(&find,
+                                "AWS_METADATA_SERVICE_NUM_ATTEMPTS", 1, 10, 2);
+
+    rc = line->kind->find(&find);
+
+    if (rc == NGX_ERROR) {
+        ngx_ivschat_find_log(&find, NGX_LOG_EMERG, "cannot be used");
         return NGX_ERROR;
     }
 
-    rs->out->source.base = NGX_IVSCHAT_BASE_STATIC;
+    if (rc == NGX_DECLINED) {
+
+        /* a shell may not have the environment that the service has */
+
+        ngx_ivschat_find_log(&find, NGX_LOG_WARN, "has no credentials");
+        source->base = NGX_IVSCHAT_BASE_NONE;
+    }
 
     return NGX_OK;
 }
 
 
-static ngx_int_t
-ngx_ivschat_resolve_named(ngx_ivschat_resolve_t *rs, ngx_str_t *name)
-{
-    ngx_int_t                   rc;
-    ngx_ivschat_source_kind_t  *source;
+/* The first source that is there; the others and their reasons are kept. */
 
-    if (ngx_strcmp(name->data, "auto") == 0) {
-        return ngx_ivschat_resolve_auto(rs);
+static ngx_int_t
+ngx_ivschat_find_auto(ngx_ivschat_find_t *find)
+{
+    u_char               *p, *last;
+    ngx_int_t             rc;
+    ngx_ivschat_kind_t   *kind;
+    ngx_ivschat_found_t  *found;
+
+    found = find->found;
+
+    p = ngx_pnalloc(find->cf->pool,
+                    NGX_IVSCHAT_TRIED_LEN + NGX_IVSCHAT_NAME_LEN);
+    if (p == NULL) {
+        return ngx_ivschat_find_fail(find, NGX_ERROR, "out of memory");
     }
 
-    for (source = ngx_ivschat_sources; source->handler; source++) {
+    found->tried.data = p;
+    last = p + NGX_IVSCHAT_TRIED_LEN;
 
-        if (ngx_strcmp(name->data, source->name.data) != 0) {
+    for (kind = ngx_ivschat_kinds; kind->name.len; kind++) {
+
+        if (!(kind->flags & NGX_IVSCHAT_AUTO)) {
             continue;
         }
 
-        rc = source->handler(rs);
-
-        if (rc == NGX_ERROR) {
-            ngx_ivschat_resolve_log(rs, NGX_LOG_EMERG, "cannot be used");
-            return NGX_ERROR;
-        }
-
-        if (rc == NGX_DECLINED) {
-
-            /* a shell has not the environment that the service has */
-
-            ngx_ivschat_resolve_log(rs, NGX_LOG_WARN, "has no credentials");
-            rs->out->source.base = NGX_IVSCHAT_BASE_NONE;
-        }
-
-        return NGX_OK;
-    }
-
-    return NGX_ERROR;
-}
-
-
-/* The first one that is there; the others and their reasons are kept. */
-
-static ngx_int_t
-ngx_ivschat_resolve_auto(ngx_ivschat_resolve_t *rs)
-{
-    u_char                     *p, *last;
-    ngx_int_t                   rc;
-    ngx_ivschat_source_kind_t  *source;
-
-    p = ngx_pnalloc(rs->cf->pool, NGX_IVSCHAT_TRIED_LEN);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    rs->out->tried.data = p;
-    last = p + NGX_IVSCHAT_TRIED_LEN;
-
-    for (source = ngx_ivschat_sources; source->handler; source++) {
-
-        rc = source->handler(rs);
+        rc = kind->find(find);
 
         if (rc == NGX_OK) {
-            rs->out->name.data = ngx_pnalloc(rs->cf->pool,
-                                             sizeof("auto: ")
-                                             + source->name.len);
-            if (rs->out->name.data == NULL) {
-                return NGX_ERROR;
-            }
-
-            rs->out->name.len = ngx_sprintf(rs->out->name.data, "auto: %V",
-                                            &source->name)
-                                - rs->out->name.data;
-            break;
+            found->name.data = last;
+            found->name.len = ngx_snprintf(last, NGX_IVSCHAT_NAME_LEN,
+                                           "auto: %V", &kind->name)
+                              - last;
+            return NGX_OK;
         }
 
         if (rc == NGX_ERROR) {
-            ngx_ivschat_resolve_log(rs, NGX_LOG_WARN, "passes over a source");
+            ngx_ivschat_find_log(find, NGX_LOG_WARN, "passes over a source");
         }
 
-        p = ngx_slprintf(p, last, "%s%V: %s", rs->out->tried.len ? "; " : "",
-                         &source->name, rs->reason);
-        rs->out->tried.len = p - rs->out->tried.data;
+        p = ngx_slprintf(p, last, "%s%V: %s", found->tried.len ? "; " : "",
+                         &kind->name, find->reason);
+        found->tried.len = p - found->tried.data;
 
-        if (rc == NGX_ERROR && source->handler == ngx_ivschat_try_container) {
+        if (rc == NGX_ERROR && kind->find == ngx_ivschat_find_container) {
+
             /* a container must not get the rights of its instance */
 
-            rs->out->source.base = NGX_IVSCHAT_BASE_NONE;
+            found->source.base = NGX_IVSCHAT_BASE_NONE;
             return NGX_OK;
         }
     }
 
-    if (source->handler == NULL) {
-        (void) ngx_snprintf((u_char *) rs->reason, sizeof(rs->reason) - 1,
-                            "%V%Z", &rs->out->tried);
-        ngx_ivschat_resolve_log(rs, NGX_LOG_WARN, "finds no credentials");
-        rs->out->source.base = NGX_IVSCHAT_BASE_NONE;
-    }
+    (void) ngx_ivschat_find_fail(find, NGX_DECLINED, "%V", &found->tried);
+    ngx_ivschat_find_log(find, NGX_LOG_WARN, "finds no credentials");
+
+    found->source.base = NGX_IVSCHAT_BASE_NONE;
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_ivschat_resolve_role(ngx_ivschat_resolve_t *rs)
+ngx_ivschat_find_static(ngx_ivschat_find_t *find)
 {
-    ngx_int_t  rc;
-    ngx_str_t                       base = ngx_string("auto");
-    ngx_ivschat_source_t           *source;
-    ngx_ivschat_line_t  *line;
+    ngx_ivschat_credentials_field_e  field;
 
-    line = rs->line;
-    source = &rs->out->source;
+    /* checked when the line was read */
 
-    rc = ngx_ivschat_resolve_named(rs, line->base.data ? &line->base
-                                   : &base);
+    (void) ngx_ivschat_static_keys(find->line, &find->found->creds, &field);
 
-    rs->out->name = line->source;
+    find->found->source.base = NGX_IVSCHAT_BASE_STATIC;
+
+    return NGX_OK;
+}
+
+
+/* A role, after those of the source that it is assumed with. */
+
+static ngx_int_t
+ngx_ivschat_find_assumed(ngx_ivschat_find_t *find)
+{
+    ngx_int_t              rc;
+    ngx_str_t             *params;
+    ngx_ivschat_kind_t    *base;
+    ngx_ivschat_role_t     role;
+    ngx_ivschat_source_t  *source;
+
+    params = find->line->params;
+    source = &find->found->source;
+
+    base = ngx_ivschat_find_kind(
+               ngx_ivschat_pure(&params[NGX_IVSCHAT_PARAM_SOURCE]));
+    rc = base ? base->find(find) : ngx_ivschat_find_auto(find);
+
+    find->found->name = find->line->kind->name;
 
     if (rc != NGX_OK || source->base == NGX_IVSCHAT_BASE_NONE) {
         return rc;
     }
 
-    if (source->nroles == NGX_IVSCHAT_FETCH_ROLES_MAX) {
-        ngx_ivschat_reason(rs, "too many roles in a row");
-        rc = NGX_ERROR;
+    ngx_memzero(&role, sizeof(ngx_ivschat_role_t));
 
-    } else {
-        rc = ngx_ivschat_add_role(rs,
-                                  &source->roles[source->nroles],
-                                  ngx_ivschat_pure(&line->role),
-                                  ngx_ivschat_pure(&line->session_name),
-                                  ngx_ivschat_pure(&line->external_id),
-                                  line->duration.len
-                        ? (ngx_uint_t) ngx_parse_time(&line->duration, 1) : 0);
+    /* the arguments of a directive have a NUL */
+
+    role.role_arn = (char *) params[NGX_IVSCHAT_PARAM_ROLE].data;
+    role.session_name = (char *) params[NGX_IVSCHAT_PARAM_SESSION_NAME].data;
+    role.external_id = (char *) params[NGX_IVSCHAT_PARAM_EXTERNAL_ID].data;
+
+    if (params[NGX_IVSCHAT_PARAM_DURATION].len) {
+        role.duration = ngx_parse_time(&params[NGX_IVSCHAT_PARAM_DURATION], 1);
     }
 
-    if (rc != NGX_OK) {
-        ngx_ivschat_resolve_log(rs, NGX_LOG_EMERG, "cannot be used");
-        return NGX_ERROR;
+    return ngx_ivschat_find_role(find, &source->roles[source->nroles++],
+                                 &role);
+}
+
+
+/* A positive number of the environment, or else the preset one. */
+
+static ngx_uint_t
+ngx_ivschat_find_number(ngx_ivschat_find_t *find, const char *name,
+    double unit, ngx_uint_t max, ngx_uint_t preset)
+{
+    double       n;
+    const char  *value;
+
+    value = ngx_ivschat_getenv(find->cf, name);
+    n = value ? atof(value) * unit : 0;
+
+    return (n >= 1 && n < max + 1) ? (ngx_uint_t) n : preset;
+}
+
+
+ngx_int_t
+ngx_ivschat_find_named(ngx_ivschat_find_t *find,
+    const ngx_ivschat_property_t *property)
+{
+    ngx_ivschat_kind_t  *kind;
+
+    for (kind = ngx_ivschat_kinds; kind->name.len; kind++) {
+        if (kind->profile_name
+            && ngx_strcmp(kind->profile_name, property->value.data) == 0)
+        {
+            return kind->find(find);
+        }
     }
 
-    source->nroles++;
-
-    return NGX_OK;
+    return ngx_ivschat_find_fail(find, NGX_ERROR, "%V:%ud: "
+                                 NGX_IVSCHAT_PROFILE_NAMES,
+                                 &find->found->files[property->file],
+                                 property->line);
 }
 
 
 static void
-ngx_ivschat_resolve_log(ngx_ivschat_resolve_t *rs, ngx_uint_t level,
+ngx_ivschat_find_log(ngx_ivschat_find_t *find, ngx_uint_t level,
     const char *what)
 {
     ngx_ivschat_line_t  *line;
 
-    line = rs->line;
+    line = find->line;
 
     if (line->conf_file.len) {
-        ngx_log_error(level, rs->cf->log, 0,
+        ngx_log_error(level, find->cf->log, 0,
                       "\"ivschat_token_credentials %V\" %s: %s in %V:%ui",
-                      &line->source, what, rs->reason, &line->conf_file,
+                      &line->kind->name, what, find->reason, &line->conf_file,
                       line->line);
         return;
     }
 
-    ngx_log_error(level, rs->cf->log, 0,
+    ngx_log_error(level, find->cf->log, 0,
                   "\"ivschat_token_credentials %V\", the default, %s: %s",
-                  &line->source, what, rs->reason);
+                  &line->kind->name, what, find->reason);
 }
 
 
-void
-ngx_ivschat_reason(ngx_ivschat_resolve_t *rs, const char *fmt, ...)
+ngx_int_t
+ngx_ivschat_find_fail(ngx_ivschat_find_t *find, ngx_int_t rc, const char *fmt,
+    ...)
 {
     u_char  *p;
     va_list  args;
 
     va_start(args, fmt);
-    p = ngx_vslprintf((u_char *) rs->reason,
-                      (u_char *) rs->reason + sizeof(rs->reason) - 1, fmt,
+    p = ngx_vslprintf((u_char *) find->reason,
+                      (u_char *) find->reason + sizeof(find->reason) - 1, fmt,
                       args);
     va_end(args);
 
     *p = '\0';
-}
 
-
-ngx_int_t
-ngx_ivschat_try_env(ngx_ivschat_resolve_t *rs)
-{
-    const char                      *key, *secret, *token, *reason;
-    ngx_ivschat_credentials_field_e  field;
-
-    static const char *const  names[] = {
-        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
-    };
-
-    key = ngx_ivschat_env(rs, names[0]);
-    secret = ngx_ivschat_env(rs, names[1]);
-    token = ngx_ivschat_env(rs, names[2]);
-
-    if (key == NULL || secret == NULL) {
-        ngx_ivschat_reason(rs, "%s is not set in the environment",
-                           key == NULL ? names[0] : names[1]);
-        return NGX_DECLINED;
-    }
-
-    reason = ngx_ivschat_credentials_set(&rs->out->creds,
-                                         ngx_ivschat_pure_c(key),
-                                         ngx_ivschat_pure_c(secret),
-                                         ngx_ivschat_pure_c(token), &field);
-
-    ngx_explicit_memzero((void *) secret, ngx_strlen(secret));
-
-    if (token) {
-        ngx_explicit_memzero((void *) token, ngx_strlen(token));
-    }
-
-    if (reason) {
-        ngx_ivschat_reason(rs, "%s in the environment: %s", names[field],
-                           reason);
-        return NGX_DECLINED;
-    }
-
-    rs->out->source.base = NGX_IVSCHAT_BASE_STATIC;
-
-    return NGX_OK;
-}
-
-
-/* Where both of a pair are set, Python's and C's SDKs are followed. */
-
-ngx_int_t
-ngx_ivschat_try_container(ngx_ivschat_resolve_t *rs)
-{
-    u_char                *p;
-    size_t                 len;
-    const char            *relative, *full;
-    ngx_ivschat_source_t  *source;
-
-    source = &rs->out->source;
-
-    relative = ngx_ivschat_env(rs, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-    full = ngx_ivschat_env(rs, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
-
-    if (relative) {
-
-        len = sizeof(NGX_IVSCHAT_ECS) + ngx_strlen(relative);
-
-        p = ngx_pnalloc(rs->cf->pool, len);
-        if (p == NULL) {
-            ngx_ivschat_reason(rs, "out of memory");
-            return NGX_ERROR;
-        }
-
-        ngx_sprintf(p, NGX_IVSCHAT_ECS "%s%Z", relative);
-        source->url = (const char *) p;
-
-        if (relative[0] != '/'
-            || !ngx_ivschat_url_valid(source->url))
-        {
-            ngx_ivschat_reason(rs, "AWS_CONTAINER_CREDENTIALS_"
-                               "RELATIVE_URI is no path");
-            return NGX_ERROR;
-        }
-
-    } else if (full) {
-
-        if (!ngx_ivschat_url_valid(full)
-            || !ngx_ivschat_url_may_carry_keys(full))
-        {
-            ngx_ivschat_reason(rs, "AWS_CONTAINER_CREDENTIALS_"
-                       "FULL_URI must be https, or http to this machine, "
-                       "169.254.170.2, 169.254.170.23 or [fd00:ec2::23]");
-            return NGX_ERROR;
-        }
-
-        source->url = full;
-
-    } else {
-        ngx_ivschat_reason(rs, "neither AWS_CONTAINER_CREDENTIALS_"
-                           "RELATIVE_URI nor _FULL_URI is set in "
-                           "the environment");
-        return NGX_DECLINED;
-    }
-
-    source->base = NGX_IVSCHAT_BASE_CONTAINER;
-    source->token_file = ngx_ivschat_env(rs,
-                                   "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-    source->token = ngx_ivschat_env(rs, "AWS_CONTAINER_AUTHORIZATION_TOKEN");
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_ivschat_try_imds(ngx_ivschat_resolve_t *rs)
-{
-    size_t                 len;
-    const char            *disabled, *endpoint, *mode;
-    ngx_ivschat_source_t  *source;
-
-    source = &rs->out->source;
-
-    disabled = ngx_ivschat_env(rs, "AWS_EC2_METADATA_DISABLED");
-    endpoint = ngx_ivschat_env(rs, "AWS_EC2_METADATA_SERVICE_ENDPOINT");
-    mode = ngx_ivschat_env(rs, "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
-
-    if (disabled && ngx_strcasecmp((u_char *) disabled, (u_char *) "false")) {
-        ngx_ivschat_reason(rs, "AWS_EC2_METADATA_DISABLED is set");
-        return NGX_DECLINED;
-    }
-
-    if (endpoint) {
-
-        if (!ngx_ivschat_url_valid(endpoint)) {
-            ngx_ivschat_reason(rs, "AWS_EC2_METADATA_SERVICE_"
-                               "ENDPOINT is no URL");
-            return NGX_ERROR;
-        }
-
-        len = ngx_strlen(endpoint);
-
-        while (endpoint[len - 1] == '/') {
-            len--;
-        }
-
-        source->url = ngx_ivschat_dup(rs, endpoint, len);
-
-    } else if (mode && ngx_strcasecmp((u_char *) mode, (u_char *) "IPv6") == 0)
-    {
-        source->url = NGX_IVSCHAT_IMDS6;
-
-    } else if (mode && ngx_strcasecmp((u_char *) mode, (u_char *) "IPv4") != 0)
-    {
-        ngx_ivschat_reason(rs, "AWS_EC2_METADATA_SERVICE_ENDPOINT_"
-                           "MODE is neither IPv4 nor IPv6");
-        return NGX_ERROR;
-
-    } else {
-        source->url = NGX_IVSCHAT_IMDS_URL;
-    }
-
-    source->base = NGX_IVSCHAT_BASE_IMDS;
-
-    return NGX_OK;
+    return rc;
 }
 
 
 const char *
-ngx_ivschat_dup(ngx_ivschat_resolve_t *rs, const char *data, size_t len)
+ngx_ivschat_find_dup(ngx_ivschat_find_t *find, ngx_ivschat_str_t s)
 {
-    u_char  *p;
+    char  *p;
 
-    p = ngx_pnalloc(rs->cf->pool, len + 1);
+    p = ngx_pnalloc(find->cf->pool, s.len + 1);
+
     if (p == NULL) {
+        (void) ngx_ivschat_find_fail(find, NGX_ERROR, "out of memory");
         return NULL;
     }
 
-    if (len) {
-        ngx_memcpy(p, data, len);
-    }
+    (void) ngx_ivschat_str_copy(p, s);
 
-    p[len] = '\0';
-
-    return (const char *) p;
+    return p;
 }
 
 
-/* A copy, since another module may change the environment later. */
-
 const char *
-ngx_ivschat_env(ngx_ivschat_resolve_t *rs, const char *name)
+ngx_ivschat_find_env(ngx_ivschat_find_t *find, const char *name)
 {
     const char  *value;
 
-    value = ngx_ivschat_getenv(rs->cf->cycle, name);
+    value = ngx_ivschat_getenv(find->cf, name);
 
-    return value ? ngx_ivschat_dup(rs, value, ngx_strlen(value))
-                 : NULL;
+    return value ? ngx_ivschat_find_dup(find, ngx_ivschat_str(value)) : NULL;
 }

@@ -5,8 +5,7 @@
  */
 
 
-#include "ngx_ivschat_creds.h"
-#include "ngx_ivschat_refresh.h"
+#include "ngx_ivschat_slot.h"
 
 
 #define NGX_IVSCHAT_WATCH   5000    /* milliseconds */
@@ -23,12 +22,12 @@ ngx_ivschat_watch_start(ngx_ivschat_slot_t *slot, ngx_log_t *log)
     ngx_uint_t  i;
     ngx_str_t  *file;
 
-    if (!slot->resolved.profile_keys) {
+    if (!slot->found.keys) {
         return;
     }
 
-    for (i = 0; i < 2; i++) {
-        file = &slot->resolved.files[i];
+    for (i = 0; i < NGX_IVSCHAT_PROFILE_FILES; i++) {
+        file = &slot->found.files[i];
 
         if (file->len && access((char *) file->data, R_OK) != 0
             && ngx_errno == NGX_EACCES)
@@ -45,13 +44,7 @@ ngx_ivschat_watch_start(ngx_ivschat_slot_t *slot, ngx_log_t *log)
 
     (void) ngx_ivschat_watch_changed(slot);
 
-    slot->watch.handler = ngx_ivschat_watch_timer;
-    slot->watch.data = &slot->dummy;
-    slot->watch.log = log;
-    slot->watch.cancelable = 1;
-
-    slot->dummy.fd = (ngx_socket_t) -1;
-    slot->dummy.data = slot;
+    ngx_ivschat_slot_timer(slot, &slot->watch, ngx_ivschat_watch_timer, log);
 
     ngx_add_timer(&slot->watch, NGX_IVSCHAT_WATCH);
 }
@@ -78,7 +71,7 @@ ngx_ivschat_watch_timer(ngx_event_t *ev)
 }
 
 
-/* Whether a file is another one than at the last call. */
+/* Whether a file is not the same as at the last call. */
 
 static ngx_uint_t
 ngx_ivschat_watch_changed(ngx_ivschat_slot_t *slot)
@@ -89,8 +82,8 @@ ngx_ivschat_watch_changed(ngx_ivschat_slot_t *slot)
 
     changed = 0;
 
-    for (i = 0; i < 2; i++) {
-        file = &slot->resolved.files[i];
+    for (i = 0; i < NGX_IVSCHAT_PROFILE_FILES; i++) {
+        file = &slot->found.files[i];
 
         if (file->len == 0
             || ngx_file_info(file->data, &fi) == NGX_FILE_ERROR)
@@ -116,32 +109,31 @@ ngx_ivschat_watch_changed(ngx_ivschat_slot_t *slot)
 static void
 ngx_ivschat_watch_reread(ngx_ivschat_slot_t *slot)
 {
-    ngx_log_t                 *log;
     char                       reason[NGX_IVSCHAT_REASON_LEN];
+    ngx_log_t                 *log;
     ngx_ivschat_credentials_t  creds;
 
     log = slot->watch.log;
 
-    if (ngx_ivschat_reread(&slot->resolved, &creds, reason,
-                           sizeof(reason))
-        != NGX_OK)
+    if (ngx_ivschat_reread(&slot->found, &creds, reason, sizeof(reason))
+        == NGX_OK)
     {
+        slot->found.creds = creds;
+
+        if (!slot->fetched) {
+            slot->creds = creds;
+            slot->generation++;
+        }
+
+        if (ngx_worker == 0) {
+            ngx_ivschat_creds_notice(log, slot, &creds);
+        }
+
+    } else {
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "profile \"%V\" has changed, and is not taken over: "
                       "%s; the keys at hand are used on",
-                      &slot->resolved.profile, reason);
-        return;
-    }
-
-    slot->resolved.creds = creds;
-
-    if (!slot->fetched) {
-        slot->creds = creds;
-        slot->generation++;
-    }
-
-    if (ngx_worker == 0) {
-        ngx_ivschat_creds_notice(log, slot, &creds);
+                      &slot->found.profile, reason);
     }
 
     ngx_ivschat_credentials_wipe(&creds);

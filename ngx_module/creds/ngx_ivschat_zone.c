@@ -12,13 +12,20 @@
 
 /* one less than 0 */
 
-#define NGX_IVSCHAT_AGE_NEW   ((ngx_uint_t) -1)
+#define NGX_IVSCHAT_AGE_NEW     ((ngx_uint_t) -1)
+
+/*
+ * Workers of the last configuration may still be shutting down; those of the
+ * one before find another fingerprint.
+ */
+
+#define NGX_IVSCHAT_AGE_FREE    2
 
 
 static void ngx_ivschat_zone_free(ngx_slab_pool_t *shpool,
-    ngx_ivschat_shared_t **first, ngx_uint_t age);
+    ngx_ivschat_creds_root_t *root, ngx_uint_t age);
 static ngx_uint_t ngx_ivschat_zone_same(ngx_ivschat_shared_t *sh,
-    u_char *fingerprint);
+    ngx_ivschat_entry_t *entry);
 static ngx_uint_t ngx_ivschat_zone_leased(ngx_ivschat_shared_t *sh);
 
 
@@ -31,7 +38,7 @@ ngx_ivschat_zone_skew(ngx_atomic_t *skew, time_t date, time_t sent,
     was = (int64_t) (ngx_atomic_int_t) *skew;
     is = ngx_ivschat_skew(was, date, sent, ngx_time());
 
-    /* Date has whole seconds, and no two answers are equally long under way */
+    /* Date has whole seconds, and the way of each answer takes another time */
 
     if (is - was > NGX_IVSCHAT_SKEW_STEP
         || was - is > NGX_IVSCHAT_SKEW_STEP
@@ -61,101 +68,97 @@ ngx_ivschat_zone_pages(ngx_uint_t n)
 {
     ngx_uint_t  pages;
 
-    /*
-     * A slot takes whole pages of the slab, and a reload with other lines
-     * needs as many again, twice.
-     */
-
     pages = (sizeof(ngx_ivschat_shared_t) + ngx_pagesize - 1) / ngx_pagesize;
+
+    /* a reload with other lines needs as many again, twice */
 
     return 3 * n * (pages + 1);
 }
 
 
-ngx_ivschat_shared_t *
-ngx_ivschat_zone_slot(ngx_slab_pool_t *shpool, ngx_ivschat_shared_t **first,
-    u_char *fingerprint)
+void
+ngx_ivschat_zone_sweep(ngx_slab_pool_t *shpool, ngx_ivschat_creds_root_t *root)
+{
+    ngx_shmtx_lock(&shpool->mutex);
+
+    ngx_ivschat_zone_free(shpool, root, NGX_IVSCHAT_AGE_NEW);
+
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+ngx_int_t
+ngx_ivschat_zone_enter(ngx_ivschat_entry_t *entry, ngx_slab_pool_t *shpool,
+    ngx_ivschat_creds_root_t *root)
 {
     ngx_ivschat_shared_t  *sh;
 
     ngx_shmtx_lock(&shpool->mutex);
 
-    for (sh = *first; sh; sh = sh->next) {
-        if (ngx_ivschat_zone_same(sh, fingerprint)) {
+    for (sh = root->first; sh; sh = sh->next) {
+        if (ngx_ivschat_zone_same(sh, entry)) {
             break;
         }
     }
 
     if (sh == NULL) {
         sh = ngx_slab_calloc_locked(shpool, sizeof(ngx_ivschat_shared_t));
+
         if (sh) {
-            ngx_memcpy(sh->fingerprint, fingerprint,
+            ngx_memcpy(sh->fingerprint, entry->fingerprint,
                        NGX_IVSCHAT_FINGERPRINT_LEN);
             sh->age = NGX_IVSCHAT_AGE_NEW;
-            sh->next = *first;
-            *first = sh;
+            sh->next = root->first;
+            root->first = sh;
         }
     }
 
     ngx_shmtx_unlock(&shpool->mutex);
 
-    return sh;
+    entry->shpool = shpool;
+    entry->shared = sh;
+
+    return sh ? NGX_OK : NGX_ERROR;
 }
 
 
 void
-ngx_ivschat_zone_sweep(ngx_slab_pool_t *shpool, ngx_ivschat_shared_t **first)
+ngx_ivschat_zone_use(ngx_ivschat_entry_t *entry)
 {
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_shmtx_lock(&entry->shpool->mutex);
 
-    ngx_ivschat_zone_free(shpool, first, NGX_IVSCHAT_AGE_NEW);
+    entry->shared->age = NGX_IVSCHAT_AGE_NEW;
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_shmtx_unlock(&entry->shpool->mutex);
 }
 
 
 void
-ngx_ivschat_zone_use(ngx_slab_pool_t *shpool, ngx_ivschat_shared_t *sh)
-{
-    ngx_shmtx_lock(&shpool->mutex);
-
-    sh->age = NGX_IVSCHAT_AGE_NEW;
-
-    ngx_shmtx_unlock(&shpool->mutex);
-}
-
-
-void
-ngx_ivschat_zone_age(ngx_slab_pool_t *shpool, ngx_ivschat_shared_t **first)
+ngx_ivschat_zone_age(ngx_slab_pool_t *shpool, ngx_ivschat_creds_root_t *root)
 {
     ngx_ivschat_shared_t  *sh;
 
     ngx_shmtx_lock(&shpool->mutex);
 
-    for (sh = *first; sh; sh = sh->next) {
+    for (sh = root->first; sh; sh = sh->next) {
         sh->age++;
     }
 
-    /*
-     * Workers of the last configuration may still drain; those of the one
-     * before find another fingerprint.
-     */
-
-    ngx_ivschat_zone_free(shpool, first, 2);
+    ngx_ivschat_zone_free(shpool, root, NGX_IVSCHAT_AGE_FREE);
 
     ngx_shmtx_unlock(&shpool->mutex);
 }
 
 
-/* Those of this age. */
+/* Frees the records of this age. */
 
 static void
-ngx_ivschat_zone_free(ngx_slab_pool_t *shpool, ngx_ivschat_shared_t **first,
+ngx_ivschat_zone_free(ngx_slab_pool_t *shpool, ngx_ivschat_creds_root_t *root,
     ngx_uint_t age)
 {
     ngx_ivschat_shared_t  *sh, **p;
 
-    p = first;
+    p = &root->first;
 
     while (*p) {
         sh = *p;
@@ -173,41 +176,45 @@ ngx_ivschat_zone_free(ngx_slab_pool_t *shpool, ngx_ivschat_shared_t **first,
 
 
 ngx_int_t
-ngx_ivschat_zone_read(ngx_slab_pool_t *shpool, ngx_ivschat_shared_t *sh,
-    u_char *fingerprint, ngx_ivschat_credentials_t *creds,
-    ngx_atomic_uint_t *generation)
+ngx_ivschat_zone_read(ngx_ivschat_entry_t *entry,
+    ngx_ivschat_credentials_t *creds, ngx_atomic_uint_t *generation)
 {
-    ngx_int_t  rc;
+    ngx_int_t              rc;
+    ngx_ivschat_shared_t  *sh;
 
+    sh = entry->shared;
     rc = NGX_DECLINED;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_shmtx_lock(&entry->shpool->mutex);
 
-    if (ngx_ivschat_zone_same(sh, fingerprint)
+    if (ngx_ivschat_zone_same(sh, entry)
         && sh->generation != *generation && sh->generation != 0)
     {
-        *creds = sh->records[sh->generation & 1];
+        *creds = sh->creds[sh->generation & 1];
         *generation = sh->generation;
         rc = NGX_OK;
     }
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_shmtx_unlock(&entry->shpool->mutex);
 
     return rc;
 }
 
 
 ngx_ivschat_lease_e
-ngx_ivschat_zone_lease(ngx_slab_pool_t *shpool, ngx_ivschat_shared_t *sh,
-    u_char *fingerprint, ngx_msec_t ms, time_t *refresh)
+ngx_ivschat_zone_lease(ngx_ivschat_entry_t *entry, ngx_msec_t ms,
+    time_t *refresh)
 {
-    ngx_ivschat_lease_e  lease;
+    ngx_ivschat_lease_e    lease;
+    ngx_ivschat_shared_t  *sh;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    sh = entry->shared;
+
+    ngx_shmtx_lock(&entry->shpool->mutex);
 
     *refresh = sh->refresh;
 
-    if (!ngx_ivschat_zone_same(sh, fingerprint)) {
+    if (!ngx_ivschat_zone_same(sh, entry)) {
         lease = NGX_IVSCHAT_LEASE_STALE;
 
     } else if (ngx_ivschat_zone_leased(sh)) {
@@ -223,63 +230,62 @@ ngx_ivschat_zone_lease(ngx_slab_pool_t *shpool, ngx_ivschat_shared_t *sh,
         sh->expires = ngx_current_msec + ms;
     }
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_shmtx_unlock(&entry->shpool->mutex);
 
     return lease;
 }
 
 
 ngx_int_t
-ngx_ivschat_zone_publish(ngx_slab_pool_t *shpool, ngx_ivschat_shared_t *sh,
-    u_char *fingerprint, ngx_ivschat_credentials_t *creds, time_t refresh)
+ngx_ivschat_zone_publish(ngx_ivschat_entry_t *entry,
+    ngx_ivschat_credentials_t *creds, time_t refresh)
 {
-    ngx_int_t          rc;
-    ngx_atomic_uint_t  generation;
+    ngx_int_t              rc;
+    ngx_ivschat_shared_t  *sh;
 
+    sh = entry->shared;
     rc = NGX_DECLINED;
 
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_shmtx_lock(&entry->shpool->mutex);
 
-    if (ngx_ivschat_zone_same(sh, fingerprint) && sh->holder == ngx_pid) {
+    if (ngx_ivschat_zone_same(sh, entry) && sh->holder == ngx_pid) {
+
+        sh->holder = 0;
         sh->refresh = refresh;
+        sh->failures = creds ? 0 : sh->failures + 1;
 
         if (creds) {
-            generation = sh->generation + 1;
-
-            sh->records[generation & 1] = *creds;
+            sh->creds[(sh->generation + 1) & 1] = *creds;
 
             ngx_memory_barrier();
 
-            sh->generation = generation;
-            sh->failures = 0;
+            sh->generation++;
 
-            /* the old secrets are of no more use to anyone */
+            /* the old secrets are of no more use */
 
-            ngx_explicit_memzero(&sh->records[(generation + 1) & 1],
-                                 sizeof(ngx_ivschat_credentials_t));
-
-        } else {
-            sh->failures++;
+            ngx_ivschat_credentials_wipe(&sh->creds[(sh->generation + 1) & 1]);
         }
-
-        sh->holder = 0;
 
         rc = NGX_OK;
     }
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_shmtx_unlock(&entry->shpool->mutex);
 
     return rc;
 }
 
 
 void
-ngx_ivschat_zone_refuse(ngx_slab_pool_t *shpool, ngx_ivschat_shared_t *sh,
-    u_char *fingerprint, ngx_atomic_uint_t generation)
+ngx_ivschat_zone_refuse(ngx_ivschat_entry_t *entry,
+    ngx_atomic_uint_t generation)
 {
-    ngx_shmtx_lock(&shpool->mutex);
+    ngx_ivschat_shared_t  *sh;
 
-    if (ngx_ivschat_zone_same(sh, fingerprint)
+    sh = entry->shared;
+
+    ngx_shmtx_lock(&entry->shpool->mutex);
+
+    if (ngx_ivschat_zone_same(sh, entry)
         && sh->generation == generation && sh->refused != generation)
     {
         sh->refused = generation;
@@ -289,14 +295,14 @@ ngx_ivschat_zone_refuse(ngx_slab_pool_t *shpool, ngx_ivschat_shared_t *sh,
         }
     }
 
-    ngx_shmtx_unlock(&shpool->mutex);
+    ngx_shmtx_unlock(&entry->shpool->mutex);
 }
 
 
 static ngx_uint_t
-ngx_ivschat_zone_same(ngx_ivschat_shared_t *sh, u_char *fingerprint)
+ngx_ivschat_zone_same(ngx_ivschat_shared_t *sh, ngx_ivschat_entry_t *entry)
 {
-    return ngx_memcmp(sh->fingerprint, fingerprint,
+    return ngx_memcmp(sh->fingerprint, entry->fingerprint,
                       NGX_IVSCHAT_FINGERPRINT_LEN)
            == 0;
 }

@@ -1,314 +1,182 @@
 
 /*
- * Texts of JSON.
+ * JSON: a strict check before cJSON reads, and a writer of strings.
  */
 
 
 #include "ngx_ivschat_json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
-
 
 
 typedef struct {
     const char   *pos;
     const char   *end;
-    unsigned      depth;               /* that is left */
-    const char   *reason;
+    unsigned      depth;               /* of objects and arrays */
+    const char   *reason;              /* of a failure */
 } ngx_ivschat_json_t;
 
 
-/* Each reads what it is named after, and returns -1 with j->reason set. */
+/* Each reads what its name says, and returns -1 on failure. */
 
-static int ngx_ivschat_json_value(ngx_ivschat_json_t *j);
-static int ngx_ivschat_json_list(ngx_ivschat_json_t *j, char end);
-static int ngx_ivschat_json_name(ngx_ivschat_json_t *j);
+static int ngx_ivschat_json_scan(ngx_ivschat_json_t *j, unsigned depth);
 static int ngx_ivschat_json_string(ngx_ivschat_json_t *j);
 static int ngx_ivschat_json_escape(ngx_ivschat_json_t *j);
-static int ngx_ivschat_json_unicode(ngx_ivschat_json_t *j, unsigned *unit);
 static int ngx_ivschat_json_number(ngx_ivschat_json_t *j);
 static int ngx_ivschat_json_digits(ngx_ivschat_json_t *j);
-static int ngx_ivschat_json_word(ngx_ivschat_json_t *j, const char *word);
 
-static void ngx_ivschat_json_blanks(ngx_ivschat_json_t *j);
 static int ngx_ivschat_json_next(ngx_ivschat_json_t *j, char c);
-static int ngx_ivschat_json_fail(ngx_ivschat_json_t *j, const char *reason);
-
-
-int
-ngx_ivschat_json_check(ngx_ivschat_str_t s, unsigned depth,
-    const char **reason)
-{
-    ngx_ivschat_json_t  j;
-
-    if (ngx_ivschat_utf8_length(s) < 0) {
-        *reason = "it is not UTF-8, or has a U+0000";
-        return -1;
-    }
-
-    j.pos = s.data;
-    j.end = s.data + s.len;
-    j.depth = depth;
-    j.reason = NULL;
-
-    if (ngx_ivschat_json_value(&j) != 0) {
-        *reason = j.reason;
-        return -1;
-    }
-
-    if (j.pos != j.end) {
-        *reason = "something follows the JSON";
-        return -1;
-    }
-
-    return 0;
-}
+static cJSON *ngx_ivschat_json_tree(ngx_ivschat_str_t s);
+static void ngx_ivschat_json_wipe(cJSON *item);
 
 
 cJSON *
-ngx_ivschat_json_tree(ngx_ivschat_str_t s, const char **reason)
+ngx_ivschat_json_object(ngx_ivschat_str_t s, unsigned depth,
+    const char **reason)
 {
-    char   *copy;
-    cJSON  *tree;
+    cJSON               *tree;
+    ngx_ivschat_json_t   j = { s.data, s.data + s.len, 0, "it is not JSON" };
 
-    /* a NUL behind the text, since cJSON may look one byte too far */
-
-    copy = malloc(s.len + 1);
-    if (copy == NULL) {
-        *reason = "no memory";
+    if (s.len == 0) {
+        *reason = "it is empty";
         return NULL;
     }
 
-    memcpy(copy, s.data, s.len);
-    copy[s.len] = '\0';
+    tree = NULL;
 
-    tree = cJSON_ParseWithLengthOpts(copy, s.len + 1, NULL, 1);
+    if (ngx_ivschat_json_scan(&j, depth) == 0) {
+        tree = ngx_ivschat_json_tree(s);
+    }
 
-    explicit_bzero(copy, s.len);
-    free(copy);
+    if (tree != NULL && !cJSON_IsObject(tree)) {
+        j.reason = "it is not a JSON object";
+        ngx_ivschat_json_delete(tree);
+        tree = NULL;
+    }
+
+    *reason = j.reason;
 
     return tree;
 }
 
 
-/* With the blanks around it. */
+/*
+ * Refuses what cJSON would take although it is not JSON; of the rest cJSON
+ * sees whether it is JSON.
+ */
 
 static int
-ngx_ivschat_json_value(ngx_ivschat_json_t *j)
-{
-    int  rc;
-
-    ngx_ivschat_json_blanks(j);
-
-    switch (j->pos < j->end ? *j->pos : '\0') {
-
-    case '{':
-        rc = ngx_ivschat_json_list(j, '}');
-        break;
-
-    case '[':
-        rc = ngx_ivschat_json_list(j, ']');
-        break;
-
-    case '"':
-        rc = ngx_ivschat_json_string(j);
-        break;
-
-    case 't':
-        rc = ngx_ivschat_json_word(j, "true");
-        break;
-
-    case 'f':
-        rc = ngx_ivschat_json_word(j, "false");
-        break;
-
-    case 'n':
-        rc = ngx_ivschat_json_word(j, "null");
-        break;
-
-    default:
-        rc = ngx_ivschat_json_number(j);
-        break;
-    }
-
-    ngx_ivschat_json_blanks(j);
-
-    return rc;
-}
-
-
-/* An object or an array, by the bracket that ends it. */
-
-static int
-ngx_ivschat_json_list(ngx_ivschat_json_t *j, char end)
-{
-    if (j->depth == 0) {
-        return ngx_ivschat_json_fail(j, "it is nested too deeply");
-    }
-
-    j->depth--;
-    j->pos++;
-
-    ngx_ivschat_json_blanks(j);
-
-    if (!ngx_ivschat_json_next(j, end)) {
-
-        do {
-            if (end == '}' && ngx_ivschat_json_name(j) != 0) {
-                return -1;
-            }
-
-            if (ngx_ivschat_json_value(j) != 0) {
-                return -1;
-            }
-
-        } while (ngx_ivschat_json_next(j, ','));
-
-        if (!ngx_ivschat_json_next(j, end)) {
-            return ngx_ivschat_json_fail(j, "it is not JSON");
-        }
-    }
-
-    j->depth++;
-
-    return 0;
-}
-
-
-/* The name of a member, and the colon. */
-
-static int
-ngx_ivschat_json_name(ngx_ivschat_json_t *j)
-{
-    ngx_ivschat_json_blanks(j);
-
-    if (j->pos == j->end || *j->pos != '"') {
-        return ngx_ivschat_json_fail(j, "it is not JSON");
-    }
-
-    if (ngx_ivschat_json_string(j) != 0) {
-        return -1;
-    }
-
-    ngx_ivschat_json_blanks(j);
-
-    if (!ngx_ivschat_json_next(j, ':')) {
-        return ngx_ivschat_json_fail(j, "it is not JSON");
-    }
-
-    return 0;
-}
-
-
-static int
-ngx_ivschat_json_string(ngx_ivschat_json_t *j)
+ngx_ivschat_json_scan(ngx_ivschat_json_t *j, unsigned depth)
 {
     char  c;
 
-    j->pos++;
-
     while (j->pos < j->end) {
-        c = *j->pos++;
+        c = *j->pos;
 
-        if (c == '"') {
-            return 0;
-        }
+        if (c == '-' || (c >= '0' && c <= '9')) {
 
-        if ((unsigned char) c < 0x20) {
-            return ngx_ivschat_json_fail(j,
-                                 "a string has a bare control character");
-        }
+            if (ngx_ivschat_json_number(j) != 0) {
+                return -1;
+            }
 
-        if (c == '\\' && ngx_ivschat_json_escape(j) != 0) {
-            return -1;
-        }
-    }
-
-    return ngx_ivschat_json_fail(j, "it is not JSON");
-}
-
-
-/* What follows a backslash. */
-
-static int
-ngx_ivschat_json_escape(ngx_ivschat_json_t *j)
-{
-    unsigned  unit;
-
-    if (j->pos == j->end) {
-        return ngx_ivschat_json_fail(j, "it is not JSON");
-    }
-
-    if (*j->pos != 'u') {
-
-        if (memchr("\"\\/bfnrt", *j->pos, 8) == NULL) {
-            return ngx_ivschat_json_fail(j, "it is not JSON");
+            continue;
         }
 
         j->pos++;
 
-        return 0;
-    }
+        if (c == '"') {
 
-    if (ngx_ivschat_json_unicode(j, &unit) != 0) {
-        return -1;
-    }
+            if (ngx_ivschat_json_string(j) != 0) {
+                return -1;
+            }
 
-    if (unit == 0) {
-        return ngx_ivschat_json_fail(j, "it is not UTF-8, or has a U+0000");
-    }
+        } else if (c == '{' || c == '[') {
 
-    if (unit < 0xd800 || unit > 0xdfff) {
-        return 0;
-    }
+            if (++j->depth > depth) {
+                j->reason = "it is nested too deeply";
+                return -1;
+            }
 
-    /* a high surrogate, and a low one behind it */
+        } else if (c == '}' || c == ']') {
+            j->depth--;
 
-    if (unit <= 0xdbff && ngx_ivschat_json_next(j, '\\')
-        && ngx_ivschat_json_unicode(j, &unit) == 0
-        && unit >= 0xdc00 && unit <= 0xdfff)
-    {
-        return 0;
-    }
-
-    return ngx_ivschat_json_fail(j, "a string has a lone surrogate");
-}
-
-
-/* "u" and four hexadecimal digits. */
-
-static int
-ngx_ivschat_json_unicode(ngx_ivschat_json_t *j, unsigned *unit)
-{
-    int          i;
-    char         c;
-    unsigned     n;
-    const char  *p;
-
-    p = j->pos;
-
-    if (j->end - p < 5 || *p != 'u') {
-        return ngx_ivschat_json_fail(j, "it is not JSON");
-    }
-
-    n = 0;
-
-    for (i = 1; i <= 4; i++) {
-        c = p[i];
-
-        if (c >= '0' && c <= '9') {
-            n = n * 16 + (unsigned) (c - '0');
-
-        } else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f') {
-            n = n * 16 + (unsigned) ((c | 0x20) - 'a') + 10;
-
-        } else {
-            return ngx_ivschat_json_fail(j, "it is not JSON");
+        } else if (c == '\0' || strchr(" \t\r\n:,truefalsn", c) == NULL) {
+            return -1;
         }
     }
 
-    j->pos += 5;
-    *unit = n;
+    return 0;
+}
+
+
+/* What follows the first quote.  Only here JSON can be more than ASCII. */
+
+static int
+ngx_ivschat_json_string(ngx_ivschat_json_t *j)
+{
+    size_t                n;
+    uint32_t              cp;
+    const unsigned char  *p;
+
+    while (j->pos < j->end) {
+        p = (const unsigned char *) j->pos;
+        n = ngx_ivschat_utf8_next(p, (size_t) (j->end - j->pos), &cp);
+
+        if (n == 0 || cp == 0) {
+            j->reason = "it is not UTF-8, or has a U+0000";
+            return -1;
+        }
+
+        j->pos += n;
+
+        if (cp == '"') {
+            return 0;
+        }
+
+        if (cp < 0x20) {
+            j->reason = "a string has a bare control character";
+            return -1;
+        }
+
+        if (cp == '\\' && ngx_ivschat_json_escape(j) != 0) {
+            return -1;
+        }
+    }
+
+    return -1;
+}
+
+
+/* What follows a backslash: cJSON takes bad hexadecimal digits for U+0000. */
+
+static int
+ngx_ivschat_json_escape(ngx_ivschat_json_t *j)
+{
+    ngx_ivschat_str_t  hex;
+
+    if (!ngx_ivschat_json_next(j, 'u')) {
+        j->pos += j->pos < j->end;
+        return 0;
+    }
+
+    if (j->end - j->pos < 4) {
+        return -1;
+    }
+
+    hex.data = j->pos;
+    hex.len = 4;
+
+    if (!ngx_ivschat_str_only(hex, NGX_IVSCHAT_DIGITS "abcdefABCDEF")) {
+        return -1;
+    }
+
+    if (memcmp(hex.data, "0000", 4) == 0) {
+        j->reason = "it is not UTF-8, or has a U+0000";
+        return -1;
+    }
+
+    j->pos += 4;
 
     return 0;
 }
@@ -344,8 +212,15 @@ ngx_ivschat_json_number(ngx_ivschat_json_t *j)
         }
     }
 
+    /* "01" and "1.5.1" are not two numbers */
+
+    if (j->pos < j->end && strchr("+-.0123456789eE", *j->pos) != NULL) {
+        return -1;
+    }
+
     if (j->pos - start > NGX_IVSCHAT_JSON_NUMBER_MAX) {
-        return ngx_ivschat_json_fail(j, "a number is too long");
+        j->reason = "a number is too long";
+        return -1;
     }
 
     return 0;
@@ -363,37 +238,7 @@ ngx_ivschat_json_digits(ngx_ivschat_json_t *j)
         j->pos++;
     }
 
-    if (j->pos == start) {
-        return ngx_ivschat_json_fail(j, "it is not JSON");
-    }
-
-    return 0;
-}
-
-
-static int
-ngx_ivschat_json_word(ngx_ivschat_json_t *j, const char *word)
-{
-    size_t  len;
-
-    len = strlen(word);
-
-    if ((size_t) (j->end - j->pos) < len || memcmp(j->pos, word, len) != 0) {
-        return ngx_ivschat_json_fail(j, "it is not JSON");
-    }
-
-    j->pos += len;
-
-    return 0;
-}
-
-
-static void
-ngx_ivschat_json_blanks(ngx_ivschat_json_t *j)
-{
-    while (j->pos < j->end && memchr(" \t\r\n", *j->pos, 4) != NULL) {
-        j->pos++;
-    }
+    return j->pos == start ? -1 : 0;
 }
 
 
@@ -412,10 +257,138 @@ ngx_ivschat_json_next(ngx_ivschat_json_t *j, char c)
 }
 
 
-static int
-ngx_ivschat_json_fail(ngx_ivschat_json_t *j, const char *reason)
-{
-    j->reason = reason;
+/*
+ * A copy with a NUL behind it, since some versions of cJSON look one byte too
+ * far.
+ */
 
-    return -1;
+static cJSON *
+ngx_ivschat_json_tree(ngx_ivschat_str_t s)
+{
+    char   *copy;
+    cJSON  *tree;
+
+    copy = malloc(s.len + 1);
+    if (copy == NULL) {
+        return NULL;
+    }
+
+    ngx_ivschat_str_copy(copy, s);
+
+    tree = cJSON_ParseWithLengthOpts(copy, s.len + 1, NULL, 1);
+
+    explicit_bzero(copy, s.len);
+    free(copy);
+
+    return tree;
+}
+
+
+static void
+ngx_ivschat_json_wipe(cJSON *item)
+{
+    cJSON  *child;
+
+    if (cJSON_IsString(item)) {
+        explicit_bzero(item->valuestring, strlen(item->valuestring));
+    }
+
+    cJSON_ArrayForEach(child, item) {
+        ngx_ivschat_json_wipe(child);
+    }
+}
+
+
+void
+ngx_ivschat_json_delete(cJSON *tree)
+{
+    ngx_ivschat_json_wipe(tree);
+    cJSON_Delete(tree);
+}
+
+
+const char *
+ngx_ivschat_json_members(const cJSON *object,
+    ngx_ivschat_json_member_t *members, size_t n)
+{
+    size_t        i;
+    const char   *twice;
+    const cJSON  *item;
+
+    twice = NULL;
+
+    for (i = 0; i < n; i++) {
+        members[i].item = NULL;
+    }
+
+    cJSON_ArrayForEach(item, object) {
+
+        for (i = 0; i < n; i++) {
+
+            if (strcmp(item->string, members[i].name) != 0) {
+                continue;
+            }
+
+            if (members[i].item == NULL) {
+                members[i].item = item;
+
+            } else {
+                twice = members[i].name;
+            }
+
+            break;
+        }
+    }
+
+    return twice;
+}
+
+
+ngx_ivschat_str_t
+ngx_ivschat_json_text(const cJSON *item)
+{
+    ngx_ivschat_str_t  none = { NULL, 0 };
+
+    return cJSON_IsString(item) ? ngx_ivschat_str(item->valuestring) : none;
+}
+
+
+int
+ngx_ivschat_json_write(ngx_ivschat_out_t *out, ngx_ivschat_str_t s)
+{
+    char         escape[sizeof("\\u001f")];
+    size_t       n;
+    uint32_t     cp;
+    const char  *p;
+
+    static const char  controls[] = "\b\t\n\f\r\"\\", letters[] = "btnfr\"\\";
+
+    ngx_ivschat_out_write(out, "\"", 1);
+
+    for ( /* void */ ; s.len != 0; s.data += n, s.len -= n) {
+        n = ngx_ivschat_utf8_next((const unsigned char *) s.data, s.len, &cp);
+
+        if (n == 0 || cp == 0) {
+            return -1;
+        }
+
+        p = n == 1 ? strchr(controls, *s.data) : NULL;
+
+        if (p != NULL) {
+            escape[0] = '\\';
+            escape[1] = letters[p - controls];
+            ngx_ivschat_out_write(out, escape, 2);
+
+        } else if (cp < 0x20) {
+            (void) snprintf(escape, sizeof(escape), "\\u%04x", (unsigned) cp);
+            ngx_ivschat_out_write(out, escape, 6);
+
+        } else {
+            ngx_ivschat_out_write(out, s.data, n);
+        }
+    }
+
+    ngx_ivschat_out_write(out, "\"", 1);
+
+    return 0;
 }

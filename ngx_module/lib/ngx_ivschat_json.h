@@ -1,13 +1,11 @@
 
 /*
- * Texts of JSON: whether one from a client is JSON, strictly, and cJSON's tree
- * of one.
+ * JSON (RFC 8259): the one reader of what clients and services send, and a
+ * writer of strings.  Only this header includes cJSON.
  *
  * cJSON takes more than JSON: a control character for a blank, "01" and "1."
- * for numbers, bytes that are not UTF-8, names cut at U+0000.  What a stranger
- * sends is checked here first; what passes, cJSON reads as it is meant.
- *
- * The rule: RFC 8259.
+ * for numbers, bytes that are not UTF-8, and it cuts names at U+0000, so that
+ * two names could be taken for one.  All this is refused before cJSON reads.
  */
 
 
@@ -20,28 +18,56 @@
 #include "ngx_ivschat_str.h"
 
 
-#define NGX_IVSCHAT_JSON_NUMBER_MAX   63   /* characters; cJSON reads no more */
+#define NGX_IVSCHAT_JSON_NUMBER_MAX   63   /* characters; some versions of
+                                              cJSON read no more */
+
+
+/* A member to look for; item is NULL unless the object has it. */
+
+typedef struct {
+    const char    *name;
+    const cJSON   *item;
+} ngx_ivschat_json_member_t;
 
 
 /*
- * 0 if the bytes are one JSON text with nothing but blanks around it, in UTF-8
- * and without a byte order mark, with no U+0000 and no lone surrogate (not as
+ * Reads a text that must be one JSON object with nothing but blanks around it:
+ * UTF-8 without a byte order mark, no U+0000 and no lone surrogate (not as
  * \u escapes either), no number of more than NGX_IVSCHAT_JSON_NUMBER_MAX
- * characters, and no object or array more than "depth" deep; else -1, and
- * *reason is a constant text for the log.  Recurses as deep as "depth".
+ * characters, and at most "depth" objects and arrays in each other.
+ *
+ * Returns the object, which the caller frees with ngx_ivschat_json_delete(),
+ * or NULL and *reason, a constant text for the log ("it is not JSON").
  */
 
-int ngx_ivschat_json_check(ngx_ivschat_str_t s, unsigned depth,
+cJSON *ngx_ivschat_json_object(ngx_ivschat_str_t s, unsigned depth,
     const char **reason);
 
+/* Wipes all strings of the tree, which may be secrets, and frees it. */
+
+void ngx_ivschat_json_delete(cJSON *tree);
+
 /*
- * The tree of a text with nothing but blanks around it, which the caller frees
- * with cJSON_Delete(); the text may hold secrets, of which no copy but those
- * in the tree is left.  NULL if cJSON does not take it, and also if there is
- * no memory: then *reason says so, and is left as it was otherwise.
+ * Finds the members of these names, in their exact case.  Of two members of
+ * one name the first is taken, and the name is returned; else NULL.
  */
 
-cJSON *ngx_ivschat_json_tree(ngx_ivschat_str_t s, const char **reason);
+const char *ngx_ivschat_json_members(const cJSON *object,
+    ngx_ivschat_json_member_t *members, size_t n);
+
+/*
+ * The text of a string, with a NUL behind it; it belongs to the item.  data is
+ * NULL if item is NULL or not a string.
+ */
+
+ngx_ivschat_str_t ngx_ivschat_json_text(const cJSON *item);
+
+/*
+ * Writes s as a string of JSON, with the quotes.  Returns -1 if s is not UTF-8
+ * or has U+0000; what is written is then of no use.
+ */
+
+int ngx_ivschat_json_write(ngx_ivschat_out_t *out, ngx_ivschat_str_t s);
 
 
 #endif /* _NGX_IVSCHAT_JSON_H_INCLUDED_ */

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 #
-# What t/demo/start.sh and stop.sh share.
+# Shared by t/demo/start.sh and stop.sh.
 
 # shellcheck disable=SC2154
 dir=${DEMO_DIR:-$top/objs/demo}
@@ -11,7 +11,7 @@ fail() {
     exit 1
 }
 
-# nginx first, so that it asks nobody who is gone.
+# nginx is stopped first, since it uses the others.
 
 demo_stop() {
     end "$dir/nginx.pid"
@@ -19,8 +19,8 @@ demo_stop() {
     end "$dir/service.pid"
 }
 
-# end PIDFILE: ends the process, if it is still ours, and waits until it is
-# gone: by force after 5 seconds.
+# end PIDFILE: stops the process, if it is still ours, and waits until it has
+# exited.  After 5 seconds it is killed.
 
 end() {
     local pid n signal=TERM
@@ -38,7 +38,7 @@ end() {
     rm -f "$1"
 }
 
-# A number in an old file may be another process's by now; ours have the
+# The number in an old file may now belong to another process.  Ours have the
 # demo's directory in their command line.
 
 is_ours() {

@@ -3,15 +3,15 @@
 # Usage: t/demo/start.sh
 #
 # Starts the demo: a local IVS Chat service, its messaging edge and, in front
-# of them, nginx with the module.  They run on until t/demo/stop.sh, and have
-# nothing to do with an nginx that may run on this machine.
+# of them, nginx with the module.  They run until t/demo/stop.sh is called, and
+# do not affect another nginx on this machine.
 #
 #   DEMO_PORT    the page's port on 127.0.0.1 (8080)
-#   DEMO_ONCE    set: print one token, as JSON on the last line, and stop
-#   DEMO_DIR     where everything is that the demo writes (objs/demo)
-#   NGINX        nginx (the one in PATH or /usr/sbin)
-#   DEMO_NPM     where t/tools/npm.sh has put AWS's chat SDK (objs/npm)
-#   DEMO_MODULE  the module (objs/*.so); empty when it is built in
+#   DEMO_ONCE    if set: prints one token, as JSON on the last line, and stops
+#   DEMO_DIR     the directory of the demo's files (objs/demo)
+#   NGINX        the nginx binary (from PATH or /usr/sbin)
+#   DEMO_NPM     where t/tools/npm.sh has installed AWS's SDK (objs/npm)
+#   DEMO_MODULE  the module (objs/*.so); empty if it is built in
 
 set -euo pipefail
 
@@ -28,7 +28,7 @@ key=AKIDEXAMPLE
 secret=wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY
 wait=30
 
-# Debian's, for it has botocore.
+# Debian's Python, which has botocore.
 python=/usr/bin/python3
 
 main() {
@@ -38,7 +38,7 @@ main() {
     demo_stop
     check_port
 
-    # From here on there is something to clean up.
+    # There is something to clean up from here on.
     trap demo_stop EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
@@ -62,21 +62,21 @@ main() {
 
 check() {
     case $port in
-        *[!0-9]*|0*|??????*) fail "DEMO_PORT=$port is no port" ;;
+        *[!0-9]*|0*|??????*) fail "invalid port: DEMO_PORT=$port" ;;
     esac
 
     [ -x "$python" ] \
-        || fail "there is no $python: t/tools/install-deps.sh demo"
-    [ -x "$nginx" ] || fail "there is no nginx: t/tools/install-deps.sh demo"
+        || fail "$python not found; run t/tools/install-deps.sh demo"
+    [ -x "$nginx" ] || fail "nginx not found; run t/tools/install-deps.sh demo"
     [ -z "$module" ] || [ -f "$module" ] \
-        || fail "$module is not built yet: make"
+        || fail "$module not found; run make"
 
     mkdir -p "$dir"
-    [ -w "$dir" ] || fail "$dir is another user's"
+    [ -w "$dir" ] || fail "cannot write to $dir"
 }
 
-# In nginx's manner, so that a connection that is on its way out is no
-# obstacle.
+# Binds the port as nginx does, with SO_REUSEADDR, so that connections being
+# closed do not matter.
 
 check_port() {
     local why
@@ -91,8 +91,8 @@ try:
 except (OSError, OverflowError) as e:
     sys.exit(getattr(e, 'strerror', None) or str(e))
 END
-    ) || fail "port $port of 127.0.0.1 cannot be had ($why)." \
-              "Another one: DEMO_PORT=8081 make demo"
+    ) || fail "port $port of 127.0.0.1 cannot be used ($why)." \
+              "Try another one: DEMO_PORT=8081 make demo"
 }
 
 start_service() {
@@ -108,8 +108,8 @@ start_service() {
     messaging_port=$(value_of messaging.json port)
 }
 
-# start_python NAME FILE WHAT OPTIONS...: it is ready when it has written FILE.
-# In a session of its own, for it outlives this script and its terminal.
+# start_python NAME FILE WHAT OPTIONS...: waits until the program has written
+# FILE.  It runs in its own session, since it outlives this script.
 
 start_python() {
     local name=$1 file=$dir/service/$2 what=$3 n pid
@@ -137,8 +137,8 @@ value_of() {
         "$2" <"$dir/service/$1"
 }
 
-# All that nginx reads is in one directory, its prefix, as it would be in
-# /etc/nginx: the configuration has no path that is not relative to it.
+# All files of nginx are in its prefix, as in /etc/nginx, and all paths in the
+# configuration are relative to it.
 
 write_files() {
     local demo=$top/t/demo name=ngx_http_ivschat_token_module.so
@@ -154,7 +154,7 @@ write_files() {
     sed 's|^\(proxy_ssl_trusted_certificate\) .*|\1 service/ca.pem;|' \
         "$top/ngx_module/ivschat_params" >"$dir/ivschat_params"
 
-    # "load_module" goes when the module is built in.
+    # "load_module" is deleted if the module is built in.
     sed -e "s/127\.0\.0\.1:8080;/127.0.0.1:$port;/" \
         -e "s/127\.0\.0\.1:8443;/127.0.0.1:$service_port;/" \
         -e "s/127\.0\.0\.1:8444\//127.0.0.1:$messaging_port\//" \
@@ -162,7 +162,7 @@ write_files() {
         "$demo/nginx.conf" >"$dir/nginx.conf"
 }
 
-# The files that a browser loads; without them the page shows tokens only.
+# Copies the files for the browser; without them the page shows tokens only.
 
 copy_sdk() {
     local from=$npm/node_modules to=$dir/html/sdk
@@ -177,12 +177,12 @@ copy_sdk() {
 start_nginx() {
     local user=() n
 
-    # The workers of root's nginx would be "nobody", who may not be allowed
-    # to look into this directory.
+    # With root, the workers would run as "nobody", which may be unable to
+    # read this directory.
     [ "$(id -u)" -ne 0 ] || user=(-g "user root;")
 
-    # Nothing of an AWS account that this shell may have; and nginx takes a
-    # variable of its own name for sockets that an older nginx hands over.
+    # Do not use an AWS account of this shell.  nginx would treat the variable
+    # NGINX as a list of inherited sockets.
     unset "${!AWS_@}" NGINX
 
     AWS_ACCESS_KEY_ID=$key AWS_SECRET_ACCESS_KEY=$secret \
@@ -192,7 +192,7 @@ start_nginx() {
         fail "nginx did not start"
     }
 
-    # It becomes a daemon first, and writes its number then.
+    # nginx writes the file after it has become a daemon.
     for ((n = 0; n < wait * 20; n++)); do
         [ ! -s "$dir/nginx.pid" ] || return 0
         sleep 0.05
@@ -201,7 +201,7 @@ start_nginx() {
     fail "nginx did not start"
 }
 
-# mint USER: the answer of a location that mints, or the end.
+# mint USER: prints the response of the token location, or fails.
 
 mint() {
     curl -sS --fail-with-body --noproxy '*' --max-time 10 \
@@ -213,28 +213,28 @@ mint() {
 }
 
 explain() {
-    local chat="a chat, of AWS's SDK and these tokens"
+    local chat="a chat with AWS's SDK and these tokens"
 
     [ -d "$dir/html/sdk" ] \
-        || chat="tokens only; t/tools/npm.sh brings the chat"
+        || chat="tokens only; run t/tools/npm.sh for the chat"
 
     cat <<END
 
-A chat token for bob, minted by nginx:
+A chat token for bob, created by nginx:
 
     curl -u bob:demo -X POST http://127.0.0.1:$port/chat/token
 
 $("$python" -m json.tool --indent 4 <<<"$1")
 
-alice may watch, bob may send, mod may moderate; their password is "demo".
+alice can watch, bob can send, mod can moderate; all passwords are "demo".
 
     The page           http://127.0.0.1:$port/
                        $chat
     The configuration  $dir/nginx.conf
-    What nginx says    $dir/access.log, error.log
-    An error, once     curl -d '{"fault": "throttling"}' \\
+    The logs           $dir/access.log, error.log
+    To cause an error  curl -d '{"fault": "throttling"}' \\
                            http://127.0.0.1:$control_port/faults
-    The end            make demo-stop
+    To stop the demo   make demo-stop
 
 END
 }

@@ -2,7 +2,7 @@
 #
 # Usage: t/demo/stop.sh
 #
-# Ends what t/demo/start.sh has started; DEMO_DIR as there.
+# Stops what t/demo/start.sh has started; DEMO_DIR has the same meaning.
 
 set -euo pipefail
 
@@ -11,4 +11,4 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 . "$top/t/demo/common.sh"
 
 demo_stop
-echo "The demo has ended."
+echo "The demo has been stopped."

@@ -1,4 +1,4 @@
-"""The demo starts, mints, serves its page, and leaves nothing behind."""
+"""The demo starts, creates tokens, serves its page, and stops completely."""
 
 import base64
 import contextlib
@@ -18,7 +18,7 @@ FIELDS = ['token', 'sessionExpirationTime', 'tokenExpirationTime']
 SEND, KICK, DELETE = 'SEND_MESSAGE', 'DISCONNECT_USER', 'DELETE_MESSAGE'
 GRANTS = {'alice': [], 'bob': [SEND], 'mod': [SEND, KICK, DELETE]}
 
-# What a person does with the page, and what can be seen then.
+# Actions on the page, and what it shows.
 HELPERS = '''
     window.$ = (selector) => document.querySelector(selector);
     window.until = async (condition, seconds = 30 * slow) => {
@@ -43,9 +43,9 @@ HELPERS = '''
 
 
 class Demo:
-    """The demo in a directory and on a port of its own.
+    """The demo in its own directory and on its own port.
 
-    Started by "with", settings being in its environment, it is stopped.
+    "with" starts it, with the settings in its environment, and stops it.
     """
 
     def __init__(self, path, **settings):
@@ -62,8 +62,8 @@ class Demo:
         self.run('stop')
 
     def run(self, script, **settings):
-        """Run start or stop; its output and exit status."""
-        # An account that the environment has must not be used.
+        """Run start or stop; return its output and exit status."""
+        # An account in the environment must not be used.
         env = {**os.environ, 'AWS_ACCESS_KEY_ID': 'AKIDSOMEONEELSE',
                'AWS_SECRET_ACCESS_KEY': 'someone-else',
                'AWS_SESSION_TOKEN': 'someone-else',
@@ -81,7 +81,7 @@ class Demo:
             stderr=subprocess.PIPE, timeout=100, check=False)
 
     def processes(self):
-        """The living processes that have the directory as an argument."""
+        """Running processes that have the directory as an argument."""
         found = []
 
         for path in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
@@ -111,7 +111,7 @@ class Demo:
         return answer.status, answer.headers, body
 
     def service(self, path):
-        """A GET at the service's control port."""
+        """GET from the control port of the service."""
         ports = json.loads((self.dir / 'service/ports.json').read_text())
         connection = http.client.HTTPConnection(
             '127.0.0.1', ports['control_port'], timeout=20)
@@ -122,7 +122,7 @@ class Demo:
 
 
 def free_port():
-    """A port that nobody has at this moment."""
+    """A port that is not in use."""
     with socket.socket() as sock:
         sock.bind(('127.0.0.1', 0))
         return sock.getsockname()[1]
@@ -130,21 +130,21 @@ def free_port():
 
 @pytest.fixture(scope='module')
 def running(tmp_path_factory):
-    """The demo as its user has it."""
+    """A running demo."""
     with Demo(tmp_path_factory.mktemp('running') / 'demo') as demo:
         yield demo
 
 
 @pytest.fixture
 def demo(tmp_path):
-    """A demo that is not started."""
+    """A demo that is not running."""
     demo = Demo(tmp_path / 'demo')
     yield demo
     demo.run('stop')
 
 
 def test_once(demo):
-    """DEMO_ONCE=1: the last line is the token's JSON; nothing runs on."""
+    """DEMO_ONCE=1: the last line is the token in JSON; all is stopped."""
     done = demo.run('start', DEMO_ONCE='1')
 
     assert done.returncode == 0, done.stderr
@@ -153,7 +153,7 @@ def test_once(demo):
 
 
 def test_port_in_use(demo):
-    """A port in use is an error, which names the port and what to do."""
+    """For a port in use, the error names the port and the remedy."""
     with socket.socket() as sock:
         sock.bind(('127.0.0.1', demo.port))
         sock.listen()
@@ -169,7 +169,7 @@ def test_port_in_use(demo):
     ({'DEMO_PORT': 'http'}, 'DEMO_PORT=http'),
     ({'NGINX': '/bin/false'}, 'nginx did not start')], ids=str)
 def test_does_not_start(demo, settings, says):
-    """What cannot work says why, and nothing runs on."""
+    """A failed start gives the reason, and leaves no processes."""
     done = demo.run('start', **settings)
 
     assert done.returncode == 1 and says in done.stderr
@@ -177,7 +177,7 @@ def test_does_not_start(demo, settings, says):
 
 
 def test_start(running):
-    """It starts, says where its page is, and complains of nothing."""
+    """It starts, prints the URL of its page, and reports no errors."""
     done = running.started
 
     assert (done.returncode, done.stderr) == (0, '')
@@ -198,7 +198,7 @@ def test_file(running, path, kind):
 
 @pytest.mark.parametrize('user', GRANTS)
 def test_token(running, user):
-    """What the browser gets for a user, and what the service was asked."""
+    """The response for a user, and the request to the service."""
     granted = GRANTS[user]
     status, headers, body = running.get('/chat/token', 'POST', user)
     assert (status, list(json.loads(body))) == (200, FIELDS)
@@ -217,12 +217,12 @@ def test_eve(running):
 
 
 def test_internal_location(running):
-    """Nobody reaches the internal location."""
+    """Clients cannot reach the internal location."""
     assert running.get('/ivschat', 'POST', 'mod')[0] == 404
 
 
 def test_restart_and_stop(demo):
-    """Started again, it restarts, once; stopped, it leaves no process."""
+    """A second start restarts it; stop leaves no processes."""
     assert demo.run('start').returncode == 0
     before = demo.processes()
     assert demo.run('start').returncode == 0
@@ -243,7 +243,7 @@ def opened(demo):
 
 
 def test_chat(running):
-    """A chat of three: each may do what a token of theirs grants."""
+    """In a chat of three, each can do what the token allows."""
     with opened(running) as page:
         seen = page.run('''
             await until(() => states().every((one) => one === 'connected'));
@@ -295,7 +295,7 @@ def test_chat(running):
 
 
 def test_without_npm(tmp_path):
-    """Where there is no npm there is no SDK: tokens are shown all the same."""
+    """Without npm there is no SDK, but tokens are shown."""
     with Demo(tmp_path / 'demo', DEMO_NPM='/nonexistent') as demo:
         assert demo.started.returncode == 0, demo.started.stderr
         assert 't/tools/npm.sh' in demo.started.stdout

@@ -266,12 +266,11 @@ check_end(const char *data, size_t len, const reading_t *rd)
 }
 
 
-/* What is JSON by our rules is JSON for cJSON, which takes more. */
+/* A tree or a reason, and never a string that is cut. */
 
 static void
 check_json(const char *data, size_t len)
 {
-    char               *copy;
     cJSON              *tree;
     const char         *reason;
     ngx_ivschat_str_t   s;
@@ -280,23 +279,16 @@ check_json(const char *data, size_t len)
     s.len = len;
     reason = NULL;
 
-    if (ngx_ivschat_json_check(s, NGX_IVSCHAT_BODY_DEPTH, &reason) != 0) {
+    tree = ngx_ivschat_json_object(s, NGX_IVSCHAT_BODY_DEPTH, &reason);
+
+    if (tree == NULL) {
         must(reason != NULL);
         return;
     }
 
     must(memchr(data, '\0', len) == NULL);
 
-    copy = malloc(len + 1);
-    must(copy != NULL);
-    memcpy(copy, data, len);
-    copy[len] = '\0';
-
-    tree = cJSON_ParseWithLengthOpts(copy, len + 1, NULL, 1);
-    must(tree != NULL);
-
-    cJSON_Delete(tree);
-    free(copy);
+    ngx_ivschat_json_delete(tree);
 }
 
 

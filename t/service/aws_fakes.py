@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import base64
 import binascii
+import calendar
 import collections
 import http.client
 import json
@@ -718,9 +719,26 @@ class Sts(Source):
                 'Expiration': iso(known.expires, UTC)}
 
     def render(self, call, value):
-        """The answer's XML."""
+        """JSON, if it was asked for, else XML."""
+        if not wants_json(call.request):
+            return self.render_xml(call, value)
+
+        return dump({f'{call.step}Response': {
+            f'{call.step}Result': {
+                'AssumedRoleUser': {
+                    'Arn': self._session_arn(call),
+                    'AssumedRoleId': f'AROAEXAMPLEEXAMPLEABC:{call.session}'},
+                'Credentials': json_time(call, value),
+                'PackedPolicySize': None, 'SourceIdentity': None},
+            'ResponseMetadata': {'RequestId': str(uuid.uuid4())}}})
+
+    @staticmethod
+    def _session_arn(call):
         account, name = ROLE_ARN.fullmatch(call.role).groups()
-        arn = f'arn:aws:sts::{account}:assumed-role/{name}/{call.session}'
+        return f'arn:aws:sts::{account}:assumed-role/{name}/{call.session}'
+
+    def render_xml(self, call, value):
+        """The answer's XML."""
         lines = '\n'.join(f'      <{name}>{escape(str(text))}</{name}>'
                           for name, text in value.items())
         identity = ('    <SubjectFromWebIdentityToken>system:serviceaccount:'
@@ -733,7 +751,7 @@ class Sts(Source):
             '    <AssumedRoleUser>\n'
             f'      <AssumedRoleId>AROAEXAMPLEEXAMPLEABC:{call.session}'
             '</AssumedRoleId>\n'
-            f'      <Arn>{escape(arn)}</Arn>\n'
+            f'      <Arn>{escape(self._session_arn(call))}</Arn>\n'
             '    </AssumedRoleUser>\n'
             f'    <Credentials>\n{lines}\n    </Credentials>\n'
             f'  </{call.step}Result>\n'
@@ -743,14 +761,22 @@ class Sts(Source):
             f'</{call.step}Response>\n').encode()
 
     def headers(self, call):
-        """The headers of XML."""
-        return xml_headers(call.request, uuid.uuid4())
+        """The headers of JSON or XML."""
+        return sts_headers(call.request, uuid.uuid4())
 
     def error(self, request, error):
-        """An ErrorResponse."""
+        """An ErrorResponse, or what it is in JSON."""
         request_id = uuid.uuid4()
         kind = 'Receiver' if error.status >= 500 else 'Sender'
-        return xml_headers(request, request_id), (
+
+        if wants_json(request):
+            return sts_headers(request, request_id), dump(
+                {'Error': {'Code': error.code,
+                           'Message': error.members['message'],
+                           'Type': kind},
+                 'RequestId': str(request_id)})
+
+        return sts_headers(request, request_id), (
             f'<ErrorResponse xmlns="{self.NAMESPACE}">\n  <Error>\n'
             f'    <Type>{kind}</Type>\n    <Code>{escape(error.code)}</Code>\n'
             f'    <Message>{escape(error.members["message"])}</Message>\n'
@@ -766,11 +792,29 @@ def sts_hosts():
             **dict.fromkeys(LOCAL_NAMES)}
 
 
-def xml_headers(request, request_id):
+def wants_json(request):
+    """STS answers in XML unless it is asked for JSON."""
+    return request.get('accept') == 'application/json'
+
+
+def json_time(call, members):
+    """The members of Credentials: in JSON, the time is a number, with a
+    fraction or without.  A fault's own time stays as it is."""
+    try:
+        at = calendar.timegm(time.strptime(members['Expiration'], UTC))
+    except (KeyError, TypeError, ValueError):
+        return members
+
+    return {**members,
+            'Expiration': float(at) if call.step == 'AssumeRole' else at}
+
+
+def sts_headers(request, request_id):
     """The headers that every answer of STS has."""
     return [('x-amzn-RequestId', request_id),
             ('Date', http_date(int(request.now))),
-            ('Content-Type', 'text/xml')]
+            ('Content-Type', 'application/json' if wants_json(request)
+             else 'text/xml')]
 
 
 def invalid_identity(message):
@@ -1019,6 +1063,12 @@ class Case:
         self.call = call
         self.argument = argument
 
+    @property
+    def is_xml(self):
+        """Whether the answer is XML."""
+        return (isinstance(self.source, Sts)
+                and not wants_json(self.call.request))
+
     def body(self):
         """A good answer's body."""
         return self.render(self.source.produce(self.call))
@@ -1264,7 +1314,7 @@ def _inject(case):
 def _escaped(case):
     """Good, with each character of the secret as an escape."""
     members = case.source.produce(case.call)
-    form = '&#x{:x};' if isinstance(case.source, Sts) else '\\u{:04x}'
+    form = '&#x{:x};' if case.is_xml else '\\u{:04x}'
     text = ''.join(form.format(ord(char))
                    for char in members['SecretAccessKey'])
     return case.answer(case.render(members).replace(
@@ -1273,7 +1323,7 @@ def _escaped(case):
 
 @fault('nul', 'document')
 def _nul(case):
-    escaped = b'&#0;' if isinstance(case.source, Sts) else b'\\u0000'
+    escaped = b'&#0;' if case.is_xml else b'\\u0000'
     return case.answer(case.body().replace(b'ASIA', b'ASIA' + escaped))
 
 
@@ -1285,6 +1335,13 @@ def _duplicate(case):
     place = lines.index(again)
     lines.insert(place, again.replace(b'ASIA', b'ASIB'))
     return case.answer(b'\n'.join(lines))
+
+
+@fault('xml', 'document', sources=('sts',))
+def _xml(case):
+    """Good, but XML although JSON was asked for."""
+    return case.answer(case.source.render_xml(
+        case.call, case.source.produce(case.call)))
 
 
 @fault('doctype', 'document', sources=('sts',))

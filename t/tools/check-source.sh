@@ -58,8 +58,8 @@ includes() {
     grep -HnE '#[[:blank:]]*include +<(ngx_|curl/)' "${pure[@]}" \
         | complain "nginx or libcurl included in a pure layer"
 
-    only_in '[<"]curl/' ngx_ivschat_curl.c \
-        | complain "libcurl belongs into ngx_ivschat_curl.c"
+    only_in '[<"]curl/' ngx_ivschat_curl.c ngx_ivschat_url.c \
+        | complain "libcurl belongs into ngx_ivschat_curl.c and _url.c"
     only_in '[<"]cjson/' ngx_ivschat_json.h \
         | complain "cJSON belongs into the pure layers' parsers"
     only_in '[<"]openssl/' ngx_ivschat_sigv4.c \

@@ -334,7 +334,7 @@ test_configure(void)
 {
     start(200, 200);
     ngx_ivschat_bucket_configure(&rate, 100, 20, 1000);
-    ok(rate.rate == 100 && rate.tokens == 20, "a lower limit holds at once");
+    ok(rate.rate == 100 && rate.permits == 20, "a lower limit holds at once");
 
     ngx_ivschat_bucket_configure(&rate, 150, 50, 1000);
     ok(rate.rate == 150, "a rate that was never cut follows the limit up");
@@ -359,7 +359,7 @@ test_cut(void)
 
     ngx_ivschat_bucket_feedback(&rate, 1060, 1000, NGX_IVSCHAT_CALL_THROTTLED);
     ok(rate.rate < 200, "a refusal does");
-    ok(rate.tokens <= rate.rate, "the burst shrinks with it");
+    ok(rate.permits <= rate.rate, "the burst shrinks with it");
 
     before = rate.rate;
     ngx_ivschat_bucket_feedback(&rate, 1061, 1000, NGX_IVSCHAT_CALL_THROTTLED);
@@ -514,7 +514,7 @@ test_random(void)
 
         granted += rc == GRANTED;
         bad += ngx_ivschat_bucket_waiting(&rate) > (unsigned) nheld;
-        bad += rate.tokens < 0 || delay < 1 || delay > NGX_IVSCHAT_BUCKET_POLL;
+        bad += rate.permits < 0 || delay < 1 || delay > NGX_IVSCHAT_BUCKET_POLL;
         bad += granted > 10 + (int) (now - 1000) / 5 + 1;
     }
 

@@ -16,6 +16,8 @@
 
 #define size(a)  (sizeof(a) / sizeof((a)[0]))
 
+#define str(s)   ngx_ivschat_str(s)
+
 #define S(literal)   ngx_ivschat_string(literal)
 
 #define SECRET       "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -58,8 +60,6 @@ typedef struct {
     { NGX_IVSCHAT_PROFILE, section, key, value }
 #define EMPTY(section)                                                        \
     { NGX_IVSCHAT_PROFILE, section, NULL, NULL }
-#define SSO(section, key, value)                                              \
-    { NGX_IVSCHAT_SSO_SESSION, section, key, value }
 #define SERVICES(section, key, value)                                         \
     { NGX_IVSCHAT_SERVICES, section, key, value }
 #define NONE                                                                  \
@@ -266,9 +266,9 @@ static const grammar_case_t  common[] = {
       "[profile foo]\nname = value\n[profile in valid]\nx = 1\n"
       "[profile bar]\nname = value2", NULL, NULL,
       { P("bar", "name", "value2"), P("foo", "name", "value") } },
-    { "sso-session with properties",
+    { "sso-session with properties is skipped",
       "[sso-session foo]\nname = value\n[profile bar]", NULL, NULL,
-      { EMPTY("bar"), SSO("foo", "name", "value") } },
+      { EMPTY("bar") } },
     { "sso-session without the space before the name is a profile", NULL,
       "[sso-sessionfoo]\nname = value\n[bar]", NULL,
       { P("sso-sessionfoo", "name", "value"), EMPTY("bar") } }
@@ -325,8 +325,7 @@ static const grammar_case_t  ours[] = {
       { NONE } },
     { "profile and services of the same name",
       "[services s]\na = 1\n[profile s]\nb = 2\n[sso-session s]\nc = 3", NULL,
-      NULL, { SERVICES("s", "a", "1"), P("s", "b", "2"),
-              SSO("s", "c", "3") } },
+      NULL, { SERVICES("s", "a", "1"), P("s", "b", "2") } },
     { "a profile that is called profile", "[profile profile]\na = 1",
       "[profile]\nb = 2", NULL,
       { P("profile", "a", "1"), P("profile", "b", "2") } },
@@ -346,7 +345,6 @@ static const grammar_case_t  ours[] = {
 #define OTHER    "\n[profile b]\n" KEYS
 
 #define E        NGX_IVSCHAT_PLAN_ERROR
-#define U        NGX_IVSCHAT_PLAN_UNSUPPORTED
 
 static const malformed_case_t  malformed[] = {
 
@@ -442,8 +440,6 @@ static const malformed_case_t  malformed[] = {
     { "[default]\n" ROLE "source_profile = b\n[profile b]\n"
       "aws_access_key_id = AKID", NULL, E,
       "config:5: the profile has aws_access_key_id, but no" },
-    { "[default]\n" ROLE "credential_source = environment", NULL, E,
-      "config:3: credential_source must be Environment, " },
     { "[default]\n" ROLE "source_profile = b\nmfa_serial = "
       "arn:aws:iam::123456789012:mfa/me" OTHER, NULL, E,
       "config:4: mfa_serial needs a person who types a code" },
@@ -496,16 +492,16 @@ static const malformed_case_t  malformed[] = {
 
     /* what needs a program, or a person */
 
-    { "[default]\ncredential_process = /usr/bin/x", NULL, U,
+    { "[default]\ncredential_process = /usr/bin/x", NULL, E,
       "config:2: credential_process is not supported, as it would block" },
-    { "[default]\nregion = x\nsso_session = s\n[sso-session s]", NULL, U,
+    { "[default]\nregion = x\nsso_session = s\n[sso-session s]", NULL, E,
       "config:3: sso_session is not supported, as SSO needs a person" },
-    { "[default]\nsso_start_url = https://x", NULL, U,
+    { "[default]\nsso_start_url = https://x", NULL, E,
       "config:2: sso_start_url is not supported" },
-    { "[default]\nlogin_session = x", NULL, U,
+    { "[default]\nlogin_session = x", NULL, E,
       "config:2: login_session is not supported" },
     { "[default]\n" ROLE "source_profile = b\n[profile b]\n"
-      "credential_process = x", NULL, U,
+      "credential_process = x", NULL, E,
       "config:5: credential_process is not supported" }
 };
 
@@ -550,7 +546,7 @@ static const plan_case_t  plans[] = {
       NULL, OK, "keys abc123 def456 > " ROLE_A },
     { "Load credentials from a credential_source",
       "[profile A]\n" A_ROLE "credential_source = Ec2InstanceMetadata\n",
-      NULL, OK, "imds > " ROLE_A },
+      NULL, OK, "Ec2InstanceMetadata > " ROLE_A },
     { "role_arn without source source_profile", "[profile A]\n" A_ROLE, NULL,
       E, "config:2: role_arn needs source_profile" },
     { "source profile and credential source both present",
@@ -611,10 +607,9 @@ static const plan_case_t  plans[] = {
     /* our own */
 
     { "keys of credentials", NULL, "[A]\n" PAIR("k", "s"), OK, "keys k s" },
-    { "keys with a token and an account", NULL,
+    { "keys with a token", NULL,
       "[A]\n" PAIR("k", "s") "aws_session_token = t\n"
-      "aws_account_id = 123456789012\n", OK,
-      "keys k s token=t account=123456789012" },
+      "aws_account_id = 123456789012\n", OK, "keys k s token=t" },
     { "an empty token is none", NULL,
       "[A]\n" PAIR("k", "s") "aws_session_token =\n", OK, "keys k s" },
     { "credentials go before config", "[profile A]\n" PAIR("bug", "bug"),
@@ -629,14 +624,14 @@ static const plan_case_t  plans[] = {
       "[profile A]\n" A_ROLE "source_profile = B\n", "[B]\n" PAIR("k", "s"),
       OK, "keys k s > " ROLE_A },
     { "Environment", "[profile A]\n" A_ROLE "credential_source=Environment",
-      NULL, OK, "environment > " ROLE_A },
+      NULL, OK, "Environment > " ROLE_A },
     { "EcsContainer", "[profile A]\n" A_ROLE "credential_source=EcsContainer",
-      NULL, OK, "container > " ROLE_A },
+      NULL, OK, "EcsContainer > " ROLE_A },
     { "a source_profile with a credential_source",
       "[profile A]\n" A_ROLE "source_profile = B\nduration_seconds = 900\n"
       "[profile B]\n" B_ROLE "credential_source = EcsContainer\n"
       "duration_seconds = 43200\nexternal_id = x:/y", NULL, OK,
-      "container > " ROLE_B " id=x:/y s=43200 > " ROLE_A " s=900" },
+      "EcsContainer > " ROLE_B " id=x:/y s=43200 > " ROLE_A " s=900" },
     { "web_identity_token_file goes before source_profile",
       "[profile A]\n" A_ROLE "source_profile = B\n"
       "web_identity_token_file = /t\n[profile B]\n" PAIR("bug", "bug"), NULL,
@@ -714,61 +709,66 @@ static const plan_case_t  plans[] = {
 };
 
 
-static ngx_ivschat_str_t
-str(const char *s)
-{
-    ngx_ivschat_str_t  v;
-
-    v.data = s;
-    v.len = strlen(s);
-
-    return v;
-}
-
-
 /*
- * Nothing behind the bytes, so that a sanitizer sees who reads there; and
- * nothing at all once they are parsed.
+ * One byte behind the text, as the parser wants it, so that a sanitizer sees
+ * who reads further.  drop() ends it.
  */
 
 static ngx_ivschat_profiles_t *
 parse_n(const char *config, size_t nconfig, const char *credentials,
     size_t ncredentials, char *reason)
 {
-    char                        *copy[2];
-    size_t                       i;
-    ngx_ivschat_profiles_t      *profiles;
-    ngx_ivschat_profile_file_t   file[2];
+    size_t                   i;
+    ngx_ivschat_profiles_t  *profiles;
 
     const char  *text[2] = { config, credentials };
     size_t       len[2] = { nconfig, ncredentials };
 
-    file[0].name = "config";
-    file[1].name = "credentials";
+    profiles = calloc(1, sizeof(ngx_ivschat_profiles_t));
+    if (profiles == NULL) {
+        abort();
+    }
+
+    profiles->files[NGX_IVSCHAT_CONFIG].name = "config";
+    profiles->files[NGX_IVSCHAT_CREDENTIALS].name = "credentials";
 
     for (i = 0; i < 2; i++) {
-        copy[i] = NULL;
 
-        if (text[i] != NULL) {
-            copy[i] = malloc(len[i] ? len[i] : 1);
-            if (copy[i] == NULL) {
-                abort();
-            }
-
-            memcpy(copy[i], text[i], len[i]);
+        if (text[i] == NULL) {
+            continue;
         }
 
-        file[i].text.data = copy[i];
-        file[i].text.len = len[i];
+        profiles->files[i].text = malloc(len[i] + 1);
+        if (profiles->files[i].text == NULL) {
+            abort();
+        }
+
+        memcpy(profiles->files[i].text, text[i], len[i]);
+        profiles->files[i].text[len[i]] = 'x';
+        profiles->files[i].len = len[i];
     }
 
     reason[0] = '\0';
-    profiles = ngx_ivschat_profiles_parse(&file[0], &file[1], reason,
-                                          NGX_IVSCHAT_REASON_LEN);
-    free(copy[0]);
-    free(copy[1]);
+
+    if (ngx_ivschat_profiles_parse(profiles, reason, NGX_IVSCHAT_REASON_LEN)
+        != 0)
+    {
+        ngx_ivschat_profiles_free(profiles);
+        free(profiles);
+        return NULL;
+    }
 
     return profiles;
+}
+
+
+static void
+drop(ngx_ivschat_profiles_t *profiles)
+{
+    if (profiles != NULL) {
+        ngx_ivschat_profiles_free(profiles);
+        free(profiles);
+    }
 }
 
 
@@ -780,15 +780,28 @@ parse(const char *config, const char *credentials, char *reason)
 }
 
 
+static ngx_ivschat_property_t *
+get(const ngx_ivschat_profiles_t *profiles, ngx_ivschat_section_e type,
+    const char *name, const char *key)
+{
+    ngx_ivschat_section_t  *section;
+
+    section = ngx_ivschat_profiles_section(profiles, type, str(name));
+
+    return section ? ngx_ivschat_section_property(section, str(key)) : NULL;
+}
+
+
 static void
 check_expected(const ngx_ivschat_profiles_t *profiles, const char *name,
     const expect_t *expect)
 {
-    long                     properties[5];
-    size_t                   i, k, sections[3];
-    ngx_ivschat_property_t   property;
+    long                     properties[5], found;
+    size_t                   i, k, sections;
+    ngx_ivschat_section_t   *section;
+    ngx_ivschat_property_t  *property;
 
-    memset(sections, 0, sizeof(sections));
+    sections = 0;
 
     for (i = 0; expect[i].section; i++) {
 
@@ -803,7 +816,7 @@ check_expected(const ngx_ivschat_profiles_t *profiles, const char *name,
         }
 
         if (k == i) {
-            sections[expect[i].type]++;
+            sections++;
             properties[k] = 0;
         }
 
@@ -813,14 +826,13 @@ check_expected(const ngx_ivschat_profiles_t *profiles, const char *name,
 
         properties[k]++;
 
-        if (ok(ngx_ivschat_profiles_get(profiles, expect[i].type,
-                                        str(expect[i].section), expect[i].key,
-                                        &property)
-               == 0, "%s: %s", name, expect[i].key))
-        {
-            is_str(property.value.data, expect[i].value, "%s: its value",
+        property = get(profiles, expect[i].type, expect[i].section,
+                       expect[i].key);
+
+        if (ok(property != NULL, "%s: %s", name, expect[i].key)) {
+            is_str(property->value.data, expect[i].value, "%s: its value",
                    name);
-            ok(property.value.len == strlen(expect[i].value),
+            ok(property->value.len == strlen(expect[i].value),
                "%s: its length", name);
         }
 
@@ -831,19 +843,20 @@ check_expected(const ngx_ivschat_profiles_t *profiles, const char *name,
 
     for (k = 0; k < i; k++) {
         if (properties[k] >= 0) {
-            is_int(ngx_ivschat_profiles_properties(profiles, expect[k].type,
-                                                   str(expect[k].section)),
-                   properties[k], "%s: properties of %s", name,
-                   expect[k].section);
+            section = ngx_ivschat_profiles_section(profiles, expect[k].type,
+                                                   str(expect[k].section));
+            is_int(section ? (long) section->nproperties : -1, properties[k],
+                   "%s: properties of %s", name, expect[k].section);
         }
     }
 
-    for (k = 0; k < 3; k++) {
-        is_int((long long) ngx_ivschat_profiles_count(profiles,
-                   (ngx_ivschat_section_e) k),
-               (long long) sections[k], "%s: sections of type %d", name,
-               (int) k);
+    found = 0;
+
+    for (section = profiles->sections; section; section = section->next) {
+        found += section->type != NGX_IVSCHAT_IGNORED;
     }
+
+    is_int(found, (long) sections, "%s: sections", name);
 }
 
 
@@ -868,7 +881,7 @@ test_grammar(const grammar_case_t *cases, size_t n)
             check_expected(profiles, c->name, c->expect);
         }
 
-        ngx_ivschat_profiles_free(profiles);
+        drop(profiles);
     }
 }
 
@@ -880,6 +893,7 @@ test_malformed(void)
     size_t                    i;
     ngx_ivschat_plan_e        rc;
     ngx_ivschat_plan_t        plan;
+    ngx_ivschat_credentials_t  creds;
     ngx_ivschat_profiles_t   *profiles;
     const malformed_case_t   *c;
 
@@ -891,7 +905,7 @@ test_malformed(void)
 
         if (profiles != NULL) {
             rc = ngx_ivschat_profile_plan(profiles, str("default"), &plan,
-                                          reason, sizeof(reason));
+                                          &creds, reason, sizeof(reason));
         }
 
         is_int(rc, c->rc, "malformed %d is refused", (int) i);
@@ -905,31 +919,30 @@ test_malformed(void)
         ok(strstr(reason, "wJalr") == NULL, "malformed %d: no secret in the "
            "reason", (int) i);
 
-        ngx_ivschat_profiles_free(profiles);
+        drop(profiles);
     }
 }
 
 
 static void
-put(char *text, size_t size, const char *before, ngx_ivschat_str_t s)
+put(char *text, size_t size, const char *before, const char *s)
 {
     size_t  n;
 
-    if (s.len != 0) {
+    if (s != NULL && *s != '\0') {
         n = strlen(text);
-        (void) snprintf(text + n, size - n, "%s%.*s", before, (int) s.len,
-                        s.data);
+        (void) snprintf(text + n, size - n, "%s%s", before, s);
     }
 }
 
 
 static void
 put_role(char *text, size_t size, const char *before,
-    const ngx_ivschat_plan_role_t *role)
+    const ngx_ivschat_role_t *role)
 {
     size_t  n;
 
-    put(text, size, before, role->arn);
+    put(text, size, before, role->role_arn);
     put(text, size, " name=", role->session_name);
     put(text, size, " id=", role->external_id);
 
@@ -941,29 +954,40 @@ put_role(char *text, size_t size, const char *before,
 
 
 static void
-put_plan(char *text, size_t size, const ngx_ivschat_plan_t *plan)
+put_plan(char *text, size_t size, const ngx_ivschat_plan_t *plan,
+    const ngx_ivschat_credentials_t *creds)
 {
-    size_t  i;
+    size_t  i, n;
 
-    static const char *const  sources[] = {
-        "keys", "web", "environment", "imds", "container"
-    };
+    text[0] = '\0';
 
-    (void) snprintf(text, size, "%s", sources[plan->source]);
+    if (plan->secret_key != NULL) {
+        put(text, size, "keys ", creds->access_key);
+        put(text, size, " ", creds->secret_key);
+        put(text, size, " token=", creds->session_token);
+    }
 
-    put(text, size, " ", plan->access_key);
-    put(text, size, " ", plan->secret_key);
-    put(text, size, " token=", plan->session_token);
-    put(text, size, " account=", plan->account_id);
-    put_role(text, size, " ", &plan->web);
-    put(text, size, " ", plan->token_file);
+    if (plan->identity_file != NULL) {
+        put_role(text, size, "web ", &plan->web);
+        put(text, size, " ", plan->identity_file);
+    }
 
-    for (i = 0; i < plan->nroles; i++) {
+    if (plan->source != NULL) {
+        put(text, size, "", plan->source->value.data);
+    }
+
+    for (i = plan->nroles; i-- > 0; /* void */ ) {
         put_role(text, size, " > ", &plan->roles[i]);
     }
 
     put(text, size, " region=", plan->region);
-    put(text, size, " endpoint=", plan->sts_endpoint);
+
+    n = strlen(text);
+
+    if (plan->sts_endpoint.len != 0) {
+        (void) snprintf(text + n, size - n, " endpoint=%.*s",
+                        (int) plan->sts_endpoint.len, plan->sts_endpoint.data);
+    }
 }
 
 
@@ -975,6 +999,7 @@ test_plans(void)
     const plan_case_t        *c;
     ngx_ivschat_plan_e        rc;
     ngx_ivschat_plan_t        plan;
+    ngx_ivschat_credentials_t  creds;
     ngx_ivschat_profiles_t   *profiles;
 
     for (i = 0; i < size(plans); i++) {
@@ -986,13 +1011,13 @@ test_plans(void)
             continue;
         }
 
-        rc = ngx_ivschat_profile_plan(profiles, str("A"), &plan, reason,
+        rc = ngx_ivschat_profile_plan(profiles, str("A"), &plan, &creds, reason,
                                       sizeof(reason));
 
         is_int(rc, c->rc, "%s", c->name);
 
         if (rc == NGX_IVSCHAT_PLAN_OK) {
-            put_plan(text, sizeof(text), &plan);
+            put_plan(text, sizeof(text), &plan, &creds);
             is_str(text, c->text, "%s: the plan", c->name);
 
         } else if (c->rc == NGX_IVSCHAT_PLAN_NOTHING) {
@@ -1003,7 +1028,7 @@ test_plans(void)
                c->name, reason);
         }
 
-        ngx_ivschat_profiles_free(profiles);
+        drop(profiles);
     }
 }
 
@@ -1014,7 +1039,8 @@ test_where(void)
     char                       reason[NGX_IVSCHAT_REASON_LEN];
     ngx_ivschat_str_t          name = S("A"), none = { NULL, 0 }, nested;
     ngx_ivschat_plan_t         plan;
-    ngx_ivschat_property_t     property;
+    ngx_ivschat_credentials_t  creds;
+    ngx_ivschat_property_t    *property;
     ngx_ivschat_profiles_t    *profiles;
 
     profiles = parse("[profile A]\na = 1\nb = 2\n", "\n[A]\nb = 3\n", reason);
@@ -1023,73 +1049,64 @@ test_where(void)
         return;
     }
 
-    ok(ngx_ivschat_profiles_get(profiles, NGX_IVSCHAT_PROFILE, name, "a",
-                                &property) == 0
-       && property.file == NGX_IVSCHAT_CONFIG && property.line == 2,
-       "the place of a property");
-    ok(ngx_ivschat_profiles_get(profiles, NGX_IVSCHAT_PROFILE, name, "b",
-                                &property) == 0
-       && property.file == NGX_IVSCHAT_CREDENTIALS && property.line == 3,
-       "the place of one that was replaced");
-    is_int(ngx_ivschat_profiles_get(profiles, NGX_IVSCHAT_PROFILE, name, "c",
-                                    &property),
-           -1, "no such property");
-    is_int(ngx_ivschat_profiles_get(profiles, NGX_IVSCHAT_PROFILE, str("B"),
-                                    "a", &property),
-           -1, "no such profile");
-    is_int(ngx_ivschat_profiles_get(profiles, NGX_IVSCHAT_SERVICES, name, "a",
-                                    &property),
-           -1, "no such section");
-    is_int(ngx_ivschat_profiles_properties(profiles, NGX_IVSCHAT_PROFILE,
-                                           none),
-           -1, "no name at all");
+    property = get(profiles, NGX_IVSCHAT_PROFILE, "A", "a");
+    ok(property != NULL && property->file == NGX_IVSCHAT_CONFIG
+       && property->line == 2, "the place of a property");
+    property = get(profiles, NGX_IVSCHAT_PROFILE, "A", "B");
+    ok(property != NULL && property->file == NGX_IVSCHAT_CREDENTIALS
+       && property->line == 3, "the place of one that was replaced");
+    ok(get(profiles, NGX_IVSCHAT_PROFILE, "A", "c") == NULL,
+       "no such property");
+    ok(get(profiles, NGX_IVSCHAT_PROFILE, "B", "a") == NULL,
+       "no such profile");
+    ok(get(profiles, NGX_IVSCHAT_SERVICES, "A", "a") == NULL,
+       "no such section");
+    ok(ngx_ivschat_profiles_section(profiles, NGX_IVSCHAT_PROFILE, none)
+       == NULL, "no name at all");
 
-    is_int(ngx_ivschat_profile_plan(profiles, none, &plan, reason,
+    is_int(ngx_ivschat_profile_plan(profiles, none, &plan, &creds, reason,
                                     sizeof(reason)),
            NGX_IVSCHAT_PLAN_ERROR, "no plan without a name");
-    is_int(ngx_ivschat_profile_plan(profiles, str("a b\n"), &plan, reason,
-                                    sizeof(reason)),
+    is_int(ngx_ivschat_profile_plan(profiles, str("a b\n"), &plan, &creds,
+                                    reason, sizeof(reason)),
            NGX_IVSCHAT_PLAN_ERROR, "nor for what is no name");
     ok(strchr(reason, '\n') == NULL, "%s", reason);
 
-    ngx_ivschat_profiles_free(profiles);
+    drop(profiles);
 
-    profiles = ngx_ivschat_profiles_parse(NULL, NULL, reason, sizeof(reason));
+    profiles = parse(NULL, NULL, reason);
 
-    if (ok(profiles != NULL, "not even names of files")) {
-        is_int(ngx_ivschat_profile_plan(profiles, name, &plan, reason,
+    if (ok(profiles != NULL, "no files")) {
+        is_int(ngx_ivschat_profile_plan(profiles, name, &plan, &creds, reason,
                                         sizeof(reason)),
                NGX_IVSCHAT_PLAN_NOTHING, "nothing");
-        is_str(ngx_ivschat_profiles_file(profiles, NGX_IVSCHAT_CONFIG), "",
-               "no name");
     }
 
-    ngx_ivschat_profiles_free(profiles);
-    ngx_ivschat_profiles_free(NULL);
-
-    profiles = parse("[profile A]\nregion = r-1\nendpoint_url = http://x\n",
+    drop(profiles);
+        profiles = parse("[profile A]\nregion = r-1\nendpoint_url = http://x\n",
                      NULL, reason);
 
     if (ok(profiles != NULL, "a region and no credentials")) {
-        is_int(ngx_ivschat_profile_plan(profiles, name, &plan, reason,
+        is_int(ngx_ivschat_profile_plan(profiles, name, &plan, &creds, reason,
                                         sizeof(reason)),
                NGX_IVSCHAT_PLAN_NOTHING, "are no source");
-        ok(plan.region.len == 3 && plan.sts_endpoint.len == 8,
+        ok(strcmp(plan.region, "r-1") == 0 && plan.sts_endpoint.len == 8,
            "but the region and the endpoint count");
     }
 
-    ngx_ivschat_profiles_free(profiles);
+    drop(profiles);
 
-    ok(ngx_ivschat_profile_nested(str("\na = 1\nb = 2 ; x\na = 3"), "a",
+    ok(ngx_ivschat_profile_nested(str("\na = 1\nb = 2 ; x\na = 3"), str("a"),
                                   &nested) == 0
        && nested.len == 1 && nested.data[0] == '3', "the last of two nested");
-    ok(ngx_ivschat_profile_nested(str("\na = 1\nb = 2 ; x"), "b", &nested)
+    ok(ngx_ivschat_profile_nested(str("\na = 1\nb = 2 ; x"), str("b"), &nested)
        == 0 && nested.len == 1, "a nested one without its comment");
-    is_int(ngx_ivschat_profile_nested(str("\na = 1"), "b", &nested), -1,
+    is_int(ngx_ivschat_profile_nested(str("\na = 1"), str("b"), &nested), -1,
            "no such one");
-    is_int(ngx_ivschat_profile_nested(str("b = 1"), "b", &nested), -1,
+    is_int(ngx_ivschat_profile_nested(str("b = 1"), str("b"), &nested), -1,
            "the line itself is none");
-    is_int(ngx_ivschat_profile_nested(str(""), "b", &nested), -1, "nothing");
+    is_int(ngx_ivschat_profile_nested(str(""), str("b"), &nested), -1,
+           "nothing");
 }
 
 
@@ -1099,7 +1116,7 @@ test_limits(void)
     char                       *text, *p;
     char                        reason[NGX_IVSCHAT_REASON_LEN];
     size_t                      i;
-    ngx_ivschat_property_t      property;
+    ngx_ivschat_property_t     *property;
     ngx_ivschat_profiles_t     *profiles;
 
     text = malloc(NGX_IVSCHAT_PROFILE_FILE_MAX + 2);
@@ -1111,7 +1128,7 @@ test_limits(void)
 
     profiles = parse_n(text, NGX_IVSCHAT_PROFILE_FILE_MAX, NULL, 0, reason);
     ok(profiles != NULL, "a file of 1 MB");
-    ngx_ivschat_profiles_free(profiles);
+    drop(profiles);
 
     profiles = parse_n(text, NGX_IVSCHAT_PROFILE_FILE_MAX + 1, NULL, 0,
                        reason);
@@ -1147,12 +1164,12 @@ test_limits(void)
     profiles = parse(text, NULL, reason);
 
     if (ok(profiles != NULL, "a value of 100000 lines")) {
-        ok(ngx_ivschat_profiles_get(profiles, NGX_IVSCHAT_PROFILE,
-                                    str("default"), "a", &property) == 0
-           && property.value.len == 200001, "all of them are there");
+        property = get(profiles, NGX_IVSCHAT_PROFILE, "default", "a");
+        ok(property != NULL && property->value.len == 200001,
+           "all of them are there");
     }
 
-    ngx_ivschat_profiles_free(profiles);
+    drop(profiles);
     free(text);
 
     /* a NUL, and what an editor calls Unicode */
@@ -1175,7 +1192,8 @@ test_broken(void)
 {
     char                     body[512], reason[NGX_IVSCHAT_REASON_LEN];
     size_t                   i, len, leaks, nowhere;
-    ngx_ivschat_plan_t       plan;
+    ngx_ivschat_plan_t         plan;
+    ngx_ivschat_credentials_t  creds;
     ngx_ivschat_profiles_t  *profiles;
 
     static const char  whole[] =
@@ -1199,8 +1217,8 @@ test_broken(void)
         }
 
         if (profiles != NULL) {
-            (void) ngx_ivschat_profile_plan(profiles, str("A"), &plan, reason,
-                                            sizeof(reason));
+            (void) ngx_ivschat_profile_plan(profiles, str("A"), &plan, &creds,
+                                            reason, sizeof(reason));
 
         } else {
             nowhere += strncmp(reason, "config:", 7) != 0;
@@ -1208,7 +1226,7 @@ test_broken(void)
 
         leaks += strstr(reason, "wJalr") != NULL;
 
-        ngx_ivschat_profiles_free(profiles);
+        drop(profiles);
     }
 
     is_int((long long) nowhere, 0, "broken files: where it is always said");

@@ -5,7 +5,7 @@
  */
 
 
-#include "aws/ngx_ivschat_result.h"
+#include "aws/ngx_ivschat_errors.h"
 
 #include <stdlib.h>
 

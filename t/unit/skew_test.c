@@ -6,6 +6,7 @@
 
 #include "tap.h"
 
+#include "aws/ngx_ivschat_errors.h"
 #include "aws/ngx_ivschat_skew.h"
 
 

@@ -1,9 +1,10 @@
 
 /*
- * AWS STS: the forms that are sent, and the XML that comes back.
+ * AWS STS: the forms that are sent, and the JSON that comes back.
  */
 
 
+#include "aws/ngx_ivschat_api.h"
 #include "aws/ngx_ivschat_sts.h"
 
 #include <stdlib.h>
@@ -30,9 +31,11 @@ typedef struct {
 } check_case_t;
 
 typedef struct {
-    ngx_ivschat_sts_request_t    req;
-    const char                  *form;         /* NULL: refused */
-    const char                  *reason;
+    ngx_ivschat_credentials_flavour_e    action;
+    ngx_ivschat_role_t                   role;
+    const char                          *web_token;
+    const char                          *form;         /* NULL: refused */
+    const char                          *reason;
 } form_case_t;
 
 typedef struct {
@@ -51,7 +54,7 @@ typedef struct {
 typedef struct {
     unsigned      status;
     const char   *code;
-    int           retryable;
+    int           retry;
     const char   *remedy;              /* parts; NULL: none */
     const char   *web_remedy;
 } remedy_case_t;
@@ -68,7 +71,7 @@ static const check_case_t  roles[] = {
     { S("arn:aws:iam::123456789012:role/\xc3\xa9"), "name" },
     { S("arn:aws:iam::123456789012:role/a\0"), "name" },
     { S("arn:aws:iam::123456789012:user/x"), ":role/" },
-    { S("arn:aws:iam::1234567890123:role/x"), ":role/" },
+    { S("arn:aws:iam::1234567890123:role/x"), "12 digits" },
     { S("arn:aws:iam::123456789:role/RoleA"), "12 digits" },
     { S("arn:aws:iam:::role/xxxxxxxx"), "12 digits" },
     { S("arn:aws:iam::aws:role/xxxxxxx"), "12 digits" },
@@ -115,11 +118,8 @@ static const check_case_t  external_ids[] = {
 
 static const check_case_t  web_tokens[] = {
     { S("eyJ.token.x"), NULL },
-    { S("eyJ.token.x\n"), NULL },
-    { S(" \r\n\teyJ.token.x\r\n"), NULL },
     { S("abc"), "4 to 20000" },
-    { S(" a b"), "4 to 20000" },
-    { S("  \n  "), "4 to 20000" },
+    { S("eyJ.token.x\n"), "one line" },
     { S(""), "4 to 20000" },
     { S("eyJ.a\neyJ.b"), "one line" },
     { S("eyJ.a b"), "one line" },
@@ -131,251 +131,182 @@ static const check_case_t  web_tokens[] = {
 #define A  NGX_IVSCHAT_ASSUME_ROLE
 #define W  NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY
 
+#define R(arn, name, id, duration)                                            \
+    { arn, name, id, duration, NULL, NULL, NULL }
+
 #define ENCODED_ROLE  "arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fapp"
 
 static const form_case_t  forms[] = {
 
-    { { A, S(ROLE), S("s1"), S(""), S(""), 0 },
+    { A, R(ROLE, "s1", NULL, 0), "",
       "Action=AssumeRole&Version=2011-06-15&RoleArn=" ENCODED_ROLE
       "&RoleSessionName=s1", NULL },
-    { { A, S(ROLE), S("s1"), S(""), S(""), 3600 },
+    { A, R(ROLE, "s1", NULL, 3600), "",
       "Action=AssumeRole&Version=2011-06-15&RoleArn=" ENCODED_ROLE
       "&RoleSessionName=s1&DurationSeconds=3600", NULL },
-    { { A, S(ROLE), S("a_b+=,.@-"), S("x:/1"), S(""), 900 },
+    { A, R(ROLE, "a_b+=,.@-", "x:/1", 900), "",
       "Action=AssumeRole&Version=2011-06-15&RoleArn=" ENCODED_ROLE
       "&RoleSessionName=a_b%2B%3D%2C.%40-&DurationSeconds=900"
       "&ExternalId=x%3A%2F1", NULL },
 
     /* the request of AWS's SDK, as it was captured */
 
-    { { W, S(ROLE), S("s1"), S(""), S("eyJ.token.x"), 0 },
+    { W, R(ROLE, "s1", NULL, 0), "eyJ.token.x",
       "Action=AssumeRoleWithWebIdentity&Version=2011-06-15"
       "&RoleArn=" ENCODED_ROLE
       "&RoleSessionName=s1&WebIdentityToken=eyJ.token.x", NULL },
-    { { W, S(ROLE), S("s1"), S(""), S("eyJ-_.~/+=%&\n"), 43200 },
+    { W, R(ROLE, "s1", NULL, 43200), "eyJ-_.~/+=%&",
       "Action=AssumeRoleWithWebIdentity&Version=2011-06-15"
       "&RoleArn=" ENCODED_ROLE
       "&RoleSessionName=s1&DurationSeconds=43200"
       "&WebIdentityToken=eyJ-_.~%2F%2B%3D%25%26", NULL },
 
-    { { A, S("arn"), S("s1"), S(""), S(""), 0 }, NULL, "RoleArn: " },
-    { { A, S(ROLE), S("s"), S(""), S(""), 0 }, NULL, "RoleSessionName: " },
-    { { A, S(ROLE), S("s1"), S("a b"), S(""), 0 }, NULL, "ExternalId: " },
-    { { A, S(ROLE), S("s1"), S(""), S(""), 899 }, NULL, "DurationSeconds: " },
-    { { A, S(ROLE), S("s1"), S(""), S(""), 43201 }, NULL,
+    { A, R("arn", "s1", NULL, 0), "", NULL, "RoleArn: " },
+    { A, R(ROLE, "s", NULL, 0), "", NULL, "RoleSessionName: " },
+    { A, R(ROLE, "s1", "a b", 0), "", NULL, "ExternalId: " },
+    { A, R(ROLE, "s1", NULL, 899), "", NULL, "DurationSeconds: " },
+    { A, R(ROLE, "s1", NULL, 43201), "", NULL,
       "DurationSeconds: " },
-    { { W, S(ROLE), S("s1"), S("x1"), S("eyJ.token.x"), 0 }, NULL,
-      "ExternalId: " },
-    { { W, S(ROLE), S("s1"), S(""), S("a\nbcd"), 0 }, NULL,
+    { W, R(ROLE, "s1", NULL, 0), "a\nbcd", NULL,
       "WebIdentityToken: " },
-    { { W, S(ROLE), S("s1"), S(""), S(""), 0 }, NULL, "WebIdentityToken: " }
+    { W, R(ROLE, "s1", NULL, 0), "", NULL, "WebIdentityToken: " }
 };
 
 
-#define XMLNS  " xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\""
-#define HEAD   "<AssumeRoleResponse" XMLNS "><AssumeRoleResult>"
-#define TAIL   "</AssumeRoleResult></AssumeRoleResponse>"
+#define KEY    "\"AccessKeyId\":\"ASIAEXAMPLE\""
+#define SKEY   "\"SecretAccessKey\":\"" SECRET "\""
+#define STOK   "\"SessionToken\":\"" TOKEN "\""
+#define EXP    "\"Expiration\":1795559400"
+#define KEYS   KEY "," SKEY "," STOK
+#define CREDS  "\"Credentials\":{" KEYS "," EXP "}"
 
-#define KEY    "<AccessKeyId>ASIAEXAMPLE</AccessKeyId>"
-#define SKEY   "<SecretAccessKey>" SECRET "</SecretAccessKey>"
-#define STOK   "<SessionToken>" TOKEN "</SessionToken>"
-#define EXP    "<Expiration>2026-11-24T22:30:00Z</Expiration>"
-#define CREDS  "<Credentials>" KEY SKEY STOK EXP "</Credentials>"
-#define USER   "<AssumedRoleUser><Arn>arn:aws:sts::123456789012:"             \
-               "assumed-role/app/s1</Arn><AssumedRoleId>AROA:s1"              \
-               "</AssumedRoleId></AssumedRoleUser>"
-#define GOOD   HEAD CREDS USER TAIL
-#define IN(x)  HEAD "<Credentials>" x "</Credentials>" TAIL
+#define ROLED(x)  "{\"AssumeRoleResponse\":{\"AssumeRoleResult\":{" x "}}}"
+#define WEBBED(x) "{\"AssumeRoleWithWebIdentityResponse\":"                   \
+                  "{\"AssumeRoleWithWebIdentityResult\":{" x "}}}"
+#define IN(x)     ROLED("\"Credentials\":{" x "}")
+#define AT(time)  IN(KEYS ",\"Expiration\":" time)
+#define GOOD      ROLED(CREDS)
+
+#define ERROR(x)  "{\"Error\":{" x ",\"Type\":\"Sender\"},"                   \
+                  "\"RequestId\":\"42\"}"
 
 static const parse_case_t  parses[] = {
 
     { "what STS sends",
-      "<AssumeRoleResponse" XMLNS ">\n"
-      "  <AssumeRoleResult>\n"
-      "    <AssumedRoleUser>\n"
-      "      <AssumedRoleId>AROAEXAMPLE:s1</AssumedRoleId>\n"
-      "      <Arn>arn:aws:sts::123456789012:assumed-role/app/s1</Arn>\n"
-      "    </AssumedRoleUser>\n"
-      "    <Credentials>\n"
-      "      " KEY "\n      " SKEY "\n      " STOK "\n      " EXP "\n"
-      "    </Credentials>\n"
-      "    <PackedPolicySize>6</PackedPolicySize>\n"
-      "  </AssumeRoleResult>\n"
-      "  <ResponseMetadata>\n"
-      "    <RequestId>c6104cbe-af31-11e0-8154-cbc7ccf896c7</RequestId>\n"
-      "  </ResponseMetadata>\n"
-      "</AssumeRoleResponse>\n", 0, NULL },
-    { "without a line end", GOOD, 0, NULL },
-    { "a declaration",
-      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n" GOOD, 0, NULL },
-    { "single quotes", "<?xml version='1.0' encoding='utf-8'?>" GOOD, 0,
+      "{\"AssumeRoleResponse\":{\"AssumeRoleResult\":{"
+      "\"AssumedRoleUser\":{\"Arn\":\"arn:aws:sts::123456789012:assumed-role/"
+      "app/s1\",\"AssumedRoleId\":\"AROAEXAMPLE:s1\"},"
+      "\"Credentials\":{" KEY ",\"Expiration\":1.7955594E9," SKEY "," STOK "},"
+      "\"PackedPolicySize\":null,\"SourceIdentity\":null},"
+      "\"ResponseMetadata\":{\"RequestId\":\"c6104cbe\"}}}\n", 0, NULL },
+
+    /* the time */
+
+    { "a float", AT("1795559400.0"), 0, NULL },
+    { "a fraction", AT("1795559400.999"), 0, NULL },
+    { "an integer", AT("1795559400"), 0, NULL },
+    { "ISO 8601", AT("\"2026-11-24T22:30:00Z\""), 0, NULL },
+    { "ISO 8601 with an offset", AT("\"2026-11-24T23:30:00.5+01:00\""), 0,
       NULL },
-    { "a byte order mark", "\xef\xbb\xbf" GOOD, 0, NULL },
-    { "no namespace",
-      "<AssumeRoleResponse><AssumeRoleResult>" CREDS TAIL, 0, NULL },
-    { "more attributes",
-      "<AssumeRoleResponse a='>' b = \"'\"\n c:d=\"&amp;\" >"
-      "<AssumeRoleResult>" CREDS TAIL, 0, NULL },
-    { "values with blanks around, as in AWS's examples",
-      IN("<AccessKeyId>\n ASIAEXAMPLE\n</AccessKeyId>"
-         "<SecretAccessKey> " SECRET "\t</SecretAccessKey>"
-         "<SessionToken>\r\n" TOKEN "\r\n</SessionToken>"
-         "<Expiration> 2026-11-24T22:30:00Z </Expiration>"), 0, NULL },
-    { "references",
-      IN("<AccessKeyId>ASI&#65;EXAMPL&#x45;</AccessKeyId>"
-         "<SecretAccessKey>wJalrXUtnFEMI&#x2f;K7MDENG&#43;bPxRfiCYEXAMPLEKEY"
-         "</SecretAccessKey>" STOK EXP), 0, NULL },
-    { "an empty element", HEAD CREDS "<SourceIdentity/>" TAIL, 0, NULL },
-    { "unknown elements",
-      HEAD "<X y=\"z\"><AccessKeyId>x</AccessKeyId></X>" CREDS TAIL, 0, NULL },
-    { "an element of ours elsewhere", HEAD KEY CREDS TAIL, 0, NULL },
-    { "a space in an end tag", HEAD CREDS "</AssumeRoleResult  >"
-      "</AssumeRoleResponse\n>", 0, NULL },
-
-    { "expired", IN(KEY SKEY STOK
-      "<Expiration>2026-11-24T21:30:00Z</Expiration>"), NGX_IVSCHAT_EXPIRED,
+    { "a number as a string", AT("\"1795559400\""), -1, "ISO 8601" },
+    { "a time of the past", AT("1795555800"), -1,
       "expired at 2026-11-24T21:30:00.000Z" },
+    { "zero", AT("0"), -1, "\"Expiration\" of the answer is not a time" },
+    { "a negative time", AT("-1795559400"), -1, "is not a time" },
+    { "milliseconds", AT("1795559400000"), -1, "is not a time" },
+    { "an infinite time", AT("1e999"), -1, "is not a time" },
+    { "soon", AT("\"soon\""), -1, "ISO 8601" },
+    { "no time", AT("{}"), -1, "\"Expiration\" of the answer is not a str" },
+    { "null", AT("null"), -1, "no \"Expiration\"" },
+    { "no expiration", IN(KEYS), -1, "no \"Expiration\"" },
 
+    /* the keys */
+
+    { "escapes", IN("\"Access\\u004beyId\":\"ASIA\\u0045XAMPLE\"," SKEY ","
+                    STOK "," EXP), 0, NULL },
+    { "a member of ours elsewhere", ROLED(KEY "," CREDS), 0, NULL },
+    { "no access key", IN(SKEY "," STOK "," EXP), -1, "no \"AccessKeyId\"" },
+    { "no secret", IN(KEY "," STOK "," EXP), -1, "no \"SecretAccessKey\"" },
+    { "no token", IN(KEY "," SKEY "," EXP), -1, "no \"SessionToken\"" },
+    { "the token of others", IN(KEY "," SKEY ",\"Token\":\"x\"," EXP), -1,
+      "no \"SessionToken\"" },
+    { "an empty token", IN(KEY "," SKEY ",\"SessionToken\":\"\"," EXP), -1,
+      "\"SessionToken\" of the answer is empty" },
+    { "a key that is a number", IN("\"AccessKeyId\":1," SKEY "," STOK ","
+                                   EXP), -1,
+      "\"AccessKeyId\" of the answer is not a string" },
+    { "a secret with a blank", IN(KEY ",\"SecretAccessKey\":\"a b\"," STOK ","
+                                  EXP), -1,
+      "\"SecretAccessKey\" of the answer cannot be used" },
+    { "a token with a line end", IN(KEY "," SKEY ",\"SessionToken\":"
+                                    "\"a\\r\\nb\"," EXP), -1,
+      "\"SessionToken\" of the answer cannot be used" },
+    { "a key twice", IN(KEY "," KEYS "," EXP), -1,
+      "\"AccessKeyId\" more than once" },
+    { "two sets", ROLED(CREDS "," CREDS), -1, "\"Credentials\" more than" },
+    { "two results", "{\"AssumeRoleResponse\":{\"AssumeRoleResult\":{},"
+      "\"AssumeRoleResult\":{" CREDS "}}}", -1,
+      "\"AssumeRoleResult\" more than once" },
+
+    /* what is around them */
+
+    { "no credentials", ROLED("\"PackedPolicySize\":6"), -1,
+      "no \"AccessKeyId\"" },
+    { "credentials that are a list", ROLED("\"Credentials\":[" KEYS "]"), -1,
+      "it is not JSON" },
+    { "a result that is a list",
+      "{\"AssumeRoleResponse\":{\"AssumeRoleResult\":[1]}}", -1,
+      "no \"AccessKeyId\"" },
+    { "an empty object", "{}", -1, "no \"AccessKeyId\"" },
+    { "bare credentials", "{" CREDS "}", -1, "no \"AccessKeyId\"" },
+    { "the other action", WEBBED(CREDS), -1, "no \"AccessKeyId\"" },
+    { "an error", ERROR("\"Code\":\"AccessDenied\",\"Message\":\"no\""), -1,
+      "is an error, \"AccessDenied\": no" },
+    { "an error that is a list", "{\"Error\":[1]}", -1,
+      "no \"AccessKeyId\"" },
+
+    /* garbage */
+
+    { "XML", "<AssumeRoleResponse><AssumeRoleResult>" SECRET
+      "</AssumeRoleResult></AssumeRoleResponse>", -1,
+      "is XML or HTML, not JSON" },
+    { "a declaration", "<?xml version=\"1.0\"?>", -1, "is XML or HTML" },
+    { "a DOCTYPE", "<!DOCTYPE x [<!ENTITY e \"v\">]>", -1, "is XML or HTML" },
     { "nothing", "", -1, "empty" },
-    { "blanks", " \n", -1, "not XML" },
-    { "text", SECRET, -1, "not XML" },
-    { "JSON", "{\"AssumeRoleResponse\":{}}", -1, "not XML" },
-    { "HTML", "<!DOCTYPE html><html></html>", -1, "DOCTYPE" },
-    { "well-formed HTML", "<html><body>" SECRET "</body></html>", -1,
-      "not that of AssumeRole" },
-    { "something before", "x" GOOD, -1, "not XML" },
-    { "text behind", GOOD "x", -1, "behind" },
-    { "an element behind", GOOD "<x/>", -1, "behind" },
-    { "a comment behind", GOOD "<!-- -->", -1, "behind" },
-    { "a NUL inside the text", HEAD CREDS "\x01" TAIL, -1, "text between" },
-    { "bytes that are not UTF-8", HEAD CREDS "<x>\xff</x>" TAIL, -1,
+    { "blanks", " \n", -1, "not JSON" },
+    { "text", SECRET, -1, "not JSON" },
+    { "a list", "[" GOOD "]", -1, "not a JSON object" },
+    { "two answers", GOOD GOOD, -1, "not JSON" },
+    { "bytes that are not UTF-8", IN(KEYS "," EXP ",\"x\":\"\xff\""), -1,
       "UTF-8" },
-    { "text between elements", HEAD "x" CREDS TAIL, -1, "text between" },
-    { "text before an element", HEAD "<Credentials>x" KEY SKEY STOK EXP
-      "</Credentials>" TAIL, -1, "text between" },
-    { "text behind an element", HEAD CREDS "x" TAIL, -1, "text between" },
-
-    { "a DOCTYPE", "<!DOCTYPE x [<!ENTITY e \"v\">]>" GOOD, -1, "DOCTYPE" },
-    { "a comment", HEAD "<!-- x -->" CREDS TAIL, -1, "comment" },
-    { "CDATA", IN("<AccessKeyId><![CDATA[ASIA]]></AccessKeyId>"), -1,
-      "CDATA" },
-    { "a processing instruction", HEAD "<?x?>" CREDS TAIL, -1, "processing" },
-    { "a declaration inside", HEAD "<?xml version='1.0'?>" CREDS TAIL, -1,
-      "processing" },
-    { "a declaration that does not end", "<?xml version='1.0'", -1,
-      "declaration" },
-    { "a declaration that is none", "<?xmlx version='1.0'?>" GOOD, -1,
-      "declaration" },
-    { "tags that cross", HEAD "<Credentials><AccessKeyId>A</Credentials>"
-      "</AccessKeyId>" TAIL, -1, "match" },
-    { "a tag that is not closed", HEAD "<Credentials>" KEY SKEY STOK EXP TAIL,
-      -1, "match" },
-    { "an end tag first", "</AssumeRoleResponse>", -1, "match" },
-    { "an end tag that is longer",
-      "<AssumeRoleResponse></AssumeRoleResponses>", -1, "match" },
-    { "an attribute without a value", "<AssumeRoleResponse a>" CREDS
-      "</AssumeRoleResponse>", -1, "malformed tag" },
-    { "an attribute without quotes", "<AssumeRoleResponse a=b>" CREDS
-      "</AssumeRoleResponse>", -1, "malformed tag" },
-    { "an attribute with a \"<\"", "<AssumeRoleResponse a=\"<\">" CREDS
-      "</AssumeRoleResponse>", -1, "malformed tag" },
-    { "a name that begins with a digit", "<1x></1x>", -1, "not XML" },
-    { "no name", "<>" CREDS "</>", -1, "not XML" },
-    { "a bare ampersand", IN("<AccessKeyId>A&B</AccessKeyId>"), -1,
-      "reference" },
-    { "an unknown entity", IN("<AccessKeyId>A&copy;</AccessKeyId>"), -1,
-      "reference" },
-    { "a reference to NUL", IN("<AccessKeyId>A&#0;</AccessKeyId>"), -1,
-      "reference" },
-    { "a reference to a surrogate", IN("<AccessKeyId>&#xd800;</AccessKeyId>"),
-      -1, "reference" },
-    { "a reference beyond Unicode", IN("<AccessKeyId>&#1114112;</AccessKeyId>"),
-      -1, "reference" },
-    { "a reference that overflows",
-      IN("<AccessKeyId>&#x100000041;</AccessKeyId>"), -1, "reference" },
-    { "an empty reference", IN("<AccessKeyId>&#;</AccessKeyId>"), -1,
-      "reference" },
-    { "a reference without an end", IN("<AccessKeyId>&#65</AccessKeyId>"), -1,
-      "reference" },
-    { "a bad reference in what is ignored", HEAD CREDS "<x>&</x>" TAIL, -1,
-      "reference" },
-    { "8 levels", HEAD CREDS "<a><b><c><d><e><f/></e></d></c></b></a>" TAIL,
-      0, NULL },
-    { "9 levels", HEAD CREDS
-      "<a><b><c><d><e><f><g/></f></e></d></c></b></a>" TAIL, -1, "deep" },
-
-    { "no credentials", HEAD USER TAIL, -1, "no AccessKeyId" },
-    { "no result", "<AssumeRoleResponse></AssumeRoleResponse>", -1,
-      "not that of AssumeRole" },
-    { "an empty result", HEAD TAIL, -1, "not that of AssumeRole" },
-    { "no access key", IN(SKEY STOK EXP), -1, "no AccessKeyId" },
-    { "no secret", IN(KEY STOK EXP), -1, "no SecretAccessKey" },
-    { "no token", IN(KEY SKEY EXP), -1, "no SessionToken" },
-    { "no expiration", IN(KEY SKEY STOK), -1, "no Expiration" },
-    { "an empty access key", IN("<AccessKeyId/>" SKEY STOK EXP), -1,
-      "AccessKeyId of the answer cannot be used" },
-    { "an empty token", IN(KEY SKEY "<SessionToken></SessionToken>" EXP), -1,
-      "SessionToken of the answer cannot be used" },
-    { "a secret with a blank",
-      IN(KEY "<SecretAccessKey>a b</SecretAccessKey>" STOK EXP), -1,
-      "SecretAccessKey of the answer cannot be used" },
-    { "a token with a line feed",
-      IN(KEY SKEY "<SessionToken>a&#10;b</SessionToken>" EXP), -1,
-      "SessionToken of the answer cannot be used" },
-    { "a secret in an element", IN(KEY "<SecretAccessKey><b>" SECRET
-      "</b></SecretAccessKey>" STOK EXP), -1, "no SecretAccessKey" },
-    { "an expiration that is none",
-      IN(KEY SKEY STOK "<Expiration>soon</Expiration>"), -1,
-      "ISO 8601: Expiration" },
-    { "an access key twice", IN(KEY KEY SKEY STOK EXP), -1,
-      "more than once: AccessKeyId" },
-    { "a secret twice", IN(KEY SKEY STOK EXP SKEY), -1,
-      "more than once: SecretAccessKey" },
-    { "two sets of credentials", HEAD CREDS CREDS TAIL, -1,
-      "more than once: AccessKeyId" },
-    { "the other action",
-      "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult>"
-      CREDS "</AssumeRoleWithWebIdentityResult>"
-      "</AssumeRoleWithWebIdentityResponse>", -1, "not that of AssumeRole" },
-    { "an error",
-      "<ErrorResponse" XMLNS "><Error><Type>Sender</Type><Code>AccessDenied"
-      "</Code><Message>no</Message></Error></ErrorResponse>", -1,
-      "is an error, \"AccessDenied\": no" }
+    { "a U+0000", IN(KEYS "," EXP ",\"x\":\"\\u0000\""), -1, "U+0000" },
+    { "9 levels", IN(KEYS "," EXP ",\"x\":[[[[[]]]]]"), -1, "deep" }
 };
 
 
-#define ERROR(x)                                                              \
-    "<ErrorResponse" XMLNS ">\n  <Error>\n    <Type>Sender</Type>\n" x        \
-    "\n  </Error>\n  <RequestId>42</RequestId>\n</ErrorResponse>\n"
-
 static const error_case_t  errors[] = {
-    { ERROR("<Code>AccessDenied</Code>\n<Message>User: arn:aws:iam::1:user/x "
-            "is not authorized to perform: sts:AssumeRole</Message>"),
+    { ERROR("\"Code\":\"AccessDenied\",\"Message\":\"User: arn:aws:iam::1:"
+            "user/x is not authorized to perform: sts:AssumeRole\""),
       "AccessDenied",
       "User: arn:aws:iam::1:user/x is not authorized to perform: "
       "sts:AssumeRole" },
-    { ERROR("<Code>InvalidIdentityToken</Code>"
-            "<Message>&lt;a&gt; &amp; &quot;b&quot; &#x20ac;&#8364;\xc3\xa9"
-            "</Message>"),
-      "InvalidIdentityToken",
-      "<a> & \"b\" \xe2\x82\xac\xe2\x82\xac\xc3\xa9" },
-    { ERROR("<Code>X</Code><Message>a\nb&#10;c&#x7f;d&#x85;e</Message>"),
-      "X", "a b c d e" },
-    { ERROR("<Code> X </Code><Message>  </Message>"), "X", "" },
-    { ERROR("<Code>Signature&#68;oesNotMatch</Code>"), "SignatureDoesNotMatch",
-      "" },
-    { ERROR("<Code>a b</Code><Message>m</Message>"), "", "m" },
-    { ERROR("<Code>a&#10;b</Code>"), "", "" },
-    { ERROR("<Code>\xc3\xa9</Code>"), "", "" },
-    { ERROR("<Code>SignatureDoesNotMatch</Code><Message>The canonical string "
-            "should have been 'POST\n/\n\nhost:x\nx-amz-security-token:"
-            TOKEN "\n'</Message>"),
+    { ERROR("\"Code\":\"X\",\"Message\":\"a\\nb\\u007fc\xc2\x85""d\""), "X",
+      "a b c d" },
+    { ERROR("\"Code\":\"X\",\"Message\":null"), "X", "" },
+    { ERROR("\"Code\":1,\"Message\":\"m\""), "", "m" },
+    { ERROR("\"Code\":\"a b\",\"Message\":\"m\""), "", "m" },
+    { ERROR("\"Code\":\"\xc3\xa9\",\"Message\":\"m\""), "", "m" },
+    { ERROR("\"Code\":\"SignatureDoesNotMatch\",\"Message\":\"The canonical "
+            "string should have been 'POST\\n/\\n\\nhost:x\\n"
+            "x-amz-security-token:" TOKEN "\\n'\""),
       "SignatureDoesNotMatch",
       "The canonical string should have been 'POST /  host:x " },
-    { "<Response><Error><Code>X</Code></Error></Response>", "", "" },
-    { "<ErrorResponse><Error><Code>X</Code></Error>", "", "" },
-    { "<html>503</html>", "", "" },
-    { "not XML", "", "" },
+    { "{\"Error\":\"Code\"}", "", "" },
+    { "{\"Error\":[\"Code\"]}", "", "" },
+    { "{\"Code\":\"X\"}", "X", "" },
+    { "<ErrorResponse><Error><Code>X</Code></Error></ErrorResponse>", "",
+      "" },
+    { "not JSON", "", "" },
     { "", "", "" }
 };
 
@@ -391,9 +322,9 @@ static const remedy_case_t  remedies[] = {
     { 403, "ExpiredToken", 0, "credentials", "file" },
     { 400, "ExpiredTokenException", 0, "credentials", "file" },
     { 400, "RequestExpired", 0, "clock", "clock" },
-    { 400, "IDPCommunicationError", 1, NULL, "reach" },
-    { 403, "IDPRejectedClaim", 0, NULL, "rejected" },
-    { 400, "InvalidIdentityToken", 1, NULL, "OIDC" },
+    { 400, "IDPCommunicationError", 1, "reach", "reach" },
+    { 403, "IDPRejectedClaim", 0, "rejected", "rejected" },
+    { 400, "InvalidIdentityToken", 1, "OIDC", "OIDC" },
     { 400, "InvalidAction", 0, "not AWS STS", "not AWS STS" },
     { 400, "Throttling", 1, "throttles", "throttles" },
     { 429, "", 1, "throttles", "throttles" },
@@ -439,7 +370,7 @@ exact(const char *data, size_t len)
 
 
 static int
-parse(ngx_ivschat_sts_action_e action, const char *body, size_t len,
+parse(ngx_ivschat_credentials_flavour_e action, const char *body, size_t len,
     ngx_ivschat_credentials_t *creds, char *reason)
 {
     int    rc;
@@ -448,8 +379,8 @@ parse(ngx_ivschat_sts_action_e action, const char *body, size_t len,
     copy = exact(body, len);
     reason[0] = '\0';
 
-    rc = ngx_ivschat_sts_parse(action, copy, len, NOW, creds, reason,
-                               NGX_IVSCHAT_REASON_LEN);
+    rc = ngx_ivschat_credentials_parse(action, copy, len, NOW, creds, reason,
+                                       NGX_IVSCHAT_REASON_LEN);
     free(copy);
 
     return rc;
@@ -552,45 +483,38 @@ static void
 test_forms(void)
 {
     int                 rc;
-    char               *buf, reason[NGX_IVSCHAT_REASON_LEN];
-    size_t              i, len, size;
+    char                buf[512], reason[NGX_IVSCHAT_REASON_LEN];
+    size_t              i;
     const form_case_t  *f;
+    ngx_ivschat_out_t   out, count;
 
     for (i = 0; i < size(forms); i++) {
         f = &forms[i];
 
-        size = ngx_ivschat_sts_form_size(&f->req);
-        buf = calloc(1, size + 1);
-
-        if (buf == NULL) {
-            abort();
-        }
-
+        memset(buf, 0, sizeof(buf));
+        memset(&count, 0, sizeof(count));
         reason[0] = '\0';
-        rc = ngx_ivschat_sts_form(&f->req, buf, size, &len, reason,
-                                  sizeof(reason));
+
+        out.data = buf;
+        out.size = sizeof(buf) - 1;
+        out.len = 0;
+
+        rc = ngx_ivschat_sts_form(f->action, &f->role, str(f->web_token),
+                                  &out, reason, sizeof(reason));
 
         if (f->form == NULL) {
             is_int(rc, -1, "form %d is refused", (int) i);
             ok(strncmp(reason, f->reason, strlen(f->reason)) == 0, "%s",
                reason);
-            free(buf);
             continue;
         }
 
         is_int(rc, 0, "form %d", (int) i);
         is_str(buf, f->form, "form %d: its bytes", (int) i);
-        is_int((long long) len, (long long) strlen(f->form),
-               "form %d: its length", (int) i);
-        ok(ngx_ivschat_sts_form(&f->req, buf, len, &len, reason,
-                                sizeof(reason)) == 0,
-           "form %d: a buffer that just holds it", (int) i);
-        ok(ngx_ivschat_sts_form(&f->req, buf, len - 1, &len, reason,
-                                sizeof(reason)) == -1
-           && strstr(reason, "small") != NULL,
-           "form %d: a buffer that is too small", (int) i);
-
-        free(buf);
+        ok(ngx_ivschat_sts_form(f->action, &f->role, str(f->web_token),
+                                &count, reason, sizeof(reason)) == 0
+           && count.len == strlen(f->form) && out.len == count.len,
+           "form %d: its length", (int) i);
     }
 }
 
@@ -642,28 +566,22 @@ test_web_identity(void)
     char                       reason[NGX_IVSCHAT_REASON_LEN];
     ngx_ivschat_credentials_t  creds;
 
-    static const char  body[] =
-        "<AssumeRoleWithWebIdentityResponse" XMLNS ">"
-        "<AssumeRoleWithWebIdentityResult>"
-        "<SubjectFromWebIdentityToken>system:serviceaccount:ns:sa"
-        "</SubjectFromWebIdentityToken><Audience>sts.amazonaws.com</Audience>"
-        USER CREDS "<Provider>arn:aws:iam::123456789012:oidc-provider/x"
-        "</Provider></AssumeRoleWithWebIdentityResult>"
-        "<ResponseMetadata><RequestId>ad4156e9</RequestId></ResponseMetadata>"
-        "</AssumeRoleWithWebIdentityResponse>";
+    static const char  body[] = WEBBED(
+        "\"SubjectFromWebIdentityToken\":\"system:serviceaccount:ns:sa\","
+        "\"Audience\":\"sts.amazonaws.com\"," CREDS ",\"Provider\":"
+        "\"arn:aws:iam::123456789012:oidc-provider/x\"");
 
     is_int(parse(W, body, sizeof(body) - 1, &creds, reason), 0,
            "an answer to a web identity");
     is_str(creds.access_key, "ASIAEXAMPLE", "the access key");
     is_str(creds.secret_key, SECRET, "the secret");
     is_str(creds.session_token, TOKEN, "the token");
-    is_str(creds.account_id, "123456789012", "the account");
     is_int(creds.expiration, NOW + 3600, "the expiration");
 
     is_int(parse(W, GOOD, sizeof(GOOD) - 1, &creds, reason), -1,
            "but not that of AssumeRole");
-    ok(strstr(reason, "not that of AssumeRoleWithWebIdentity") != NULL, "%s",
-       reason);
+    ok(strstr(reason, "no \"AccessKeyId\"") != NULL,
+       "%s", reason);
 }
 
 
@@ -713,7 +631,7 @@ test_broken(void)
     for (i = 0; i < len * 256; i++) {
         memcpy(body, code, len);
         body[i / 256] = (char) (i % 256);
-        ngx_ivschat_sts_error_parse(body, len, &error);
+        ngx_ivschat_error_parse(str(""), body, len, &error);
         leaks += strlen(error.message) >= sizeof(error.message);
     }
 
@@ -732,9 +650,8 @@ test_long_values(void)
     memset(value, 'x', sizeof(value));
     value[8192] = '\0';
 
-    (void) snprintf(body, sizeof(body), "%s<Credentials>%s%s<SessionToken>%s"
-                    "</SessionToken>%s</Credentials>%s", HEAD, KEY, SKEY,
-                    value, EXP, TAIL);
+    (void) snprintf(body, sizeof(body), IN(KEY "," SKEY
+                    ",\"SessionToken\":\"%s\"," EXP), value);
     is_int(parse(A, body, strlen(body), &creds, reason), 0,
            "the longest token");
     is_int((long long) creds.session_token_len, 8192, "is there whole");
@@ -742,27 +659,25 @@ test_long_values(void)
     value[8192] = 'x';
     value[8193] = '\0';
 
-    (void) snprintf(body, sizeof(body), "%s<Credentials>%s%s<SessionToken>%s"
-                    "</SessionToken>%s</Credentials>%s", HEAD, KEY, SKEY,
-                    value, EXP, TAIL);
+    (void) snprintf(body, sizeof(body), IN(KEY "," SKEY
+                    ",\"SessionToken\":\"%s\"," EXP), value);
     is_int(parse(A, body, strlen(body), &creds, reason), -1, "one longer");
-    ok(strstr(reason, "too long: SessionToken") != NULL, "%s", reason);
+    ok(strstr(reason, "cannot be used: it is too long") != NULL, "%s", reason);
 
     memset(value, 'x', 2000);
     memcpy(value + 510, "\xe2\x82\xac", 3);
     value[2000] = '\0';
 
-    (void) snprintf(body, sizeof(body), "<ErrorResponse><Error><Code>C</Code>"
-                    "<Message>%s</Message></Error></ErrorResponse>", value);
-    ngx_ivschat_sts_error_parse(body, strlen(body), &error);
+    (void) snprintf(body, sizeof(body),
+                    ERROR("\"Code\":\"C\",\"Message\":\"%s\""), value);
+    ngx_ivschat_error_parse(str(""), body, strlen(body), &error);
     is_int((long long) strlen(error.message), 510,
            "a message is cut between characters");
 
     value[80] = '\0';
 
-    (void) snprintf(body, sizeof(body), "<ErrorResponse><Error><Code>%s</Code>"
-                    "</Error></ErrorResponse>", value);
-    ngx_ivschat_sts_error_parse(body, strlen(body), &error);
+    (void) snprintf(body, sizeof(body), ERROR("\"Code\":\"%s\""), value);
+    ngx_ivschat_error_parse(str(""), body, strlen(body), &error);
     is_str(error.code, "", "a code of 80 characters is none");
 }
 
@@ -776,7 +691,7 @@ test_errors(void)
 
     for (i = 0; i < size(errors); i++) {
         copy = exact(errors[i].body, strlen(errors[i].body));
-        ngx_ivschat_sts_error_parse(copy, strlen(errors[i].body), &error);
+        ngx_ivschat_error_parse(str(""), copy, strlen(errors[i].body), &error);
         free(copy);
 
         is_str(error.code, errors[i].code, "error %d: the code", (int) i);
@@ -796,7 +711,8 @@ test_remedies(void)
     for (i = 0; i < size(remedies); i++) {
         r = &remedies[i];
 
-        is_int(ngx_ivschat_sts_retryable(r->status, r->code), r->retryable,
+        is_int(ngx_ivschat_retry_class(r->status, r->code)
+               != NGX_IVSCHAT_RETRY_NEVER, r->retry,
                "%u %s: again?", r->status, r->code);
 
         text = ngx_ivschat_sts_remedy(A, r->status, r->code);
@@ -825,7 +741,7 @@ test_host(void)
 
     ok(ngx_ivschat_host(sts, str("cn-north-1"), host, sizeof(host), &len)
        == 0, "the host of STS");
-    is_str(host, "sts.cn-north-1.amazonaws.com.cn", "in another partition");
+    is_str(host, "sts.cn-north-1.amazonaws.com", "in another region");
 }
 
 

@@ -6,7 +6,7 @@
 
 #include "tap.h"
 
-#include "aws/ngx_ivschat_url.h"
+#include "creds/ngx_ivschat_url.h"
 
 
 #define LONGEST   "http://localhost/"
@@ -21,12 +21,12 @@ lengths(void)
     memcpy(url, LONGEST, sizeof(LONGEST) - 1);
 
     url[NGX_IVSCHAT_URL_MAX] = '\0';
-    ok(ngx_ivschat_url_valid(url), "the longest URL");
-    ok(ngx_ivschat_url_may_carry_keys(url), "its host");
+    ok(ngx_ivschat_url_check(url, 0), "the longest URL");
+    ok(ngx_ivschat_url_check(url, 1), "its host");
 
     url[NGX_IVSCHAT_URL_MAX] = 'a';
     url[NGX_IVSCHAT_URL_MAX + 1] = '\0';
-    ok(!ngx_ivschat_url_valid(url), "a byte more is too much");
+    ok(!ngx_ivschat_url_check(url, 0), "a byte more is too much");
 }
 
 
@@ -53,6 +53,17 @@ main(void)
         { "http://[fd00:ec2::23]/v1/x", 1, 1 },
         { "http://[FD00:EC2::23]:80/v1/x", 1, 1 },
         { "http://[::1]:1/x", 1, 1 },
+        { "http://[0:0::1]/x", 1, 1 },
+
+        /* where libcurl connects to */
+
+        { "http://127.1/x", 1, 1 },
+        { "http://2130706433/x", 1, 1 },
+        { "http://0x7f.1/x", 1, 1 },
+        { "http:/localhost/", 1, 1 },
+        { "http:/example.com/", 1, 0 },
+        { "http:///example.com/", 1, 0 },
+        { "http://localhost/\xc3\xa4", 1, 1 },
 
         { "http://169.254.169.254/x", 1, 0 },
         { "http://169.254.170.22/x", 1, 0 },
@@ -62,10 +73,6 @@ main(void)
         { "http://local/x", 1, 0 },
         { "http://128.0.0.1/x", 1, 0 },
         { "http://127.0.0.1.example.com/x", 1, 0 },
-        { "http://127.1/x", 1, 0 },
-        { "http://2130706433/x", 1, 0 },
-        { "http://[::1]example.com/x", 1, 0 },
-        { "http://[::1/x", 1, 0 },
         { "http://[::2]/x", 1, 0 },
         { "http://10.0.0.1/x", 1, 0 },
         { "http://example.com/localhost", 1, 0 },
@@ -74,10 +81,8 @@ main(void)
         { "localhost", 0, 0 },
         { "ftp://localhost/", 0, 0 },
         { "file:///etc/passwd", 0, 0 },
-        { "http:/localhost/", 0, 0 },
         { "http://", 0, 0 },
         { "https://", 0, 0 },
-        { "http:///x", 0, 0 },
         { "http://:80/x", 0, 0 },
         { "http://?x", 0, 0 },
         { "http://user@localhost/", 0, 0 },
@@ -87,15 +92,18 @@ main(void)
         { "http://localhost/a b", 0, 0 },
         { "http://localhost/\r\nX: y", 0, 0 },
         { "http://localhost/\x7f", 0, 0 },
-        { "http://localhost/\xc3\xa4", 0, 0 }
+        { "http://localhost/#x", 0, 0 },
+        { "http://[::1]example.com/x", 0, 0 },
+        { "http://[::1/x", 0, 0 },
+        { "http:///", 0, 0 }
     };
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        is_int(ngx_ivschat_url_valid(cases[i].url), cases[i].valid,
+        is_int(ngx_ivschat_url_check(cases[i].url, 0), cases[i].valid,
                cases[i].url);
 
         if (cases[i].valid) {
-            is_int(ngx_ivschat_url_may_carry_keys(cases[i].url),
+            is_int(ngx_ivschat_url_check(cases[i].url, 1),
                    cases[i].keys, cases[i].url);
         }
     }

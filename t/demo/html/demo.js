@@ -1,4 +1,4 @@
-// Three people in one page.  Each has a ChatRoom of AWS's SDK, which gets its
+// Three people on one page.  Each has a ChatRoom of AWS's SDK, which gets its
 // tokens from nginx through the tokenProvider of docs/client.
 
 import {tokenProvider} from './token-provider.js';
@@ -14,13 +14,13 @@ const EDGE = `${location.protocol === 'https:' ? 'wss' : 'ws'}://`
 
 const $ = (id) => document.getElementById(id);
 
-// Without npm there is no SDK, and the page shows tokens only.
+// Without the SDK the page shows tokens only.
 
 const sdk = await import('amazon-ivs-chat-messaging').catch(() => null);
 
 function credentials(user) {
     return {
-        credentials: 'omit',        // on a 401 no dialog of the browser's
+        credentials: 'omit',        // a 401 opens no dialog
         headers: {Authorization: 'Basic ' + btoa(`${user}:${PASSWORD}`)},
     };
 }
@@ -112,7 +112,7 @@ class Person {
         }
     }
 
-    // What goes out
+    // Requests
 
     async say() {
         const input = this.find('input');
@@ -135,7 +135,7 @@ class Person {
         }
     }
 
-    // What came in
+    // Events
 
     addMessage({id, sender, content}) {
         const line = document.createElement('li');
@@ -152,7 +152,7 @@ class Person {
         this.append(line);
     }
 
-    // What this person's token lets them do to a message and its sender.
+    // The buttons that this person's token allows for a message.
 
     tools(id, sender) {
         const found = [];
@@ -265,7 +265,7 @@ function show(time, date) {
         + `${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
 }
 
-// auth_basic's 401 is a page of nginx's; the module was not asked.
+// The 401 is returned by auth_basic before the module is run.
 
 async function letEveTry() {
     let calls = 0, left = false;
