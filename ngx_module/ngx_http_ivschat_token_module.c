@@ -1,11 +1,13 @@
 
 /*
- * The module: its directives, and how they are inherited.
+ * The module: its directives, how they are inherited, and its life.  All
+ * hooks of nginx are here, and call the concerns.
  */
 
 
-#include "token/ngx_ivschat_rate.h"
-#include "token/ngx_ivschat_token.h"
+#include "creds/ngx_ivschat_dumpable.h"
+#include "token/ngx_ivschat_request.h"
+#include "token/ngx_ivschat_variables.h"
 
 
 /* The default size of the zone: fetched sources, pages for accounts. */
@@ -24,15 +26,20 @@ typedef struct {
 
 static void *ngx_ivschat_create_main_conf(ngx_conf_t *cf);
 static char *ngx_ivschat_init_main_conf(ngx_conf_t *cf, void *conf);
+static void ngx_ivschat_cleanup(void *data);
 static void *ngx_ivschat_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_ivschat_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_ivschat_merge_pass(ngx_conf_t *cf,
     ngx_ivschat_loc_conf_t *prev, ngx_ivschat_loc_conf_t *conf);
+static char *ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
+    ngx_http_core_loc_conf_t *clcf);
+static char *ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf);
+
+static char *ngx_ivschat_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *ngx_ivschat_credentials(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_ivschat_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-static ngx_int_t ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf);
+
 static ngx_int_t ngx_ivschat_init(ngx_conf_t *cf);
 static ngx_int_t ngx_ivschat_add_zone(ngx_conf_t *cf,
     ngx_ivschat_main_conf_t *mcf, ngx_uint_t fetched);
@@ -40,9 +47,6 @@ static ngx_int_t ngx_ivschat_init_zone(ngx_shm_zone_t *zone, void *data);
 static ngx_int_t ngx_ivschat_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_ivschat_init_process(ngx_cycle_t *cycle);
 static void ngx_ivschat_exit_process(ngx_cycle_t *cycle);
-static void ngx_ivschat_cleanup(void *data);
-static void ngx_ivschat_mark(void *data);
-static void ngx_ivschat_abort(void *data);
 
 
 #define NGX_IVSCHAT_ANYWHERE                                       \
@@ -60,45 +64,45 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
     { ngx_string("ivschat_token_user"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE12,
-      ngx_ivschat_user,
+      ngx_ivschat_line_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
+      offsetof(ngx_ivschat_loc_conf_t, user),
+      &ngx_ivschat_user_rule },
 
     { ngx_string("ivschat_token_room"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE123,
-      ngx_ivschat_room,
+      ngx_ivschat_lines_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
+      offsetof(ngx_ivschat_loc_conf_t, rooms),
+      &ngx_ivschat_room_rule },
 
     { ngx_string("ivschat_token_room_name"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
       ngx_ivschat_room_name,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_ivschat_loc_conf_t, room_name),
       NULL },
 
     { ngx_string("ivschat_token_capabilities"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
-      ngx_ivschat_capabilities,
+      ngx_ivschat_lines_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
+      offsetof(ngx_ivschat_loc_conf_t, capabilities),
+      &ngx_ivschat_capabilities_rule },
 
     { ngx_string("ivschat_token_attribute"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE123,
-      ngx_ivschat_attribute,
+      ngx_ivschat_lines_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
-      NULL },
+      offsetof(ngx_ivschat_loc_conf_t, attributes),
+      &ngx_ivschat_attribute_rule },
 
     { ngx_string("ivschat_token_session_duration"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_ivschat_session_duration,
+      ngx_ivschat_line_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, session_duration),
-      NULL },
+      &ngx_ivschat_duration_rule },
 
     { ngx_string("ivschat_token_methods"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
@@ -130,10 +134,10 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
     { ngx_string("ivschat_token_region"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_ivschat_region,
+      ngx_ivschat_line_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, region),
-      NULL },
+      &ngx_ivschat_region_rule },
 
     { ngx_string("ivschat_token_timeout"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
@@ -144,24 +148,24 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
     { ngx_string("ivschat_token_tries"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_ivschat_tries,
+      ngx_ivschat_number_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, tries),
-      NULL },
+      &ngx_ivschat_tries_rule },
 
     { ngx_string("ivschat_token_rate"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
       ngx_ivschat_rate,
       NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
+      offsetof(ngx_ivschat_main_conf_t, rate),
       NULL },
 
     { ngx_string("ivschat_token_refresh_spread"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_ivschat_refresh_spread,
+      ngx_ivschat_number_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, refresh_spread),
-      NULL },
+      &ngx_ivschat_spread_rule },
 
     { ngx_string("ivschat_token_credentials"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
@@ -172,9 +176,9 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
     { ngx_string("ivschat_token_zone"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
-      ngx_ivschat_zone,
+      ngx_conf_set_size_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
+      offsetof(ngx_ivschat_main_conf_t, zone_size),
       NULL },
 
     { ngx_string("ivschat_token_require_tls"),
@@ -196,17 +200,17 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
 
 static ngx_http_module_t  ngx_http_ivschat_token_module_ctx = {
-    ngx_ivschat_add_variables,     /* preconfiguration */
-    ngx_ivschat_init,              /* postconfiguration */
+    ngx_ivschat_variables_add,                /* preconfiguration */
+    ngx_ivschat_init,                         /* postconfiguration */
 
-    ngx_ivschat_create_main_conf,  /* create main conf */
-    ngx_ivschat_init_main_conf,    /* init main conf */
+    ngx_ivschat_create_main_conf,             /* create main conf */
+    ngx_ivschat_init_main_conf,               /* init main conf */
 
     NULL,                                     /* create server conf */
     NULL,                                     /* merge server conf */
 
-    ngx_ivschat_create_loc_conf,   /* create location conf */
-    ngx_ivschat_merge_loc_conf     /* merge location conf */
+    ngx_ivschat_create_loc_conf,              /* create location conf */
+    ngx_ivschat_merge_loc_conf                /* merge location conf */
 };
 
 
@@ -217,10 +221,10 @@ ngx_module_t  ngx_http_ivschat_token_module = {
     NGX_HTTP_MODULE,                          /* module type */
     NULL,                                     /* init master */
     ngx_ivschat_init_module,                  /* init module */
-    ngx_ivschat_init_process,      /* init process */
+    ngx_ivschat_init_process,                 /* init process */
     NULL,                                     /* init thread */
     NULL,                                     /* exit thread */
-    ngx_ivschat_exit_process,      /* exit process */
+    ngx_ivschat_exit_process,                 /* exit process */
     NULL,                                     /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -232,39 +236,23 @@ ngx_ivschat_create_main_conf(ngx_conf_t *cf)
     ngx_pool_cleanup_t       *cln;
     ngx_ivschat_main_conf_t  *mcf;
 
-    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_ivschat_main_conf_t));
-    if (mcf == NULL) {
-        return NULL;
-    }
-
-    /*
-     * set by ngx_pcalloc():
-     *
-     *     mcf->auth_basic = NULL;
-     *     mcf->keys = { 0 };
-     */
-
-    if (ngx_array_init(&mcf->rate.pairs, cf->pool, 4, sizeof(ngx_str_t))
-        != NGX_OK)
-    {
-        return NULL;
-    }
-
-    mcf->rate.rate = NGX_CONF_UNSET_UINT;
-    mcf->rate.burst = NGX_CONF_UNSET_UINT;
-    mcf->rate.wait = NGX_CONF_UNSET_MSEC;
-
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    cln = ngx_pool_cleanup_add(cf->pool, sizeof(ngx_ivschat_main_conf_t));
     if (cln == NULL) {
         return NULL;
     }
 
-    cln->handler = ngx_ivschat_cleanup;
-    cln->data = mcf;
+    mcf = cln->data;
+    ngx_memzero(mcf, sizeof(ngx_ivschat_main_conf_t));
 
-    if (ngx_ivschat_creds_create(cf, &mcf->creds) != NGX_OK) {
+    mcf->zone_size = NGX_CONF_UNSET_SIZE;
+
+    if (ngx_ivschat_creds_create(cf, &mcf->creds) != NGX_OK
+        || ngx_ivschat_rate_create(cf, &mcf->rate) != NGX_OK)
+    {
         return NULL;
     }
+
+    cln->handler = ngx_ivschat_cleanup;
 
     return mcf;
 }
@@ -275,9 +263,7 @@ ngx_ivschat_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_ivschat_main_conf_t  *mcf = conf;
 
-    ngx_conf_init_uint_value(mcf->rate.rate, 200);
-    ngx_conf_init_uint_value(mcf->rate.burst, 200);
-    ngx_conf_init_msec_value(mcf->rate.wait, 4000);
+    ngx_ivschat_rate_defaults(&mcf->rate);
 
     return NGX_CONF_OK;
 }
@@ -288,10 +274,9 @@ ngx_ivschat_cleanup(void *data)
 {
     ngx_ivschat_main_conf_t  *mcf = data;
 
-    /* with "master_process off" a reload ends no process */
+    /* with "master_process off", a reload ends no process */
 
     ngx_ivschat_creds_stop(&mcf->creds);
-
     ngx_ivschat_sigv4_cache_wipe(&mcf->keys);
 }
 
@@ -305,16 +290,6 @@ ngx_ivschat_create_loc_conf(ngx_conf_t *cf)
     if (conf == NULL) {
         return NULL;
     }
-
-    /*
-     * set by ngx_pcalloc():
-     *
-     *     conf->uri = { 0, NULL };
-     *     conf->endpoint = { 0, NULL };
-     *     conf->methods = 0;
-     *     conf->own_room_name = 0;
-     *     conf->own_client_attributes = 0;
-     */
 
     conf->user = NGX_CONF_UNSET_PTR;
     conf->rooms = NGX_CONF_UNSET_PTR;
@@ -376,8 +351,8 @@ ngx_ivschat_merge_pass(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *prev,
     ngx_http_core_loc_conf_t  *clcf;
 
     /*
-     * "if" and "limit_except" are locations of their own, which mint like the
-     * one that they stand in, unless another module handles them.
+     * "if" and "limit_except" are locations of their own, which inherit the
+     * directive unless another module handles them.
      */
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -394,68 +369,65 @@ ngx_ivschat_merge_pass(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *prev,
         clcf->handler = ngx_ivschat_handler;
     }
 
-    if (ngx_ivschat_check(cf, conf) != NGX_CONF_OK) {
+    if (ngx_ivschat_check(cf, conf, clcf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_ivschat_use(cf, conf) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
+    return ngx_ivschat_use(cf, conf);
 }
 
 
 static char *
-ngx_ivschat_credentials(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
+    ngx_http_core_loc_conf_t *clcf)
 {
-    ngx_ivschat_loc_conf_t  *ilcf = conf;
+    const char  *missing;
 
-    ngx_ivschat_main_conf_t  *mcf;
+    if (!clcf->noname && clcf->handler != ngx_ivschat_handler) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"ivschat_token %V\" in location \"%V\" would "
+                           "have no effect, since another directive there "
+                           "handles its requests",
+                           &conf->uri, &clcf->name);
+        return NGX_CONF_ERROR;
+    }
 
-    mcf = ngx_http_conf_get_module_main_conf(cf,
-                                             ngx_http_ivschat_token_module);
+    missing = NULL;
 
-    return ngx_ivschat_creds_line(cf, &mcf->creds, &ilcf->credentials);
+    if (conf->user == NULL) {
+        missing = "ivschat_token_user";
+
+    } else if (conf->rooms == NULL || conf->rooms->nelts == 0) {
+        missing = "ivschat_token_room";
+    }
+
+    if (missing) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"ivschat_token %V\" in location \"%V\" needs "
+                           "an \"%s\"", &conf->uri, &clcf->name, missing);
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->own_client_attributes && !conf->client_body) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"ivschat_token_client_attributes\" in location "
+                           "\"%V\" has no effect without "
+                           "\"ivschat_token_client_body on\"",
+                           &clcf->name);
+    }
+
+    return ngx_ivschat_policy_check(cf, conf);
 }
 
+
+/* Notes the credentials of a location, and the accounts of its rooms. */
 
 static char *
-ngx_ivschat_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_ivschat_main_conf_t  *mcf = conf;
-
-    ngx_str_t  *value;
-
-    if (mcf->zone_size) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    mcf->zone_size = ngx_parse_size(&value[1]);
-
-    if (mcf->zone_size == NGX_ERROR) {
-        return ngx_ivschat_invalid(cf, &value[1],
-                                   "it must be a size such as \"1m\"");
-    }
-
-    if (mcf->zone_size == 0) {
-        return ngx_ivschat_invalid(cf, &value[1], "a zone needs memory");
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-/* A location that mints needs credentials, and its literal rooms a bucket. */
-
-static ngx_int_t
 ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
 {
     ngx_str_t                 region;
     ngx_uint_t                i;
-    ngx_ivschat_room_t       *room;
+    ngx_ivschat_line_t       *room;
     ngx_ivschat_room_arn_t    arn;
     ngx_ivschat_main_conf_t  *mcf;
 
@@ -464,14 +436,12 @@ ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
 
     if (conf->credentials == NULL) {
         conf->credentials = ngx_ivschat_creds_auto(cf, &mcf->creds);
-
         if (conf->credentials == NULL) {
-            return NGX_ERROR;
+            return NGX_CONF_ERROR;
         }
     }
 
     ngx_str_null(&region);
-
     room = conf->rooms->elts;
 
     for (i = 0; i < conf->rooms->nelts; i++) {
@@ -479,7 +449,7 @@ ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
         if (ngx_ivschat_rate_pair(cf, &mcf->rate, &room[i].value.value)
             != NGX_OK)
         {
-            return NGX_ERROR;
+            return NGX_CONF_ERROR;
         }
 
         if (region.len == 0
@@ -494,7 +464,63 @@ ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
 
     ngx_ivschat_creds_use(conf->credentials, &region);
 
-    return NGX_OK;
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_ivschat_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_ivschat_loc_conf_t  *ilcf = conf;
+
+    ngx_str_t                 *uri;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (ilcf->uri.len) {
+        return "is duplicate";
+    }
+
+    uri = (ngx_str_t *) cf->args->elts + 1;
+
+    if (uri->len == 0 || uri->data[0] != '/') {
+        return ngx_ivschat_invalid(cf, uri,
+                       "the URI of the internal location begins with \"/\"");
+    }
+
+    if (ngx_strchr(uri->data, '$')) {
+        return ngx_ivschat_invalid(cf, uri, "no variables are allowed here");
+    }
+
+    if (strpbrk((char *) uri->data, "?#")) {
+        return ngx_ivschat_invalid(cf, uri,
+                           "a URI without arguments or a fragment is needed");
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (ngx_ivschat_equal(&clcf->name, uri)) {
+        return ngx_ivschat_invalid(cf, uri,
+                         "this is the location itself; another, internal one "
+                         "that passes the request to AWS is needed");
+    }
+
+    ilcf->uri = *uri;
+    clcf->handler = ngx_ivschat_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_ivschat_credentials(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_ivschat_loc_conf_t   *ilcf = conf;
+    ngx_ivschat_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_ivschat_token_module);
+
+    return ngx_ivschat_creds_line(cf, &mcf->creds, &ilcf->credentials);
 }
 
 
@@ -507,17 +533,15 @@ ngx_ivschat_init(ngx_conf_t *cf)
     mcf = ngx_http_conf_get_module_main_conf(cf,
                                              ngx_http_ivschat_token_module);
 
-    if (ngx_ivschat_auth_init(cf) != NGX_OK
-        || ngx_ivschat_creds_init(cf, &mcf->creds, &fetched, &used) != NGX_OK)
-    {
+    mcf->auth_basic = ngx_ivschat_user_wrap_auth(cf,
+                                                 ngx_ivschat_access_handler);
+    ngx_ivschat_subrequest_init();
+
+    if (ngx_ivschat_creds_init(cf, &mcf->creds, &fetched, &used) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (used && ngx_ivschat_add_zone(cf, mcf, fetched) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_ivschat_filter_init(cf);
+    return used ? ngx_ivschat_add_zone(cf, mcf, fetched) : NGX_OK;
 }
 
 
@@ -540,7 +564,7 @@ ngx_ivschat_add_zone(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
     pages = 8 + least + 1;
     least = (pages + ngx_ivschat_zone_pages(fetched)) * ngx_pagesize;
 
-    if (mcf->zone_size == 0) {
+    if (mcf->zone_size == NGX_CONF_UNSET_SIZE) {
 
         /* a reload that adds a line keeps a zone of the same size */
 
@@ -550,9 +574,9 @@ ngx_ivschat_add_zone(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
         mcf->zone_size = pages * ngx_pagesize;
     }
 
-    if ((size_t) mcf->zone_size < least) {
+    if (mcf->zone_size < least) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "invalid value \"%z\" in \"ivschat_token_zone\" "
+                      "invalid value \"%uz\" in \"ivschat_token_zone\" "
                       "directive: this configuration needs %uz bytes",
                       mcf->zone_size, least);
         return NGX_ERROR;
@@ -611,17 +635,14 @@ ngx_ivschat_init_module(ngx_cycle_t *cycle)
     }
 
     ngx_ivschat_creds_commit(cycle, &mcf->creds);
-    ngx_ivschat_rate_commit(&mcf->rate);
 
-    if (ngx_process == NGX_PROCESS_SINGLE
-        && !ngx_is_init_cycle(cycle->old_cycle))
-    {
-        /* "master_process off": no new process will be initialized */
+    /* only root can read the memory of root's master */
 
-        return ngx_ivschat_init_process(cycle);
+    if (mcf->zone_size != NGX_CONF_UNSET_SIZE && geteuid() != 0) {
+        ngx_ivschat_not_dumpable(cycle);
     }
 
-    return NGX_OK;
+    return ngx_ivschat_rate_commit(cycle, &mcf->rate);
 }
 
 
@@ -637,8 +658,8 @@ ngx_ivschat_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    if (ngx_ivschat_rate_init(cycle, &mcf->rate) != NGX_OK) {
-        return NGX_ERROR;
+    if (mcf->zone_size != NGX_CONF_UNSET_SIZE) {
+        ngx_ivschat_not_dumpable(cycle);
     }
 
     ngx_ivschat_creds_start(cycle, &mcf->creds);
@@ -657,93 +678,5 @@ ngx_ivschat_exit_process(ngx_cycle_t *cycle)
 
     if (mcf) {
         ngx_ivschat_creds_stop(&mcf->creds);
-    }
-}
-
-
-ngx_ivschat_ctx_t *
-ngx_ivschat_create_ctx(ngx_http_request_t *r)
-{
-    ngx_ivschat_ctx_t   *ctx;
-    ngx_pool_cleanup_t  *cln;
-    ngx_http_cleanup_t  *http_cln;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module);
-    if (ctx) {
-        return ctx;
-    }
-
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_ivschat_ctx_t));
-    if (ctx == NULL) {
-        return NULL;
-    }
-
-    ctx->request = r;
-
-    /*
-     * The first only marks the context, which nginx forgets at an internal
-     * redirect; the second is called before the request is logged.
-     */
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NULL;
-    }
-
-    http_cln = ngx_http_cleanup_add(r, 0);
-    if (http_cln == NULL) {
-        return NULL;
-    }
-
-    cln->handler = ngx_ivschat_mark;
-    cln->data = ctx;
-
-    http_cln->handler = ngx_ivschat_abort;
-    http_cln->data = ctx;
-
-    ngx_http_set_ctx(r, ctx, ngx_http_ivschat_token_module);
-
-    return ctx;
-}
-
-
-ngx_ivschat_ctx_t *
-ngx_ivschat_get_ctx(ngx_http_request_t *r)
-{
-    ngx_ivschat_ctx_t   *ctx;
-    ngx_pool_cleanup_t  *cln;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module);
-    if (ctx) {
-        return ctx;
-    }
-
-    for (cln = r->pool->cleanup; cln; cln = cln->next) {
-        if (cln->handler == ngx_ivschat_mark) {
-            return cln->data;
-        }
-    }
-
-    return NULL;
-}
-
-
-static void
-ngx_ivschat_mark(void *data)
-{
-    /* the pool frees the context */
-}
-
-
-static void
-ngx_ivschat_abort(void *data)
-{
-    ngx_ivschat_ctx_t  *ctx = data;
-
-    ngx_ivschat_let_go(ctx);
-
-    if (ctx->started && ctx->result == NGX_IVSCHAT_UNKNOWN) {
-        ctx->result = NGX_IVSCHAT_ABORTED;
-        ctx->end = ngx_current_msec;
     }
 }

@@ -799,12 +799,12 @@ my $zone = 'ivschat_token_zone';
 
 for my $size ('', 'large', '-1m', '1.5m', '1g1', '$arg_a', '1 m', '1t') {
     bad("a zone of \"$size\"", { http => "$zone '$size';" },
-        invalid($zone, $size, 'it must be a size such as "1m"'));
+        "\"$zone\" directive invalid value");
 }
 
 for my $size (qw(0 0k 0m)) {
     bad("a zone of $size", { http => "$zone $size;" },
-        invalid($zone, $size, 'a zone needs memory'));
+        "in \"$zone\" directive: this configuration needs ");
 }
 
 bad('two zones', { http => "$zone 1m; $zone 1m;" },
@@ -1054,8 +1054,8 @@ for my $line (['profile' => 'there is neither "'],
 
 for my $mode (0644, 0604, 0666) {
     good(sprintf('static in a file of mode %o, with a warning', $mode),
-        { mode => $mode }, 'nginx.conf" holds secrets and can be read by '
-        . 'everyone: chmod 600 it');
+        { mode => $mode }, 'nginx.conf" holds secrets and is readable by '
+        . 'all users: chmod 600 it');
 }
 
 for my $mode (0400, 0600, 0640, 0660) {

@@ -12,7 +12,7 @@
 
 
 static ngx_ivschat_slot_t *ngx_ivschat_add_slot(ngx_conf_t *cf,
-    ngx_ivschat_creds_conf_t *ccf, ngx_ivschat_line_t *line);
+    ngx_ivschat_creds_conf_t *ccf, ngx_ivschat_spec_t *line);
 static void ngx_ivschat_wipe_slot(void *data);
 static ngx_int_t ngx_ivschat_find_slot(ngx_conf_t *cf,
     ngx_ivschat_slot_t *slot);
@@ -41,13 +41,13 @@ char *
 ngx_ivschat_creds_line(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf,
     ngx_ivschat_slot_t **slot)
 {
-    ngx_ivschat_line_t  line;
+    ngx_ivschat_spec_t  line;
 
     if (*slot != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
     }
 
-    if (ngx_ivschat_line_read(cf, &line) != NGX_CONF_OK) {
+    if (ngx_ivschat_spec_read(cf, &line) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -60,9 +60,9 @@ ngx_ivschat_creds_line(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf,
 ngx_ivschat_slot_t *
 ngx_ivschat_creds_auto(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf)
 {
-    ngx_ivschat_line_t  line;
+    ngx_ivschat_spec_t  line;
 
-    ngx_ivschat_line_auto(&line);
+    ngx_ivschat_spec_auto(&line);
 
     return ngx_ivschat_add_slot(cf, ccf, &line);
 }
@@ -72,7 +72,7 @@ ngx_ivschat_creds_auto(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf)
 
 static ngx_ivschat_slot_t *
 ngx_ivschat_add_slot(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf,
-    ngx_ivschat_line_t *line)
+    ngx_ivschat_spec_t *line)
 {
     ngx_uint_t            i;
     ngx_pool_cleanup_t   *cln;
@@ -81,8 +81,8 @@ ngx_ivschat_add_slot(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf,
     slots = ccf->slots.elts;
 
     for (i = 0; i < ccf->slots.nelts; i++) {
-        if (ngx_ivschat_line_same(&slots[i]->line, line)) {
-            ngx_ivschat_line_wipe(line);
+        if (ngx_ivschat_spec_same(&slots[i]->line, line)) {
+            ngx_ivschat_spec_wipe(line);
             return slots[i];
         }
     }
@@ -122,7 +122,7 @@ ngx_ivschat_wipe_slot(void *data)
     ngx_ivschat_credentials_wipe(&slot->creds);
     ngx_ivschat_credentials_wipe(&slot->found.creds);
 
-    ngx_ivschat_line_wipe(&slot->line);
+    ngx_ivschat_spec_wipe(&slot->line);
 }
 
 

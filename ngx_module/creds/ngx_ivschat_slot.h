@@ -22,7 +22,7 @@
 
 
 typedef struct {
-    ngx_ivschat_line_t           line;
+    ngx_ivschat_spec_t           line;
     ngx_str_t                    region;      /* of the first literal room */
     ngx_ivschat_found_t          found;
     ngx_ivschat_entry_t          entry;       /* in the zone, if fetched */

@@ -1,107 +1,100 @@
 
-/*
- * What came back, checked: a token, or a reason that the client is told and
- * one line in the log that the operator can act on.
- */
-
-
-#include "ngx_ivschat_token.h"
-#include "../creds/ngx_ivschat_zone.h"
+#include "ngx_ivschat_answer.h"
 
 
 #define NGX_IVSCHAT_SPREAD_LEAST   600000   /* milliseconds */
 
 
 static ngx_ivschat_result_e ngx_ivschat_nginx_error(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_subrequest_t *s);
 static ngx_ivschat_result_e ngx_ivschat_no_answer(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_subrequest_t *s, ngx_str_t *host);
 static ngx_ivschat_result_e ngx_ivschat_not_whole(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_subrequest_t *s);
 static ngx_ivschat_result_e ngx_ivschat_parse(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx, ngx_str_t *json);
-static void ngx_ivschat_spread(ngx_http_request_t *r, ngx_uint_t percent,
-    ngx_ivschat_token_t *answer);
+    ngx_ivschat_subrequest_t *s, ngx_str_t *json);
+static void ngx_ivschat_spread(ngx_http_request_t *r,
+    ngx_ivschat_token_t *token);
 static ngx_ivschat_result_e ngx_ivschat_aws_error(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
-static const char *ngx_ivschat_aws_message(ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_subrequest_t *s, ngx_ivschat_policy_t *policy,
+    ngx_ivschat_error_t *error);
+static const char *ngx_ivschat_aws_message(const char *message,
+    ngx_ivschat_request_t *request);
 static ngx_uint_t ngx_ivschat_quotes(const char *message,
-    ngx_ivschat_str_t *value);
-static ngx_uint_t ngx_ivschat_sent_as_signed(ngx_ivschat_ctx_t *ctx);
+    const ngx_ivschat_str_t *value);
+static ngx_uint_t ngx_ivschat_sent_as_signed(ngx_ivschat_subrequest_t *s,
+    ngx_str_t *host);
 
 
 ngx_ivschat_result_e
-ngx_ivschat_check_answer(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
-    ngx_str_t *json)
+ngx_ivschat_answer_check(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
+    ngx_ivschat_policy_t *policy, ngx_ivschat_answer_t *answer)
 {
-    ngx_ivschat_answer_t  *answer;
-
-    answer = &ctx->answer;
-
-    r->connection->log->action = "requesting a chat token";
-
-    if (ctx->timedout) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "no token within the %Mms of \"ivschat_token_timeout\"",
-                      ctx->conf->timeout);
-        return NGX_IVSCHAT_TIMEOUT;
+    if (!s->upstream) {
+        return ngx_ivschat_nginx_error(r, s);
     }
 
-    if (!answer->upstream) {
-        return ngx_ivschat_nginx_error(r, ctx);
+    if (s->aws_status == 0) {
+        return ngx_ivschat_no_answer(r, s, &policy->host);
     }
 
-    if (answer->aws_status == 0) {
-        return ngx_ivschat_no_answer(r, ctx);
-    }
-
-    if (ctx->conf->require_tls && !answer->tls) {
+    if (!ngx_ivschat_answer_from_aws(r, s)) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "the answer is dropped, since it did not come over "
                       "TLS with a verified certificate: location \"%V\" "
                       "needs \"proxy_pass https://…\" and "
                       "\"proxy_ssl_verify on\", which \"include "
                       "ivschat_params\" has, and no other location may use "
-                      "its upstream without them", &ctx->conf->uri);
+                      "its upstream without them",
+                      &ngx_ivschat_get_conf(r)->uri);
         return NGX_IVSCHAT_REJECTED;
     }
 
-    if (answer->aws_status != NGX_HTTP_OK) {
-        return ngx_ivschat_aws_error(r, ctx);
+    if (s->aws_status != NGX_HTTP_OK) {
+        return ngx_ivschat_aws_error(r, s, policy, &answer->error);
     }
 
-    if (answer->rc != NGX_OK || !answer->whole || answer->big_body) {
-        return ngx_ivschat_not_whole(r, ctx);
+    if (s->rc != NGX_OK || !s->whole || s->big_body) {
+        return ngx_ivschat_not_whole(r, s);
     }
 
-    return ngx_ivschat_parse(r, ctx, json);
+    return ngx_ivschat_parse(r, s, &answer->json);
+}
+
+
+ngx_uint_t
+ngx_ivschat_answer_from_aws(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s)
+{
+    return s->aws_status != 0
+           && (s->tls || !ngx_ivschat_get_conf(r)->require_tls);
 }
 
 
 /* The internal location has not asked anyone. */
 
 static ngx_ivschat_result_e
-ngx_ivschat_nginx_error(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_nginx_error(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s)
 {
-    ngx_uint_t  status;
+    ngx_str_t   *uri;
+    ngx_uint_t   status;
 
-    status = ctx->answer.status;
+    status = s->status;
+    uri = &ngx_ivschat_get_conf(r)->uri;
 
     if (status == NGX_HTTP_TOO_MANY_REQUESTS
         || status == NGX_HTTP_SERVICE_UNAVAILABLE)
     {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                       "location \"%V\" answered %ui itself, so its limits "
-                      "keep the request from AWS", &ctx->conf->uri, status);
+                      "keep the request from AWS", uri, status);
         return NGX_IVSCHAT_THROTTLED;
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "the request was not passed to AWS, nginx answered %ui "
                   "itself: \"ivschat_token %V\" needs a location \"%V\" "
-                  "with \"proxy_pass "
-                  "https://$ivschat_token_host" NGX_IVSCHAT_PATH
-                  "\"", status, &ctx->conf->uri, &ctx->conf->uri);
+                  "with \"proxy_pass https://$ivschat_token_host"
+                  NGX_IVSCHAT_PATH "\"", status, uri, uri);
 
     return NGX_IVSCHAT_MISCONFIGURED;
 }
@@ -110,52 +103,50 @@ ngx_ivschat_nginx_error(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 /* Nobody has answered; nginx itself has logged why. */
 
 static ngx_ivschat_result_e
-ngx_ivschat_no_answer(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_no_answer(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
+    ngx_str_t *host)
 {
-    ngx_uint_t             status;
-    ngx_ivschat_answer_t  *answer;
+    ngx_str_t   *uri;
+    ngx_uint_t   status;
 
-    answer = &ctx->answer;
-    status = answer->status;
+    status = s->status;
+    uri = &ngx_ivschat_get_conf(r)->uri;
 
-    if (answer->big_header) {
+    if (s->big_header) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "the head of AWS's answer does not fit: raise "
-                      "\"proxy_buffer_size\" in location \"%V\"",
-                      &ctx->conf->uri);
+                      "\"proxy_buffer_size\" in location \"%V\"", uri);
         return NGX_IVSCHAT_BAD_RESPONSE;
     }
 
-    if (answer->not_http) {
+    if (s->not_http) {
 
         /* nginx takes it for HTTP/0.9 */
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "what answers at \"%V\" does not speak HTTP/1",
-                      &ctx->host);
+                      "what answers at \"%V\" does not speak HTTP/1", host);
         return NGX_IVSCHAT_BAD_RESPONSE;
     }
 
-    if (answer->unresolved) {
+    if (s->unresolved) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "there is no \"upstream %V\" block, and no "
                       "\"resolver\" to look the name up: add one of them",
-                      &ctx->host);
+                      host);
         return NGX_IVSCHAT_MISCONFIGURED;
     }
 
-    if (answer->no_socket) {
+    if (s->no_socket) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "no connection to AWS at \"%V\" could be opened: the "
                       "worker has none left (\"worker_connections\", "
-                      "\"worker_rlimit_nofile\"), or no memory",
-                      &ctx->host);
+                      "\"worker_rlimit_nofile\"), or no memory", host);
         return NGX_IVSCHAT_UNAVAILABLE;
     }
 
-    if (status == NGX_HTTP_GATEWAY_TIME_OUT && answer->connected) {
+    if (status == NGX_HTTP_GATEWAY_TIME_OUT && s->connected) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "AWS at \"%V\" was silent for too long", &ctx->host);
+                      "AWS at \"%V\" was silent for too long", host);
         return NGX_IVSCHAT_TIMEOUT;
     }
 
@@ -164,14 +155,14 @@ ngx_ivschat_no_answer(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
     {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "AWS at \"%V\" could not be reached, or broke the "
-                      "connection off", &ctx->host);
+                      "connection off", host);
         return NGX_IVSCHAT_UNAVAILABLE;
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "the request was not passed to AWS, nginx answered %ui "
                   "itself: correct the \"proxy_pass\" of location \"%V\"",
-                  status, &ctx->conf->uri);
+                  status, uri);
 
     return NGX_IVSCHAT_MISCONFIGURED;
 }
@@ -180,50 +171,48 @@ ngx_ivschat_no_answer(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 /* The status came, but its body did not come, or did not fit. */
 
 static ngx_ivschat_result_e
-ngx_ivschat_not_whole(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_not_whole(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s)
 {
-    if (ctx->answer.big_body) {
+    if (s->big_body) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "AWS's answer does not fit: if it should, raise "
                       "\"subrequest_output_buffer_size\" in location \"%V\" "
                       "(request id \"%V\")",
-                      &ctx->conf->uri, &ctx->answer.request_id);
+                      &ngx_ivschat_get_conf(r)->uri, &s->request_id);
         return NGX_IVSCHAT_BAD_RESPONSE;
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "AWS's answer broke off (request id \"%V\")",
-                  &ctx->answer.request_id);
+                  &s->request_id);
 
     return NGX_IVSCHAT_UNAVAILABLE;
 }
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_parse(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
+ngx_ivschat_parse(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
     ngx_str_t *json)
 {
-    char                *text;
-    size_t               len;
-    const char          *reason;
-    ngx_ivschat_token_t  answer;
+    char                 *text;
+    size_t                len;
+    const char           *reason;
+    ngx_ivschat_token_t   token;
 
-    if (ngx_ivschat_token_parse((const char *) ctx->answer.body.data,
-                                ctx->answer.body.len, &answer, &reason)
+    if (ngx_ivschat_token_parse((const char *) s->body.data, s->body.len,
+                                &token, &reason)
         != 0)
     {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "AWS's answer is not the one of CreateChatToken: %s "
                       "(request id \"%V\")",
-                      reason, &ctx->answer.request_id);
+                      reason, &s->request_id);
         return NGX_IVSCHAT_BAD_RESPONSE;
     }
 
-    ngx_ivschat_spread(r, ctx->conf->refresh_spread, &answer);
+    ngx_ivschat_spread(r, &token);
 
-    json->data = NULL;
-
-    if (ngx_ivschat_token_json(&answer, &text, &len) == 0) {
+    if (ngx_ivschat_token_json(&token, &text, &len) == 0) {
 
         json->data = ngx_pnalloc(r->pool, len);
 
@@ -236,7 +225,7 @@ ngx_ivschat_parse(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
         free(text);
     }
 
-    ngx_ivschat_token_free(&answer);
+    ngx_ivschat_token_free(&token);
 
     return json->data ? NGX_IVSCHAT_OK : NGX_IVSCHAT_UNKNOWN;
 }
@@ -248,66 +237,52 @@ ngx_ivschat_parse(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
  */
 
 static void
-ngx_ivschat_spread(ngx_http_request_t *r, ngx_uint_t percent,
-    ngx_ivschat_token_t *answer)
+ngx_ivschat_spread(ngx_http_request_t *r, ngx_ivschat_token_t *token)
 {
-    int64_t                   left, most;
-    ngx_time_t               *tp;
-    ngx_ivschat_main_conf_t  *mcf;
+    int64_t     now, left;
+    ngx_uint_t  percent;
 
-    if (percent == 0) {
-        return;
-    }
-
-    tp = ngx_timeofday();
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_ivschat_token_module);
+    percent = ngx_ivschat_get_conf(r)->refresh_spread;
 
     /* by AWS's clock, as far as it is known */
 
-    left = answer->token_expiration
-           - ((int64_t) ngx_ivschat_creds_time(&mcf->creds) * 1000
-              + tp->msec);
+    now = (int64_t) ngx_ivschat_creds_time(
+                                       &ngx_ivschat_get_main_conf(r)->creds)
+          * 1000 + ngx_cached_time->msec;
 
-    if (left <= NGX_IVSCHAT_SPREAD_LEAST) {
-        return;
+    left = token->token_expiration - now;
+
+    if (percent && left > NGX_IVSCHAT_SPREAD_LEAST) {
+        token->token_expiration -= ngx_random() % (left / 100 * percent);
     }
-
-    most = left / 100 * percent;
-
-    answer->token_expiration -= (int64_t) ((uint64_t) ngx_random() % most);
 }
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_aws_error(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_aws_error(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
+    ngx_ivschat_policy_t *policy, ngx_ivschat_error_t *error)
 {
     const char            *remedy;
     ngx_ivschat_result_e   result;
-    ngx_ivschat_answer_t  *answer;
 
-    answer = &ctx->answer;
+    ngx_ivschat_error_parse(ngx_ivschat_pure(&s->error_type),
+                            (const char *) s->body.data, s->body.len, error);
 
-    ngx_ivschat_error_parse(ngx_ivschat_pure(&answer->error_type),
-                            (const char *) answer->body.data, answer->body.len,
-                            &ctx->error);
+    result = ngx_ivschat_result_of_aws(s->aws_status, error->code);
 
-    result = ngx_ivschat_result_of_aws(answer->aws_status, ctx->error.code);
-
-    if (!ngx_ivschat_sent_as_signed(ctx)) {
-
+    if (!ngx_ivschat_sent_as_signed(s, &policy->host)) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "AWS answered %ui%s%s (request id \"%V\"): the request "
                       "was signed for host \"%V\" and path \""
                       NGX_IVSCHAT_PATH "\", but location \"%V\" "
                       "sent host \"%V\" and path \"%V\"; its lines should "
-                      "be \"proxy_pass "
-                      "https://$ivschat_token_host"
+                      "be \"proxy_pass https://$ivschat_token_host"
                       NGX_IVSCHAT_PATH "\" and \"include "
                       "ivschat_params\", with no \"proxy_set_header Host\"",
-                      answer->aws_status, *ctx->error.code ? " " : "",
-                      ctx->error.code, &answer->request_id, &ctx->host,
-                      &ctx->conf->uri,
-                      &answer->sent_host, &answer->sent_path);
+                      s->aws_status, *error->code ? " " : "", error->code,
+                      &s->request_id, &policy->host,
+                      &ngx_ivschat_get_conf(r)->uri, &s->sent_host,
+                      &s->sent_path);
 
         /* whatever AWS calls it, the room may well exist */
 
@@ -315,14 +290,14 @@ ngx_ivschat_aws_error(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
                                                       : result;
     }
 
-    remedy = ngx_ivschat_remedy(answer->aws_status, ctx->error.code);
+    remedy = ngx_ivschat_remedy(s->aws_status, error->code);
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "AWS answered %ui%s%s (request id \"%V\") for room \"%V\": "
                   "\"%s\"%s%s",
-                  answer->aws_status, *ctx->error.code ? " " : "",
-                  ctx->error.code, &answer->request_id,
-                  &ctx->room, ngx_ivschat_aws_message(ctx),
+                  s->aws_status, *error->code ? " " : "", error->code,
+                  &s->request_id, &policy->room.arn,
+                  ngx_ivschat_aws_message(error->message, &policy->request),
                   *remedy ? "; " : "", remedy);
 
     return result;
@@ -332,22 +307,16 @@ ngx_ivschat_aws_error(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 /* A message that quotes the user or an attribute must not get into the log. */
 
 static const char *
-ngx_ivschat_aws_message(ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_aws_message(const char *message, ngx_ivschat_request_t *request)
 {
-    size_t             i;
-    const char        *message;
-    ngx_ivschat_str_t  value;
+    size_t  i;
 
-    message = ctx->error.message;
-
-    if (ngx_ivschat_quotes(message, &ctx->policy.user)) {
+    if (ngx_ivschat_quotes(message, &request->user)) {
         return "(not shown: it quotes the user's id)";
     }
 
-    for (i = 0; i < ctx->policy.nattributes; i++) {
-        value = ctx->policy.attributes[i].value;
-
-        if (ngx_ivschat_quotes(message, &value)) {
+    for (i = 0; i < request->nattributes; i++) {
+        if (ngx_ivschat_quotes(message, &request->attributes[i].value)) {
             return "(not shown: it quotes an attribute)";
         }
     }
@@ -357,43 +326,23 @@ ngx_ivschat_aws_message(ngx_ivschat_ctx_t *ctx)
 
 
 static ngx_uint_t
-ngx_ivschat_quotes(const char *message, ngx_ivschat_str_t *value)
+ngx_ivschat_quotes(const char *message, const ngx_ivschat_str_t *value)
 {
-    size_t  i, len;
-
-    len = ngx_strlen(message);
-
-    if (value->len == 0) {
-        return 0;
-    }
-
-    for (i = 0; i + value->len <= len; i++) {
-        if (ngx_memcmp(message + i, value->data, value->len) == 0) {
-            return 1;
-        }
-    }
-
-    return 0;
+    return value->len != 0
+           && memmem(message, ngx_strlen(message), value->data, value->len)
+              != NULL;
 }
 
 
 static ngx_uint_t
-ngx_ivschat_sent_as_signed(ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_sent_as_signed(ngx_ivschat_subrequest_t *s, ngx_str_t *host)
 {
-    ngx_ivschat_answer_t  *answer;
+    static ngx_str_t  path = ngx_string(NGX_IVSCHAT_PATH);
 
-    answer = &ctx->answer;
-
-    if (answer->sent_path.len == 0 || answer->sent_host.len == 0) {
+    if (s->sent_path.len == 0 || s->sent_host.len == 0) {
         return 1;                      /* not known */
     }
 
-    return answer->sent_path.len == sizeof(NGX_IVSCHAT_PATH) - 1
-           && ngx_strncmp(answer->sent_path.data, NGX_IVSCHAT_PATH,
-                          answer->sent_path.len)
-              == 0
-           && answer->sent_host.len == ctx->host.len
-           && ngx_strncmp(answer->sent_host.data, ctx->host.data,
-                          ctx->host.len)
-              == 0;
+    return ngx_ivschat_equal(&s->sent_path, &path)
+           && ngx_ivschat_equal(&s->sent_host, host);
 }

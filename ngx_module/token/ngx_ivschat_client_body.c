@@ -1,31 +1,15 @@
 
-/*
- * The client's body: always read to its end before there is a subrequest.
- * With "ivschat_token_client_body on" it is kept, up to its limit, and looked
- * at; otherwise each part is thrown away as it comes.
- *
- * It is read first because nginx would count the bytes that are still to be
- * discarded by the subrequest's length, and take the rest of the body for the
- * next request.
- */
+#include "ngx_ivschat_client_body.h"
+#include "ngx_ivschat_policy.h"
 
 
-#include "ngx_ivschat_token.h"
-
-
-static void ngx_ivschat_body_was_read(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
-static void ngx_ivschat_refuse_large(ngx_http_request_t *r);
-static void ngx_ivschat_body_handler(ngx_http_request_t *r);
-static void ngx_ivschat_read_more(ngx_http_request_t *r);
+static ngx_int_t ngx_ivschat_body_was_read(ngx_http_request_t *r,
+    ngx_ivschat_client_body_t *body);
 static ngx_int_t ngx_ivschat_keep_body(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_client_body_t *body);
 static ngx_int_t ngx_ivschat_keep_buf(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx, ngx_buf_t *b);
-static ngx_int_t ngx_ivschat_hand_on_body(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_client_body_t *body, ngx_buf_t *b);
 static void ngx_ivschat_drop_body(ngx_http_request_t *r);
-static void ngx_ivschat_body_error(ngx_http_request_t *r, ngx_int_t rc);
 
 
 char *
@@ -33,31 +17,30 @@ ngx_ivschat_client_attributes(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_ivschat_loc_conf_t  *ilcf = conf;
 
-    ngx_str_t         *value;
-    ngx_uint_t         i, j;
-    ngx_ivschat_str_t  name, *known;
+    ngx_str_t          *value;
+    ngx_uint_t          i, j, none;
+    ngx_array_t       **names;
+    ngx_ivschat_str_t  *name, *known;
 
     value = cf->args->elts;
+    names = &ilcf->client_attributes;
 
-    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "none") == 0) {
-        return ngx_ivschat_list(cf, &ilcf->client_attributes, sizeof(name),
-                                NULL);
+    if (ngx_ivschat_list(cf, names, sizeof(ngx_ivschat_str_t), &none)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
-    ilcf->own_client_attributes = 1;
+    ilcf->own_client_attributes = !none;
 
-    for (i = 1; i < cf->args->nelts; i++) {
+    for (i = none ? 2 : 1; i < cf->args->nelts; i++) {
 
-        name = ngx_ivschat_pure(&value[i]);
+        name = ngx_array_push(*names);
 
-        if (name.len == 0 || ngx_ivschat_utf8_length(name) < 0) {
-            return ngx_ivschat_invalid(cf, &value[i],
-                            "an attribute's name is UTF-8 and not empty");
-        }
-
-        if (ngx_strlchr(value[i].data, value[i].data + value[i].len, '$')) {
-            return ngx_ivschat_invalid(cf, &value[i],
-                            "no variables are allowed in an attribute's name");
+        if (name == NULL
+            || ngx_ivschat_attribute_name(cf, &value[i]) != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
         }
 
         if (ngx_ivschat_is_condition(&value[i])) {
@@ -65,19 +48,11 @@ ngx_ivschat_client_attributes(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                        "these lines have no condition");
         }
 
-        if (ngx_ivschat_list(cf, &ilcf->client_attributes,
-                             sizeof(name), &name)
-            != NGX_CONF_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
+        *name = ngx_ivschat_pure(&value[i]);
+        known = (*names)->elts;
 
-        known = ilcf->client_attributes->elts;
-
-        for (j = 0; j + 1 < ilcf->client_attributes->nelts; j++) {
-            if (known[j].len == name.len
-                && ngx_memcmp(known[j].data, name.data, name.len) == 0)
-            {
+        for (j = 0; j + 1 < (*names)->nelts; j++) {
+            if (ngx_ivschat_str_equal(known[j], *name)) {
                 return ngx_ivschat_invalid(cf, &value[i], "it is there twice");
             }
         }
@@ -87,45 +62,55 @@ ngx_ivschat_client_attributes(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-void
-ngx_ivschat_read_body(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_int_t
+ngx_ivschat_client_body_start(ngx_http_request_t *r,
+    ngx_ivschat_client_body_t *body, ngx_http_client_body_handler_pt handler)
 {
     ngx_int_t  rc;
 
-    ctx->client_body_size = NGX_IVSCHAT_BODY_MAX;
+    body->size = NGX_IVSCHAT_BODY_MAX;
 
     if (r->discard_body || r->request_body) {
-        r->main->count++;
-        ngx_ivschat_body_was_read(r, ctx);
-        return;
-    }
+        rc = ngx_ivschat_body_was_read(r, body);
 
-    if (ctx->conf->client_body
-        && r->headers_in.content_length_n > NGX_IVSCHAT_BODY_MAX)
+    } else if (ngx_ivschat_get_conf(r)->client_body
+               && r->headers_in.content_length_n > NGX_IVSCHAT_BODY_MAX)
     {
-        r->main->count++;
-        ngx_ivschat_refuse_large(r);
-        return;
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "the client's body has %O bytes, and may have %d",
+                      r->headers_in.content_length_n, NGX_IVSCHAT_BODY_MAX);
+
+        /* as in nginx, without waiting for it and without "100 Continue" */
+
+        r->expect_tested = 1;
+        (void) ngx_http_discard_request_body(r);
+
+        rc = NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+
+    } else {
+
+        /*
+         * Many may wait for the rate, and most bodies are small.  While a body
+         * comes in chunks nginx adds them up here, so it is looked at now.
+         */
+
+        if (r->headers_in.content_length_n > 0) {
+            body->size = ngx_min(r->headers_in.content_length_n,
+                                 NGX_IVSCHAT_BODY_MAX);
+        }
+
+        r->request_body_no_buffering = 1;
+
+        rc = ngx_http_read_client_request_body(r, handler);
+
+        if (rc < NGX_HTTP_SPECIAL_RESPONSE) {
+            return NGX_AGAIN;
+        }
     }
 
-    /*
-     * Many may wait for the rate, and most bodies are small.  While a body
-     * comes in chunks nginx adds them up here, so it is looked at now.
-     */
+    r->main->count++;
 
-    if (r->headers_in.content_length_n > 0) {
-        ctx->client_body_size = ngx_min(r->headers_in.content_length_n,
-                                        NGX_IVSCHAT_BODY_MAX);
-    }
-
-    r->request_body_no_buffering = 1;
-
-    rc = ngx_http_read_client_request_body(r, ngx_ivschat_body_handler);
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        r->main->count++;
-        ngx_ivschat_body_error(r, rc);
-    }
+    return rc;
 }
 
 
@@ -134,11 +119,10 @@ ngx_ivschat_read_body(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
  * "mirror" has read the body before us.
  */
 
-static void
-ngx_ivschat_body_was_read(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+static ngx_int_t
+ngx_ivschat_body_was_read(ngx_http_request_t *r,
+    ngx_ivschat_client_body_t *body)
 {
-    ngx_int_t  rc;
-
     if (r->discard_body) {
 
         /*
@@ -152,97 +136,54 @@ ngx_ivschat_body_was_read(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
         r->lingering_close = 1;
         r->read_event_handler = ngx_http_block_reading;
 
-        ngx_ivschat_body_done(r, ctx);
-        return;
+        return NGX_OK;
     }
 
     if (r->reading_body) {
 
         /* the error was one in the body itself */
 
-        ngx_ivschat_body_error(r, NGX_HTTP_BAD_REQUEST);
-        return;
+        return NGX_HTTP_BAD_REQUEST;
     }
 
-    if (ctx->conf->client_body) {
-        rc = ngx_ivschat_keep_body(r, ctx);
-
-        if (rc != NGX_OK) {
-            ngx_ivschat_body_error(r, rc);
-            return;
-        }
-    }
-
-    ngx_ivschat_body_done(r, ctx);
+    return ngx_ivschat_keep_body(r, body);
 }
 
 
-/* As nginx does it: nothing of it is waited for, "100 Continue" is not sent. */
-
-static void
-ngx_ivschat_refuse_large(ngx_http_request_t *r)
+ngx_int_t
+ngx_ivschat_client_body_read(ngx_http_request_t *r,
+    ngx_ivschat_client_body_t *body)
 {
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "the client's body has %O bytes, and may have %d",
-                  r->headers_in.content_length_n, NGX_IVSCHAT_BODY_MAX);
+    ngx_int_t  rc;
 
-    r->expect_tested = 1;
-
-    (void) ngx_http_discard_request_body(r);
-
-    ngx_ivschat_body_error(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
-}
-
-
-static void
-ngx_ivschat_body_handler(ngx_http_request_t *r)
-{
-    if (r->reading_body) {
-        r->read_event_handler = ngx_ivschat_read_more;
-    }
-
-    ngx_ivschat_read_more(r);
-}
-
-
-static void
-ngx_ivschat_read_more(ngx_http_request_t *r)
-{
-    ngx_int_t           rc;
-    ngx_connection_t   *c;
-    ngx_ivschat_ctx_t  *ctx;
-
-    c = r->connection;
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module);
-
-    if (c->read->timedout) {
-        c->timedout = 1;
-        ngx_http_finalize_request(r, NGX_HTTP_REQUEST_TIME_OUT);
-        return;
+    if (r->connection->read->timedout) {
+        r->connection->timedout = 1;
+        return NGX_HTTP_REQUEST_TIME_OUT;
     }
 
     for ( ;; ) {
 
-        if (ctx->conf->client_body) {
-            rc = ngx_ivschat_keep_body(r, ctx);
+        rc = ngx_ivschat_keep_body(r, body);
 
-            if (rc != NGX_OK) {
-                ngx_ivschat_body_error(r, rc);
-                return;
-            }
+        if (rc != NGX_OK) {
+            return rc;
         }
 
         ngx_ivschat_drop_body(r);
 
         if (!r->reading_body) {
-            break;
+
+            /* for $request_body, and an error page in another location */
+
+            r->request_body->bufs = body->kept;
+
+            return NGX_OK;
         }
 
         rc = ngx_http_read_unbuffered_request_body(r);
 
         if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-            ngx_ivschat_body_error(r, rc);
-            return;
+            return rc;
         }
 
         /*
@@ -252,30 +193,24 @@ ngx_ivschat_read_more(ngx_http_request_t *r)
          */
 
         if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
-            return;
+            return NGX_AGAIN;
         }
     }
-
-    if (ngx_ivschat_hand_on_body(r, ctx) != NGX_OK) {
-        ngx_ivschat_body_error(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
-        return;
-    }
-
-    ngx_ivschat_body_done(r, ctx);
 }
 
 
-/* NGX_OK, or the status that ends the request. */
+/* Without "ivschat_token_client_body on" there is nothing to keep. */
 
 static ngx_int_t
-ngx_ivschat_keep_body(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_keep_body(ngx_http_request_t *r, ngx_ivschat_client_body_t *body)
 {
     ngx_int_t     rc;
     ngx_chain_t  *cl;
 
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
+    cl = ngx_ivschat_get_conf(r)->client_body ? r->request_body->bufs : NULL;
 
-        rc = ngx_ivschat_keep_buf(r, ctx, cl->buf);
+    for ( /* void */ ; cl; cl = cl->next) {
+        rc = ngx_ivschat_keep_buf(r, body, cl->buf);
 
         if (rc != NGX_OK) {
             return rc;
@@ -287,99 +222,48 @@ ngx_ivschat_keep_body(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 
 
 static ngx_int_t
-ngx_ivschat_keep_buf(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
+ngx_ivschat_keep_buf(ngx_http_request_t *r, ngx_ivschat_client_body_t *body,
     ngx_buf_t *b)
 {
     off_t       size;
-    u_char     *p;
-    ngx_str_t  *body;
+    ngx_buf_t  *kept;
 
-    body = &ctx->client_body;
     size = ngx_buf_size(b);
 
     if (size == 0) {
         return NGX_OK;
     }
 
-    if (body->data == NULL) {
+    if (body->kept == NULL) {
 
-        body->data = ngx_pnalloc(r->pool, ctx->client_body_size);
-        if (body->data == NULL) {
+        kept = ngx_create_temp_buf(r->pool, body->size);
+        body->kept = ngx_alloc_chain_link(r->pool);
+
+        if (kept == NULL || body->kept == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
+
+        body->kept->buf = kept;
+        body->kept->next = NULL;
     }
 
-    if (size > (off_t) (ctx->client_body_size - body->len)) {
+    kept = body->kept->buf;
+
+    if (size > kept->end - kept->last) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "the client's body has more than %d bytes",
                       NGX_IVSCHAT_BODY_MAX);
         return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
-    p = body->data + body->len;
-
     if (ngx_buf_in_memory(b)) {
-        ngx_memcpy(p, b->pos, size);
+        ngx_memcpy(kept->last, b->pos, size);
 
-    } else if (ngx_read_file(b->file, p, size, b->file_pos)
-               != (ssize_t) size)
-    {
+    } else if (ngx_read_file(b->file, kept->last, size, b->file_pos) != size) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    body->len += size;
-
-    return NGX_OK;
-}
-
-
-/*
- * The body stays with the request, in no more memory than it needs, for an
- * error page that leads to another location, and for $request_body.
- */
-
-static ngx_int_t
-ngx_ivschat_hand_on_body(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
-{
-    u_char       *p;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    if (ctx->client_body.len == 0) {
-        return NGX_OK;
-    }
-
-    if (ctx->client_body.len < ctx->client_body_size) {
-
-        p = ngx_pnalloc(r->pool, ctx->client_body.len);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(p, ctx->client_body.data, ctx->client_body.len);
-        (void) ngx_pfree(r->pool, ctx->client_body.data);
-
-        ctx->client_body.data = p;
-        ctx->client_body_size = ctx->client_body.len;
-    }
-
-    b = ngx_calloc_buf(r->pool);
-    cl = ngx_alloc_chain_link(r->pool);
-
-    if (b == NULL || cl == NULL) {
-        return NGX_ERROR;
-    }
-
-    b->memory = 1;
-    b->start = ctx->client_body.data;
-    b->pos = b->start;
-    b->last = b->start + ctx->client_body.len;
-    b->end = b->last;
-
-    cl->buf = b;
-    cl->next = NULL;
-
-    r->request_body->bufs = cl;
+    kept->last += size;
 
     return NGX_OK;
 }
@@ -388,78 +272,55 @@ ngx_ivschat_hand_on_body(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 static void
 ngx_ivschat_drop_body(ngx_http_request_t *r)
 {
-    ngx_chain_t              *cl;
-    ngx_http_request_body_t  *rb;
+    ngx_chain_t  *cl, *next;
 
-    rb = r->request_body;
-
-    while (rb->bufs) {
-        cl = rb->bufs;
-        rb->bufs = cl->next;
+    for (cl = r->request_body->bufs; cl; cl = next) {
+        next = cl->next;
 
         cl->buf->pos = cl->buf->last;
         cl->buf->file_pos = cl->buf->file_last;
 
         ngx_free_chain(r->pool, cl);
     }
-}
 
-
-static void
-ngx_ivschat_body_error(ngx_http_request_t *r, ngx_int_t rc)
-{
-    ngx_ivschat_ctx_t    *ctx;
-    ngx_ivschat_result_e  result;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_ivschat_token_module);
-
-    if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
-        result = NGX_IVSCHAT_REQUEST_TOO_LARGE;
-
-    } else if (rc == NGX_HTTP_BAD_REQUEST && !r->connection->error) {
-        result = NGX_IVSCHAT_INVALID_REQUEST;
-
-    } else {
-        ngx_http_finalize_request(r, rc);
-        return;
-    }
-
-    /* where the next request would begin is not known */
-
-    r->keepalive = 0;
-
-    ngx_ivschat_finish(r, ctx, result, NULL);
+    r->request_body->bufs = NULL;
 }
 
 
 ngx_ivschat_result_e
-ngx_ivschat_policy_client(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_client_body_parse(ngx_http_request_t *r,
+    ngx_ivschat_client_body_t *body)
 {
-    char               *strings;
-    size_t              n;
-    const char         *reason;
-    ngx_array_t        *allowed;
-    ngx_ivschat_str_t  *names;
+    char              *strings;
+    size_t             n;
+    ngx_buf_t         *b;
+    const char        *reason;
+    ngx_array_t       *allowed;
+    ngx_ivschat_str_t  text, *names;
 
-    if (!ctx->conf->client_body) {
-        return NGX_IVSCHAT_OK;
+    text.data = NULL;
+    text.len = 0;
+
+    if (body->kept) {
+        b = body->kept->buf;
+        text.data = (const char *) b->pos;
+        text.len = b->last - b->pos;
     }
 
-    allowed = ctx->conf->client_attributes;
+    allowed = ngx_ivschat_get_conf(r)->client_attributes;
 
     names = allowed ? allowed->elts : NULL;
     n = allowed ? allowed->nelts : 0;
 
-    ctx->client.attributes = ngx_palloc(r->pool,
-                                   n * sizeof(ngx_ivschat_attribute_t) + 1);
-    strings = ngx_pnalloc(r->pool, ctx->client_body.len + 1);
+    body->asked.attributes = ngx_palloc(r->pool,
+                                     n * sizeof(ngx_ivschat_attribute_t) + 1);
+    strings = ngx_pnalloc(r->pool, text.len + 1);
 
-    if (ctx->client.attributes == NULL || strings == NULL) {
+    if (body->asked.attributes == NULL || strings == NULL) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    if (ngx_ivschat_body_parse(ngx_ivschat_pure(&ctx->client_body),
-                               names, n, strings, &ctx->client, &reason)
+    if (ngx_ivschat_body_parse(text, names, n, strings, &body->asked, &reason)
         != 0)
     {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,

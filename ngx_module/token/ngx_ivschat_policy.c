@@ -1,44 +1,55 @@
 
-/*
- * The policy: who gets into which room, with which capabilities and
- * attributes, for how long.  It is evaluated once for a request, in this
- * order, and each step sees the variables of those before it.  A client's
- * body, where one is accepted, is read between the user and the room; it can
- * make less of what is granted, and never more.
- */
+#include "ngx_ivschat_policy.h"
 
 
-#include "ngx_ivschat_token.h"
+#define NGX_IVSCHAT_MINUTES                                                   \
+    "whole minutes from \"" ngx_ivschat_value(NGX_IVSCHAT_DURATION_MIN)       \
+    "m\" to \"" ngx_ivschat_value(NGX_IVSCHAT_DURATION_MAX)                   \
+    "m\" are needed, with a unit"
 
 
-static ngx_uint_t ngx_ivschat_user_complete(ngx_http_request_t *r,
-    ngx_ivschat_user_t *user);
+static char *ngx_ivschat_parse_capabilities(ngx_conf_t *cf,
+    ngx_array_t *above, ngx_ivschat_line_t *line);
+static char *ngx_ivschat_parse_attribute(ngx_conf_t *cf, ngx_array_t *above,
+    ngx_ivschat_line_t *line);
+static const char *ngx_ivschat_check_text(ngx_str_t *value);
+static const char *ngx_ivschat_check_duration(ngx_str_t *value);
+static const char *ngx_ivschat_check_region(ngx_str_t *value);
+
+static char *ngx_ivschat_policy_check_attributes(ngx_conf_t *cf,
+    ngx_array_t *lines);
+static void ngx_ivschat_policy_check_region(ngx_conf_t *cf,
+    ngx_ivschat_loc_conf_t *conf);
+
+static ngx_ivschat_result_e ngx_ivschat_policy_region(ngx_http_request_t *r,
+    ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_host(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_capabilities(
-    ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx);
+    ngx_http_request_t *r, ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_attributes(
-    ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx);
-static size_t ngx_ivschat_attributes_size(ngx_ivschat_request_t *policy);
+    ngx_http_request_t *r, ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_lines(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx, ngx_ivschat_attribute_t *attrs);
-static ngx_ivschat_result_e ngx_ivschat_policy_attribute(ngx_http_request_t *r,
-    ngx_ivschat_attribute_conf_t *line, ngx_ivschat_attribute_t *attr);
-static ngx_uint_t ngx_ivschat_has_attribute(ngx_ivschat_request_t *policy,
+    ngx_ivschat_request_t *request, ngx_ivschat_attribute_t *attrs);
+static ngx_uint_t ngx_ivschat_has_attribute(ngx_ivschat_request_t *request,
     ngx_str_t *name);
+static ngx_ivschat_result_e ngx_ivschat_attributes_fit(ngx_http_request_t *r,
+    ngx_ivschat_request_t *request, ngx_uint_t level, const char *fmt);
 static ngx_ivschat_result_e ngx_ivschat_policy_duration(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_body(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_policy_t *policy);
+static ngx_uint_t ngx_ivschat_minutes(ngx_str_t *value);
 
 
 typedef ngx_ivschat_result_e (*ngx_ivschat_policy_pt)(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_policy_t *policy);
 
+
+/* After the room. */
 
 static ngx_ivschat_policy_pt  ngx_ivschat_policy_steps[] = {
-    ngx_ivschat_policy_client,
-    ngx_ivschat_policy_room,
+    ngx_ivschat_policy_region,
     ngx_ivschat_policy_host,
     ngx_ivschat_policy_capabilities,
     ngx_ivschat_policy_attributes,
@@ -48,387 +59,456 @@ static ngx_ivschat_policy_pt  ngx_ivschat_policy_steps[] = {
 };
 
 
+ngx_ivschat_line_rule_t  ngx_ivschat_capabilities_rule = {
+    .parse = ngx_ivschat_parse_capabilities
+};
+
+ngx_ivschat_line_rule_t  ngx_ivschat_attribute_rule = {
+    .params = NGX_IVSCHAT_LINE_IF,
+    .order = "the attribute's value comes before it",
+    .check = ngx_ivschat_check_text,
+    .parse = ngx_ivschat_parse_attribute
+};
+
+ngx_ivschat_line_rule_t  ngx_ivschat_duration_rule = {
+    .check = ngx_ivschat_check_duration
+};
+
+ngx_ivschat_line_rule_t  ngx_ivschat_region_rule = {
+    .check = ngx_ivschat_check_region
+};
+
+
+static char *
+ngx_ivschat_parse_capabilities(ngx_conf_t *cf, ngx_array_t *above,
+    ngx_ivschat_line_t *line)
+{
+    ngx_str_t   *value;
+    ngx_uint_t   i, last;
+
+    value = cf->args->elts;
+    last = cf->args->nelts - 1;
+
+    if (last > 1 && ngx_ivschat_is_condition(&value[last])) {
+
+        if (ngx_ivschat_condition(cf, &value[last], line) != NGX_CONF_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+        last--;
+    }
+
+    for (i = 1; i <= last; i++) {
+        if (ngx_ivschat_is_condition(&value[i])) {
+            return ngx_ivschat_invalid(cf, &value[i],
+                             "it stands last, after the capabilities");
+        }
+    }
+
+    return ngx_ivschat_bits(cf, last, ngx_ivschat_capability,
+                             "the capabilities are SEND_MESSAGE, "
+                             "DISCONNECT_USER and DELETE_MESSAGE",
+                             &line->bits);
+}
+
+
+static char *
+ngx_ivschat_parse_attribute(ngx_conf_t *cf, ngx_array_t *above,
+    ngx_ivschat_line_t *line)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2) {
+        return ngx_ivschat_invalid(cf, &value[1],
+                           "a name and a value are needed, or \"none\"");
+    }
+
+    line->name = value[1];
+
+    if (ngx_ivschat_attribute_name(cf, &value[1]) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_ivschat_line(cf, 2, &ngx_ivschat_attribute_rule, line);
+}
+
+
+char *
+ngx_ivschat_attribute_name(ngx_conf_t *cf, ngx_str_t *arg)
+{
+    if (arg->len == 0 || ngx_ivschat_utf8_length(ngx_ivschat_pure(arg)) < 0) {
+        return ngx_ivschat_invalid(cf, arg,
+                        "an attribute's name is UTF-8 and not empty");
+    }
+
+    if (ngx_strlchr(arg->data, arg->data + arg->len, '$')) {
+        return ngx_ivschat_invalid(cf, arg,
+                        "no variables are allowed in an attribute's name");
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static const char *
+ngx_ivschat_check_text(ngx_str_t *value)
+{
+    return ngx_ivschat_utf8_length(ngx_ivschat_pure(value)) < 0
+           ? "it is not UTF-8" : NULL;
+}
+
+
+static const char *
+ngx_ivschat_check_duration(ngx_str_t *value)
+{
+    return ngx_ivschat_minutes(value) ? NULL : NGX_IVSCHAT_MINUTES;
+}
+
+
+static const char *
+ngx_ivschat_check_region(ngx_str_t *value)
+{
+    return ngx_ivschat_region_valid(ngx_ivschat_pure(value))
+           ? NULL : "it is no region's name like \"us-west-2\"";
+}
+
+
+char *
+ngx_ivschat_policy_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+{
+    if (conf->region && ngx_ivschat_literal(&conf->region->value)) {
+        ngx_ivschat_policy_check_region(cf, conf);
+    }
+
+    if (conf->attributes
+        && ngx_ivschat_policy_check_attributes(cf, conf->attributes)
+           != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_ivschat_rooms_check(cf, conf);
+}
+
+
+/*
+ * Of the lines that always count, no name may be there twice, and together
+ * they must not exceed what AWS takes.
+ */
+
+static char *
+ngx_ivschat_policy_check_attributes(ngx_conf_t *cf, ngx_array_t *lines)
+{
+    size_t               size, len;
+    ngx_uint_t           i, j;
+    ngx_ivschat_line_t  *attr;
+
+    size = 0;
+    attr = lines->elts;
+
+    for (i = 0; i < lines->nelts; i++) {
+
+        for (j = 0; j < i; j++) {
+            if (ngx_ivschat_always(&attr[j])
+                && ngx_ivschat_equal(&attr[j].name, &attr[i].name))
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"ivschat_token_attribute %V\" is "
+                                   "duplicate: the line above it always "
+                                   "counts", &attr[i].name);
+                return NGX_CONF_ERROR;
+            }
+        }
+
+        if (!ngx_ivschat_literal(&attr[i].value)
+            || attr[i].value.value.len == 0
+            || ngx_ivschat_never(&attr[i]))
+        {
+            continue;
+        }
+
+        len = attr[i].name.len + attr[i].value.value.len;
+
+        if (ngx_ivschat_always(&attr[i])) {
+            size += len;
+
+        } else if (len > NGX_IVSCHAT_ATTRIBUTES_MAX) {
+            size = len;                /* too large whenever it counts */
+            break;
+        }
+    }
+
+    if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the \"ivschat_token_attribute\" lines have %uz "
+                           "bytes of names and values, and %d are allowed",
+                           size, NGX_IVSCHAT_ATTRIBUTES_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* AWS signs for the room's own region; another one is possible, but odd. */
+
+static void
+ngx_ivschat_policy_check_region(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+{
+    ngx_str_t              *region, *room;
+    ngx_uint_t              i;
+    ngx_ivschat_line_t     *line;
+    ngx_ivschat_room_arn_t  arn;
+
+    region = &conf->region->value.value;
+    line = conf->rooms->elts;
+
+    for (i = 0; i < conf->rooms->nelts; i++) {
+
+        room = &line[i].value.value;
+
+        if (ngx_ivschat_room_arn_parse(ngx_ivschat_pure(room), &arn) == 0
+            && !ngx_ivschat_str_equal(arn.region, ngx_ivschat_pure(region)))
+        {
+            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                               "\"ivschat_token_region %V\" is not the "
+                               "region of the room \"%V\"", region, room);
+        }
+    }
+}
+
+
 ngx_ivschat_result_e
-ngx_ivschat_policy(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_policy_evaluate(ngx_http_request_t *r,
+    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
 {
     ngx_uint_t            i;
     ngx_ivschat_result_e  result;
 
-    for (i = 0; ngx_ivschat_policy_steps[i]; i++) {
-        result = ngx_ivschat_policy_steps[i](r, ctx);
+    policy->asked = asked;
 
-        if (result != NGX_IVSCHAT_OK) {
-            return result;
-        }
+    result = ngx_ivschat_rooms_choose(r, asked->room, &policy->room);
+
+    for (i = 0; result == NGX_IVSCHAT_OK && ngx_ivschat_policy_steps[i]; i++) {
+        result = ngx_ivschat_policy_steps[i](r, policy);
     }
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "ivschat token policy room:\"%V\" capabilities:\"%V\" "
-                   "host:\"%V\"", &ctx->room, &ctx->capabilities, &ctx->host);
+                   "host:\"%V\"", &policy->room.arn, &policy->capabilities,
+                   &policy->host);
 
-    return NGX_IVSCHAT_OK;
-}
-
-
-ngx_ivschat_result_e
-ngx_ivschat_policy_user(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
-{
-    long                 n;
-    ngx_str_t            value;
-    ngx_ivschat_user_t  *user;
-
-    user = ctx->conf->user;
-
-    if (user->remote_user && !user->trusted && !ctx->basic_checked) {
-
-        /* what is in the header is the client's word alone */
-
-        if (r->headers_in.authorization) {
-            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "\"ivschat_token_user\" has $remote_user, but "
-                          "\"auth_basic\" has not checked it for this "
-                          "request: add it to the location, without "
-                          "\"satisfy any\", or \"trusted\" to the line if "
-                          "something else has");
-
-        } else {
-            ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                          "no token without a user: the client sent no "
-                          "credentials for $remote_user");
-        }
-
-        return NGX_IVSCHAT_UNAUTHENTICATED;
-    }
-
-    if (ngx_http_complex_value(r, &user->value, &value) != NGX_OK) {
-        return NGX_IVSCHAT_UNKNOWN;
-    }
-
-    if (value.len == 0 || (value.len == 1 && value.data[0] == '-')
-        || !ngx_ivschat_user_complete(r, user))
-    {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "no token without a user: \"ivschat_token_user\", or "
-                      "a variable in it, is empty");
-        return NGX_IVSCHAT_UNAUTHENTICATED;
-    }
-
-    n = ngx_ivschat_utf8_length(ngx_ivschat_pure(&value));
-
-    if (n < 0 || n > NGX_IVSCHAT_USER_MAX) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the value of \"ivschat_token_user\" is %s",
-                      n < 0 ? "not UTF-8" : "longer than 128 characters");
-        return NGX_IVSCHAT_INVALID_USER;
-    }
-
-    ctx->user = value;
-    ctx->policy.user = ngx_ivschat_pure(&ctx->user);
-
-    return NGX_IVSCHAT_OK;
-}
-
-
-/* "u-$jwt_claim_sub" is nobody's name when the claim is empty. */
-
-static ngx_uint_t
-ngx_ivschat_user_complete(ngx_http_request_t *r, ngx_ivschat_user_t *user)
-{
-    ngx_uint_t                 *index;
-    ngx_http_variable_value_t  *vv;
-#if (NGX_PCRE)
-    ngx_uint_t                   n;
-#endif
-
-    if (user->value.flushes) {
-        for (index = user->value.flushes; *index != (ngx_uint_t) -1; index++) {
-
-            /* its value is the one just used */
-
-            vv = ngx_http_get_indexed_variable(r, *index);
-
-            if (vv == NULL || vv->not_found || vv->len == 0) {
-                return 0;
-            }
-        }
-    }
-
-#if (NGX_PCRE)
-
-    for (n = 1; n < 10; n++) {
-
-        if (!(user->captures & (1 << n))) {
-            continue;
-        }
-
-        if (2 * n + 1 >= r->ncaptures
-            || r->captures[2 * n + 1] <= r->captures[2 * n])
-        {
-            return 0;
-        }
-    }
-
-#endif
-
-    return 1;
+    return result;
 }
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_policy_host(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_policy_region(ngx_http_request_t *r,
+    ngx_ivschat_policy_t *policy)
 {
-    size_t     len;
-    ngx_str_t  value;
+    ngx_str_t                value;
+    ngx_ivschat_loc_conf_t  *conf;
+
+    conf = ngx_ivschat_get_conf(r);
+
+    if (conf->region == NULL) {
+        policy->region = policy->room.region;
+        return NGX_IVSCHAT_OK;
+    }
+
+    if (ngx_ivschat_line_value(r, conf->region, &value) != NGX_OK) {
+        return NGX_IVSCHAT_UNKNOWN;
+    }
+
+    if (!ngx_ivschat_region_valid(ngx_ivschat_pure(&value))) {
+        value = ngx_ivschat_printable(r, &value);
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "the value of \"ivschat_token_region\" is no region's "
+                      "name: \"%V\"", &value);
+
+        return NGX_IVSCHAT_MISCONFIGURED;
+    }
+
+    policy->region = value;
+
+    return NGX_IVSCHAT_OK;
+}
+
+
+static ngx_ivschat_result_e
+ngx_ivschat_policy_host(ngx_http_request_t *r,
+    ngx_ivschat_policy_t *policy)
+{
+    ngx_str_t          *host;
     ngx_ivschat_str_t   service = ngx_ivschat_string(NGX_IVSCHAT_SERVICE);
 
-    if (ctx->conf->region) {
+    host = &policy->host;
 
-        if (ngx_http_complex_value(r, ctx->conf->region, &value) != NGX_OK) {
+    *host = ngx_ivschat_get_conf(r)->endpoint;
+
+    if (host->len) {
+        return NGX_IVSCHAT_OK;
+    }
+
+    host->data = ngx_pnalloc(r->pool, NGX_IVSCHAT_HOST_MAX + 1);
+
+    if (host->data == NULL
+        || ngx_ivschat_host(service, ngx_ivschat_pure(&policy->region),
+                            (char *) host->data, NGX_IVSCHAT_HOST_MAX + 1,
+                            &host->len)
+           != 0)
+    {
+        return NGX_IVSCHAT_UNKNOWN;
+    }
+
+    return NGX_IVSCHAT_OK;
+}
+
+
+static ngx_ivschat_result_e
+ngx_ivschat_policy_capabilities(ngx_http_request_t *r,
+    ngx_ivschat_policy_t *policy)
+{
+    ngx_int_t            rc;
+    ngx_str_t            value, *text;
+    ngx_uint_t           i;
+    ngx_array_t         *lines;
+    ngx_ivschat_line_t  *line;
+
+    text = &policy->capabilities;
+    lines = ngx_ivschat_get_conf(r)->capabilities;
+
+    for (i = 0; lines && i < lines->nelts; i++) {
+
+        line = (ngx_ivschat_line_t *) lines->elts + i;
+
+        rc = ngx_ivschat_line_value(r, line, &value);
+
+        if (rc == NGX_ERROR) {
             return NGX_IVSCHAT_UNKNOWN;
         }
 
-        if (!ngx_ivschat_region_valid(ngx_ivschat_pure(&value))) {
-            value = ngx_ivschat_printable(r, &value);
-
-            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                          "the value of \"ivschat_token_region\" is no "
-                          "region's name: \"%V\"", &value);
-
-            return NGX_IVSCHAT_MISCONFIGURED;
+        if (rc == NGX_OK) {
+            policy->request.capabilities |= line->bits;
         }
-
-        ctx->region = value;
     }
 
-    if (ctx->conf->endpoint.len) {
-        ctx->host = ctx->conf->endpoint;
-        return NGX_IVSCHAT_OK;
-    }
+    policy->request.capabilities &= policy->asked->capabilities;
 
-    ctx->host.data = ngx_pnalloc(r->pool, NGX_IVSCHAT_HOST_MAX + 1);
-    if (ctx->host.data == NULL) {
+    text->data = ngx_pnalloc(r->pool, NGX_IVSCHAT_CAPABILITIES_LEN);
+    if (text->data == NULL) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    if (ngx_ivschat_host(service, ngx_ivschat_pure(&ctx->region),
-                         (char *) ctx->host.data, NGX_IVSCHAT_HOST_MAX + 1,
-                         &len)
-        != 0)
-    {
-        return NGX_IVSCHAT_UNKNOWN;
-    }
-
-    ctx->host.len = len;
+    text->len = ngx_ivschat_capabilities_text(policy->request.capabilities,
+                                              (char *) text->data);
 
     return NGX_IVSCHAT_OK;
 }
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_policy_capabilities(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_policy_attributes(ngx_http_request_t *r,
+    ngx_ivschat_policy_t *policy)
 {
-    ngx_int_t                    rc;
-    ngx_uint_t                   i;
-    ngx_array_t                 *lines;
-    ngx_ivschat_capabilities_t  *line;
-
-    lines = ctx->conf->capabilities;
-
-    if (lines) {
-        line = lines->elts;
-
-        for (i = 0; i < lines->nelts; i++) {
-
-            rc = ngx_ivschat_holds(r, line[i].condition);
-
-            if (rc == NGX_ERROR) {
-                return NGX_IVSCHAT_UNKNOWN;
-            }
-
-            if (rc == NGX_OK) {
-                ctx->policy.capabilities |= line[i].bits;
-            }
-        }
-    }
-
-    if (ctx->conf->client_body) {
-        ctx->policy.capabilities &= ctx->client.capabilities;
-    }
-
-    ctx->capabilities.data = ngx_pnalloc(r->pool,
-                                         NGX_IVSCHAT_CAPABILITIES_LEN);
-    if (ctx->capabilities.data == NULL) {
-        return NGX_IVSCHAT_UNKNOWN;
-    }
-
-    ctx->capabilities.len = ngx_ivschat_capabilities_text(
-                                          ctx->policy.capabilities,
-                                          (char *) ctx->capabilities.data);
-
-    return NGX_IVSCHAT_OK;
-}
-
-
-static ngx_ivschat_result_e
-ngx_ivschat_policy_attributes(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
-{
-    size_t                    size;
-    ngx_uint_t                n;
+    size_t                    n;
+    ngx_array_t              *lines;
     ngx_ivschat_result_e      result;
+    ngx_ivschat_request_t    *request;
     ngx_ivschat_attribute_t  *attrs;
 
-    n = ctx->client.nattributes
-        + (ctx->conf->attributes ? ctx->conf->attributes->nelts : 0);
+    request = &policy->request;
+    lines = ngx_ivschat_get_conf(r)->attributes;
 
-    if (n == 0) {
-        return NGX_IVSCHAT_OK;
-    }
+    n = policy->asked->nattributes + (lines ? lines->nelts : 0);
 
-    attrs = ngx_palloc(r->pool, n * sizeof(ngx_ivschat_attribute_t));
+    attrs = ngx_palloc(r->pool, n * sizeof(ngx_ivschat_attribute_t) + 1);
     if (attrs == NULL) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    ctx->policy.attributes = attrs;
+    request->attributes = attrs;
 
-    result = ngx_ivschat_policy_lines(r, ctx, attrs);
+    result = ngx_ivschat_policy_lines(r, request, attrs);
+
+    if (result == NGX_IVSCHAT_OK) {
+        result = ngx_ivschat_attributes_fit(r, request, NGX_LOG_ERR,
+                     "the values of \"ivschat_token_attribute\" have %uz "
+                     "bytes with their names, and AWS takes %d");
+    }
 
     if (result != NGX_IVSCHAT_OK) {
         return result;
     }
 
-    size = ngx_ivschat_attributes_size(&ctx->policy);
+    request->nattributes = ngx_ivschat_body_attributes(policy->asked, attrs,
+                                                       request->nattributes);
 
-    if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the values of \"ivschat_token_attribute\" have %uz "
-                      "bytes with their names, and AWS takes %d",
-                      size, NGX_IVSCHAT_ATTRIBUTES_MAX);
-        return NGX_IVSCHAT_INVALID_ATTRIBUTES;
-    }
-
-    ctx->policy.nattributes = ngx_ivschat_body_attributes(&ctx->client, attrs,
-                                                   ctx->policy.nattributes);
-
-    size = ngx_ivschat_attributes_size(&ctx->policy);
-
-    if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the attributes have %uz bytes with those of the "
-                      "client's body, and AWS takes %d",
-                      size, NGX_IVSCHAT_ATTRIBUTES_MAX);
-        return NGX_IVSCHAT_INVALID_ATTRIBUTES;
-    }
-
-    return NGX_IVSCHAT_OK;
+    return ngx_ivschat_attributes_fit(r, request, NGX_LOG_INFO,
+                     "the attributes have %uz bytes with those of the "
+                     "client's body, and AWS takes %d");
 }
 
 
-static size_t
-ngx_ivschat_attributes_size(ngx_ivschat_request_t *policy)
-{
-    size_t  i, size;
-
-    size = 0;
-
-    for (i = 0; i < policy->nattributes; i++) {
-        size += policy->attributes[i].name.len
-                + policy->attributes[i].value.len;
-    }
-
-    return size;
-}
-
+/* Of the lines of one name the first counts that has a value. */
 
 static ngx_ivschat_result_e
-ngx_ivschat_policy_lines(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
-    ngx_ivschat_attribute_t *attrs)
+ngx_ivschat_policy_lines(ngx_http_request_t *r,
+    ngx_ivschat_request_t *request, ngx_ivschat_attribute_t *attrs)
 {
-    ngx_uint_t                     i;
-    ngx_array_t                   *lines;
-    ngx_ivschat_result_e           result;
-    ngx_ivschat_attribute_t       *attr;
-    ngx_ivschat_attribute_conf_t  *line;
+    ngx_int_t            rc;
+    ngx_str_t            value;
+    ngx_uint_t           i;
+    ngx_array_t         *lines;
+    ngx_ivschat_line_t  *line;
 
-    lines = ctx->conf->attributes;
+    lines = ngx_ivschat_get_conf(r)->attributes;
 
-    if (lines == NULL) {
-        return NGX_IVSCHAT_OK;
-    }
+    for (i = 0; lines && i < lines->nelts; i++) {
 
-    line = lines->elts;
+        line = (ngx_ivschat_line_t *) lines->elts + i;
 
-    for (i = 0; i < lines->nelts; i++) {
-
-        if (ngx_ivschat_has_attribute(&ctx->policy, &line[i].name)) {
+        if (ngx_ivschat_has_attribute(request, &line->name)) {
             continue;
         }
 
-        attr = &attrs[ctx->policy.nattributes];
+        rc = ngx_ivschat_line_value(r, line, &value);
 
-        result = ngx_ivschat_policy_attribute(r, &line[i], attr);
-
-        if (result != NGX_IVSCHAT_OK) {
-            return result;
+        if (rc == NGX_ERROR) {
+            return NGX_IVSCHAT_UNKNOWN;
         }
 
-        if (attr->value.len) {
-            ctx->policy.nattributes++;
+        if (rc == NGX_DECLINED || value.len == 0) {
+            continue;
         }
+
+        if (ngx_ivschat_check_text(&value) != NULL) {
+            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                          "the value of \"ivschat_token_attribute %V\" is "
+                          "not UTF-8", &line->name);
+            return NGX_IVSCHAT_INVALID_ATTRIBUTES;
+        }
+
+        attrs[request->nattributes].name = ngx_ivschat_pure(&line->name);
+        attrs[request->nattributes].value = ngx_ivschat_pure(&value);
+        request->nattributes++;
     }
-
-    return NGX_IVSCHAT_OK;
-}
-
-
-/* An empty value means that this line adds nothing. */
-
-static ngx_ivschat_result_e
-ngx_ivschat_policy_attribute(ngx_http_request_t *r,
-    ngx_ivschat_attribute_conf_t *line, ngx_ivschat_attribute_t *attr)
-{
-    ngx_int_t  rc;
-    ngx_str_t  value;
-
-    attr->value.len = 0;
-
-    rc = ngx_ivschat_holds(r, line->condition);
-
-    if (rc == NGX_ERROR) {
-        return NGX_IVSCHAT_UNKNOWN;
-    }
-
-    if (rc == NGX_DECLINED) {
-        return NGX_IVSCHAT_OK;
-    }
-
-    if (ngx_http_complex_value(r, &line->value, &value) != NGX_OK) {
-        return NGX_IVSCHAT_UNKNOWN;
-    }
-
-    if (ngx_ivschat_utf8_length(ngx_ivschat_pure(&value)) < 0) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the value of \"ivschat_token_attribute %V\" is not "
-                      "UTF-8", &line->name);
-        return NGX_IVSCHAT_INVALID_ATTRIBUTES;
-    }
-
-    attr->name = ngx_ivschat_pure(&line->name);
-    attr->value = ngx_ivschat_pure(&value);
 
     return NGX_IVSCHAT_OK;
 }
 
 
 static ngx_uint_t
-ngx_ivschat_has_attribute(ngx_ivschat_request_t *policy, ngx_str_t *name)
+ngx_ivschat_has_attribute(ngx_ivschat_request_t *request, ngx_str_t *name)
 {
     size_t  i;
 
-    for (i = 0; i < policy->nattributes; i++) {
-        if (policy->attributes[i].name.len == name->len
-            && ngx_memcmp(policy->attributes[i].name.data, name->data,
-                          name->len) == 0)
+    for (i = 0; i < request->nattributes; i++) {
+        if (ngx_ivschat_str_equal(request->attributes[i].name,
+                                  ngx_ivschat_pure(name)))
         {
             return 1;
         }
@@ -439,36 +519,59 @@ ngx_ivschat_has_attribute(ngx_ivschat_request_t *policy, ngx_str_t *name)
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_policy_duration(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_attributes_fit(ngx_http_request_t *r,
+    ngx_ivschat_request_t *request, ngx_uint_t level, const char *fmt)
 {
-    ngx_str_t  value;
+    size_t  i, size;
+
+    size = 0;
+
+    for (i = 0; i < request->nattributes; i++) {
+        size += request->attributes[i].name.len
+                + request->attributes[i].value.len;
+    }
+
+    if (size <= NGX_IVSCHAT_ATTRIBUTES_MAX) {
+        return NGX_IVSCHAT_OK;
+    }
+
+    ngx_log_error(level, r->connection->log, 0, fmt, size,
+                  NGX_IVSCHAT_ATTRIBUTES_MAX);
+
+    return NGX_IVSCHAT_INVALID_ATTRIBUTES;
+}
+
+
+static ngx_ivschat_result_e
+ngx_ivschat_policy_duration(ngx_http_request_t *r,
+    ngx_ivschat_policy_t *policy)
+{
+    ngx_str_t            value;
+    ngx_uint_t           minutes;
+    ngx_ivschat_line_t  *line;
 
     ngx_str_null(&value);
 
-    if (ctx->conf->session_duration
-        && ngx_http_complex_value(r, ctx->conf->session_duration, &value)
-        != NGX_OK)
-    {
+    line = ngx_ivschat_get_conf(r)->session_duration;
+
+    if (line && ngx_ivschat_line_value(r, line, &value) != NGX_OK) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    ctx->policy.duration = ngx_ivschat_minutes(&value);
+    minutes = ngx_ivschat_minutes(&value);
 
-    if (ctx->policy.duration == 0 && value.len) {
+    if (minutes == 0 && value.len) {
         value = ngx_ivschat_printable(r, &value);
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "the value of \"ivschat_token_session_duration\" is "
-                      "\"%V\", and whole minutes from \"1m\" to \"180m\" "
-                      "are needed, with a unit", &value);
+                      "\"%V\", and " NGX_IVSCHAT_MINUTES, &value);
 
         return NGX_IVSCHAT_MISCONFIGURED;
     }
 
-    if (ctx->conf->client_body) {
-        ctx->policy.duration = ngx_ivschat_body_duration(&ctx->client,
-                                                         ctx->policy.duration);
-    }
+    policy->request.duration = ngx_ivschat_body_duration(policy->asked,
+                                                          minutes);
 
     return NGX_IVSCHAT_OK;
 }
@@ -477,28 +580,32 @@ ngx_ivschat_policy_duration(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 /* Every attempt sends the same bytes, so they are written and hashed once. */
 
 static ngx_ivschat_result_e
-ngx_ivschat_policy_body(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_policy_body(ngx_http_request_t *r,
+    ngx_ivschat_policy_t *policy)
 {
-    char   *json;
-    size_t  len;
+    char       *json;
+    ngx_str_t  *body;
 
-    if (ngx_ivschat_request_json(&ctx->policy, &json, &len) != 0) {
+    body = &policy->body;
+
+    policy->request.user = ngx_ivschat_pure(&policy->user);
+    policy->request.room = ngx_ivschat_pure(&policy->room.arn);
+
+    if (ngx_ivschat_request_json(&policy->request, &json, &body->len) != 0) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    ctx->body.data = ngx_pnalloc(r->pool, len);
+    body->data = ngx_pnalloc(r->pool, body->len);
 
-    if (ctx->body.data) {
-        ngx_memcpy(ctx->body.data, json, len);
-        ctx->body.len = len;
+    if (body->data) {
+        ngx_memcpy(body->data, json, body->len);
     }
 
     free(json);
 
-    if (ctx->body.data == NULL
-        || ngx_ivschat_sigv4_hash(ctx->body.data, ctx->body.len,
-                                  ctx->body_hash)
-        != 0)
+    if (body->data == NULL
+        || ngx_ivschat_sigv4_hash(body->data, body->len, policy->body_hash)
+           != 0)
     {
         return NGX_IVSCHAT_UNKNOWN;
     }
@@ -507,40 +614,28 @@ ngx_ivschat_policy_body(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 }
 
 
-ngx_int_t
-ngx_ivschat_holds(ngx_http_request_t *r, ngx_http_complex_value_t *condition)
+/* Returns 0 if the value is not a duration that AWS takes, with a unit. */
+
+static ngx_uint_t
+ngx_ivschat_minutes(ngx_str_t *value)
 {
-    ngx_str_t  value;
+    u_char     last;
+    ngx_int_t  sec;
 
-    if (condition == NULL) {
-        return NGX_OK;
+    last = value->len ? value->data[value->len - 1] : '0';
+
+    if (last >= '0' && last <= '9') {
+        return 0;
     }
 
-    if (ngx_http_complex_value(r, condition, &value) != NGX_OK) {
-        return NGX_ERROR;
+    sec = ngx_parse_time(value, 1);
+
+    if (sec == NGX_ERROR || sec % 60 != 0
+        || sec < NGX_IVSCHAT_DURATION_MIN * 60
+        || sec > NGX_IVSCHAT_DURATION_MAX * 60)
+    {
+        return 0;
     }
 
-    return ngx_ivschat_false(&value) ? NGX_DECLINED : NGX_OK;
-}
-
-
-ngx_str_t
-ngx_ivschat_printable(ngx_http_request_t *r, ngx_str_t *value)
-{
-    size_t     i;
-    ngx_str_t  s;
-
-    s.len = ngx_min(value->len, NGX_IVSCHAT_ROOM_ARN_MAX + 32);
-
-    s.data = ngx_pnalloc(r->pool, s.len);
-    if (s.data == NULL) {
-        s.len = 0;
-    }
-
-    for (i = 0; i < s.len; i++) {
-        s.data[i] = (value->data[i] >= 0x20 && value->data[i] < 0x7f)
-                    ? value->data[i] : '?';
-    }
-
-    return s;
+    return sec / 60;
 }

@@ -1,61 +1,45 @@
 
 /*
- * The rate of an account, kept in the shared zone: all workers take their
- * places from it, and each asks for the first of those who wait in it.
+ * The buckets are in the shared zone.  Each worker has its own queues, and
+ * polls for the first request of each.
  */
 
 
 #include "ngx_ivschat_rate.h"
+#include "../aws/ngx_ivschat_api.h"
+#include "../creds/ngx_ivschat_nginx.h"
 
 
-#define NGX_IVSCHAT_IDLE   3600000  /* ms until a bucket may go */
+#define NGX_IVSCHAT_IDLE   3600000  /* ms until an account may be replaced */
 
 
-/* Those of this worker who wait for one bucket, by ngx_ivschat_turn_e. */
+/* The requests of this worker that wait for one account. */
 
 struct ngx_ivschat_line_up_s {
-    ngx_queue_t          queues[2];
-    ngx_event_t          timer;
-    ngx_connection_t     dummy;                /* for its debug log */
+    ngx_queue_t                  queues[2];  /* by ngx_ivschat_turn_e */
+    ngx_event_t                  timer;
+    ngx_connection_t             dummy;      /* for its debug log */
 
-    ngx_ivschat_account_t                *bucket;
-    ngx_ivschat_rate_conf_t              *rcf;
+    ngx_ivschat_account_t       *account;
+    ngx_ivschat_rate_conf_t     *rcf;
 };
 
 
+static ngx_int_t ngx_ivschat_rate_lines(ngx_cycle_t *cycle,
+    ngx_ivschat_rate_conf_t *rcf);
 static void ngx_ivschat_rate_timer(ngx_event_t *ev);
 static void ngx_ivschat_rate_serve(ngx_ivschat_line_up_t *line,
     ngx_queue_t *queue, uint64_t *delay);
 static void ngx_ivschat_rate_again(ngx_ivschat_line_up_t *line,
     uint64_t delay);
-static ngx_ivschat_account_t *ngx_ivschat_rate_bucket(
+static void ngx_ivschat_rate_dequeue(ngx_ivschat_place_t *place);
+static ngx_ivschat_account_t *ngx_ivschat_rate_account(
     ngx_ivschat_rate_conf_t *rcf, u_char *pair, size_t len);
 static size_t ngx_ivschat_rate_name(ngx_str_t *arn, u_char *pair);
 
 
-static ngx_inline void
-ngx_ivschat_rate_lock(ngx_ivschat_rate_conf_t *rcf)
-{
-    ngx_shmtx_lock(&rcf->shpool->mutex);
-}
-
-
-static ngx_inline void
-ngx_ivschat_rate_unlock(ngx_ivschat_rate_conf_t *rcf)
-{
-    ngx_shmtx_unlock(&rcf->shpool->mutex);
-}
-
-
-static ngx_inline ngx_ivschat_rate_conf_t *
-ngx_ivschat_rate_conf(ngx_ivschat_ctx_t *ctx)
-{
-    ngx_ivschat_main_conf_t  *mcf;
-
-    mcf = ngx_http_get_module_main_conf(ctx->request,
-                                        ngx_http_ivschat_token_module);
-    return &mcf->rate;
-}
+#define ngx_ivschat_rate_lock(rcf)     ngx_shmtx_lock(&(rcf)->shpool->mutex)
+#define ngx_ivschat_rate_unlock(rcf)   ngx_shmtx_unlock(&(rcf)->shpool->mutex)
 
 
 /* number [burst=n] [wait=time], or off */
@@ -63,13 +47,12 @@ ngx_ivschat_rate_conf(ngx_ivschat_ctx_t *ctx)
 char *
 ngx_ivschat_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_ivschat_main_conf_t  *mcf = conf;
+    ngx_int_t                 n;
+    ngx_str_t                *value, s;
+    ngx_uint_t                i;
+    ngx_ivschat_rate_conf_t  *rcf;
 
-    ngx_ivschat_rate_conf_t  *rcf = &mcf->rate;
-
-    ngx_int_t   n;
-    ngx_str_t  *value, s;
-    ngx_uint_t  i;
+    rcf = (ngx_ivschat_rate_conf_t *) ((char *) conf + cmd->offset);
 
     if (rcf->rate != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
@@ -138,6 +121,26 @@ ngx_ivschat_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 ngx_int_t
+ngx_ivschat_rate_create(ngx_conf_t *cf, ngx_ivschat_rate_conf_t *rcf)
+{
+    rcf->rate = NGX_CONF_UNSET_UINT;
+    rcf->burst = NGX_CONF_UNSET_UINT;
+    rcf->wait = NGX_CONF_UNSET_MSEC;
+
+    return ngx_array_init(&rcf->pairs, cf->pool, 4, sizeof(ngx_str_t));
+}
+
+
+void
+ngx_ivschat_rate_defaults(ngx_ivschat_rate_conf_t *rcf)
+{
+    ngx_conf_init_uint_value(rcf->rate, 200);
+    ngx_conf_init_uint_value(rcf->burst, 200);
+    ngx_conf_init_msec_value(rcf->wait, 4000);
+}
+
+
+ngx_int_t
 ngx_ivschat_rate_pair(ngx_conf_t *cf, ngx_ivschat_rate_conf_t *rcf,
     ngx_str_t *arn)
 {
@@ -188,27 +191,26 @@ ngx_ivschat_rate_pair(ngx_conf_t *cf, ngx_ivschat_rate_conf_t *rcf,
 }
 
 
-void
-ngx_ivschat_rate_commit(ngx_ivschat_rate_conf_t *rcf)
+ngx_int_t
+ngx_ivschat_rate_commit(ngx_cycle_t *cycle, ngx_ivschat_rate_conf_t *rcf)
 {
     ngx_str_t              *pair;
     ngx_uint_t              i;
-    ngx_ivschat_account_t  *b;
+    ngx_ivschat_account_t  *account;
 
-    b = rcf->accounts;
-
-    if (b == NULL) {
-        return;
+    if (rcf->accounts == NULL) {
+        return NGX_OK;
     }
 
     ngx_ivschat_rate_lock(rcf);
 
     for (i = 0; i < NGX_IVSCHAT_ACCOUNTS; i++) {
+        account = &rcf->accounts[i];
 
-        b[i].configured = 0;
+        account->configured = 0;
 
-        if (b[i].len && rcf->rate) {
-            ngx_ivschat_bucket_configure(&b[i].rate, rcf->rate, rcf->burst,
+        if (account->len && rcf->rate) {
+            ngx_ivschat_bucket_configure(&account->rate, rcf->rate, rcf->burst,
                                          ngx_current_msec);
         }
     }
@@ -216,29 +218,29 @@ ngx_ivschat_rate_commit(ngx_ivschat_rate_conf_t *rcf)
     pair = rcf->pairs.elts;
 
     for (i = 0; i < rcf->pairs.nelts; i++) {
-        b = ngx_ivschat_rate_bucket(rcf, pair[i].data, pair[i].len);
-        if (b) {
-            b->configured = 1;
+        account = ngx_ivschat_rate_account(rcf, pair[i].data, pair[i].len);
+
+        if (account) {
+            account->configured = 1;
         }
     }
 
     ngx_ivschat_rate_unlock(rcf);
+
+    return ngx_ivschat_rate_lines(cycle, rcf);
 }
 
 
-ngx_int_t
-ngx_ivschat_rate_init(ngx_cycle_t *cycle, ngx_ivschat_rate_conf_t *rcf)
+/* Each worker has its own copy, since they are made before it forks. */
+
+static ngx_int_t
+ngx_ivschat_rate_lines(ngx_cycle_t *cycle, ngx_ivschat_rate_conf_t *rcf)
 {
     ngx_uint_t              i;
     ngx_ivschat_line_up_t  *line;
 
-    if (rcf->accounts == NULL) {
-        return NGX_OK;
-    }
-
-    rcf->lines = ngx_pcalloc(cycle->pool,
-                             NGX_IVSCHAT_ACCOUNTS
-                             * sizeof(ngx_ivschat_line_up_t));
+    rcf->lines = ngx_pcalloc(cycle->pool, NGX_IVSCHAT_ACCOUNTS
+                                          * sizeof(ngx_ivschat_line_up_t));
     if (rcf->lines == NULL) {
         return NGX_ERROR;
     }
@@ -249,13 +251,13 @@ ngx_ivschat_rate_init(ngx_cycle_t *cycle, ngx_ivschat_rate_conf_t *rcf)
         ngx_queue_init(&line->queues[NGX_IVSCHAT_BUCKET_RETRY]);
         ngx_queue_init(&line->queues[NGX_IVSCHAT_BUCKET_FIRST]);
 
-        line->bucket = &rcf->accounts[i];
+        line->account = &rcf->accounts[i];
         line->rcf = rcf;
 
         line->dummy.fd = (ngx_socket_t) -1;
         line->dummy.data = line;
 
-        /* whoever waits has a timer that keeps the worker */
+        /* a request that waits has a timer that keeps the worker */
 
         line->timer.handler = ngx_ivschat_rate_timer;
         line->timer.data = &line->dummy;
@@ -268,27 +270,27 @@ ngx_ivschat_rate_init(ngx_cycle_t *cycle, ngx_ivschat_rate_conf_t *rcf)
 
 
 ngx_int_t
-ngx_ivschat_rate_find(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_rate_find(ngx_ivschat_rate_conf_t *rcf, ngx_ivschat_place_t *place,
+    ngx_str_t *arn, ngx_log_t *log)
 {
-    size_t                    len;
-    u_char                    pair[NGX_IVSCHAT_PAIR_MAX];
-    ngx_ivschat_rate_conf_t  *rcf;
+    size_t  len;
+    u_char  pair[NGX_IVSCHAT_PAIR_MAX];
 
-    rcf = ngx_ivschat_rate_conf(ctx);
+    len = ngx_ivschat_rate_name(arn, pair);
 
-    len = ngx_ivschat_rate_name(&ctx->room, pair);
+    place->rcf = rcf;
 
     ngx_ivschat_rate_lock(rcf);
 
-    ctx->bucket = ngx_ivschat_rate_bucket(rcf, pair, len);
+    place->account = ngx_ivschat_rate_account(rcf, pair, len);
 
     ngx_ivschat_rate_unlock(rcf);
 
-    if (ctx->bucket == NULL) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+    if (place->account == NULL) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
                       "no token for room \"%V\": rooms of %d pairs of "
                       "account and region are in use, and no more are "
-                      "possible", &ctx->room, NGX_IVSCHAT_ACCOUNTS);
+                      "possible", arn, NGX_IVSCHAT_ACCOUNTS);
         return NGX_DECLINED;
     }
 
@@ -296,10 +298,10 @@ ngx_ivschat_rate_find(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 }
 
 
-/* The pair's own, a free one, or that of a pair nobody asks for any longer. */
+/* The account of this pair: its own, a free one, or one that is unused. */
 
 static ngx_ivschat_account_t *
-ngx_ivschat_rate_bucket(ngx_ivschat_rate_conf_t *rcf, u_char *pair, size_t len)
+ngx_ivschat_rate_account(ngx_ivschat_rate_conf_t *rcf, u_char *pair, size_t len)
 {
     ngx_uint_t              i;
     ngx_ivschat_account_t  *b, *free;
@@ -359,31 +361,31 @@ ngx_ivschat_rate_name(ngx_str_t *arn, u_char *pair)
 
 
 ngx_int_t
-ngx_ivschat_rate_take(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
+ngx_ivschat_rate_take(ngx_ivschat_place_t *place, ngx_uint_t retry,
     ngx_msec_t wait)
 {
-    uint64_t                   delay;
-    ngx_ivschat_bucket_e       rc;
-    ngx_ivschat_line_up_t     *line;
-    ngx_ivschat_rate_conf_t   *rcf;
-    ngx_ivschat_turn_e  turn;
+    uint64_t                  delay;
+    ngx_ivschat_turn_e        turn;
+    ngx_ivschat_bucket_e      rc;
+    ngx_ivschat_line_up_t    *line;
+    ngx_ivschat_rate_conf_t  *rcf;
 
-    rcf = ngx_ivschat_rate_conf(ctx);
+    rcf = place->rcf;
 
     if (rcf->rate == 0) {
         return NGX_OK;
     }
 
-    turn = ctx->attempts ? NGX_IVSCHAT_BUCKET_RETRY : NGX_IVSCHAT_BUCKET_FIRST;
+    turn = retry ? NGX_IVSCHAT_BUCKET_RETRY : NGX_IVSCHAT_BUCKET_FIRST;
 
     ngx_ivschat_rate_lock(rcf);
 
-    rc = ngx_ivschat_bucket_join(&ctx->bucket->rate, turn, ngx_current_msec,
-                                 wait, &ctx->ticket, &delay);
+    rc = ngx_ivschat_bucket_join(&place->account->rate, turn, ngx_current_msec,
+                                 wait, &place->ticket, &delay);
 
     ngx_ivschat_rate_unlock(rcf);
 
-    ctx->granted = ngx_current_msec;
+    place->granted = ngx_current_msec;
 
     if (rc == NGX_IVSCHAT_BUCKET_GRANTED) {
         return NGX_OK;
@@ -393,11 +395,11 @@ ngx_ivschat_rate_take(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
         return NGX_BUSY;
     }
 
-    line = &rcf->lines[ctx->bucket - rcf->accounts];
+    line = &rcf->lines[place->account - rcf->accounts];
 
-    ngx_queue_insert_tail(&line->queues[turn], &ctx->queue);
+    ngx_queue_insert_tail(&line->queues[turn], &place->queue);
 
-    ctx->queued = 1;
+    place->queued = 1;
 
     ngx_ivschat_rate_again(line, delay);
 
@@ -406,125 +408,116 @@ ngx_ivschat_rate_take(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
 
 
 void
-ngx_ivschat_rate_leave(ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_rate_leave(ngx_ivschat_place_t *place)
 {
-    ngx_ivschat_rate_conf_t  *rcf;
-
-    if (!ctx->queued) {
+    if (!place->queued) {
         return;
     }
 
-    ctx->queued = 0;
-    ctx->waited += ngx_current_msec - ctx->granted;
+    ngx_ivschat_rate_dequeue(place);
 
-    ngx_queue_remove(&ctx->queue);
+    ngx_ivschat_rate_lock(place->rcf);
 
-    rcf = ngx_ivschat_rate_conf(ctx);
+    ngx_ivschat_bucket_leave(&place->account->rate, place->ticket,
+                             ngx_current_msec);
 
-    ngx_ivschat_rate_lock(rcf);
+    ngx_ivschat_rate_unlock(place->rcf);
+}
 
-    ngx_ivschat_bucket_leave(&ctx->bucket->rate, ctx->ticket, ngx_current_msec);
 
-    ngx_ivschat_rate_unlock(rcf);
+static void
+ngx_ivschat_rate_dequeue(ngx_ivschat_place_t *place)
+{
+    ngx_queue_remove(&place->queue);
+
+    place->queued = 0;
+    place->waited += ngx_current_msec - place->granted;
 }
 
 
 void
-ngx_ivschat_rate_tell(ngx_ivschat_ctx_t *ctx,
-    ngx_ivschat_call_e outcome)
+ngx_ivschat_rate_tell(ngx_ivschat_place_t *place, ngx_ivschat_call_e outcome)
 {
-    ngx_ivschat_rate_conf_t  *rcf;
-
-    rcf = ngx_ivschat_rate_conf(ctx);
-
-    if (rcf->rate == 0) {
+    if (place->rcf->rate == 0) {
         return;
     }
 
-    ngx_ivschat_rate_lock(rcf);
+    ngx_ivschat_rate_lock(place->rcf);
 
-    ngx_ivschat_bucket_feedback(&ctx->bucket->rate, ngx_current_msec,
-                                ctx->granted, outcome);
+    ngx_ivschat_bucket_feedback(&place->account->rate, ngx_current_msec,
+                                place->granted, outcome);
 
-    ngx_ivschat_rate_unlock(rcf);
+    ngx_ivschat_rate_unlock(place->rcf);
 }
 
 
 void
-ngx_ivschat_rate_give_back(ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_rate_give_back(ngx_ivschat_place_t *place)
 {
-    ngx_ivschat_rate_conf_t  *rcf;
-
-    rcf = ngx_ivschat_rate_conf(ctx);
-
-    if (rcf->rate == 0) {
+    if (place->rcf->rate == 0) {
         return;
     }
 
-    ngx_ivschat_rate_lock(rcf);
+    ngx_ivschat_rate_lock(place->rcf);
 
-    ngx_ivschat_bucket_give_back(&ctx->bucket->rate, ngx_current_msec);
+    ngx_ivschat_bucket_give_back(&place->account->rate, ngx_current_msec);
 
-    ngx_ivschat_rate_unlock(rcf);
+    ngx_ivschat_rate_unlock(place->rcf);
 }
 
 
 ngx_uint_t
-ngx_ivschat_rate_retry_after(ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_rate_retry_after(ngx_ivschat_place_t *place)
 {
-    ngx_uint_t                seconds;
-    ngx_ivschat_rate_conf_t  *rcf;
+    ngx_uint_t  seconds;
 
-    rcf = ngx_ivschat_rate_conf(ctx);
-
-    if (rcf->rate == 0 || ctx->bucket == NULL) {
+    if (place->account == NULL || place->rcf->rate == 0) {
         return 1 + ngx_random() % 3;
     }
 
-    ngx_ivschat_rate_lock(rcf);
+    ngx_ivschat_rate_lock(place->rcf);
 
     /* nginx's random numbers have 31 bits */
 
-    seconds = ngx_ivschat_bucket_retry_after(&ctx->bucket->rate,
+    seconds = ngx_ivschat_bucket_retry_after(&place->account->rate,
                                              ngx_current_msec,
                                              (uint32_t) ngx_random() << 1);
 
-    ngx_ivschat_rate_unlock(rcf);
+    ngx_ivschat_rate_unlock(place->rcf);
 
     return seconds;
 }
 
 
-ngx_uint_t
-ngx_ivschat_rate_retry(ngx_ivschat_ctx_t *ctx, ngx_ivschat_retry_e cls)
+ngx_int_t
+ngx_ivschat_rate_retry(ngx_ivschat_place_t *place, ngx_ivschat_retry_e cls)
 {
-    ngx_uint_t                cost;
-    ngx_ivschat_rate_conf_t  *rcf;
+    ngx_uint_t  cost;
 
-    rcf = ngx_ivschat_rate_conf(ctx);
+    ngx_ivschat_rate_lock(place->rcf);
 
-    ngx_ivschat_rate_lock(rcf);
+    cost = ngx_ivschat_retry_take(&place->account->quota, cls);
 
-    cost = ngx_ivschat_retry_take(&ctx->bucket->quota, cls);
+    ngx_ivschat_rate_unlock(place->rcf);
 
-    ngx_ivschat_rate_unlock(rcf);
+    if (cost == 0) {
+        return NGX_DECLINED;
+    }
 
-    return cost;
+    place->cost = cost;
+
+    return NGX_OK;
 }
 
 
 void
-ngx_ivschat_rate_success(ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_rate_success(ngx_ivschat_place_t *place)
 {
-    ngx_ivschat_rate_conf_t  *rcf;
+    ngx_ivschat_rate_lock(place->rcf);
 
-    rcf = ngx_ivschat_rate_conf(ctx);
+    ngx_ivschat_retry_success(&place->account->quota, place->cost);
 
-    ngx_ivschat_rate_lock(rcf);
-
-    ngx_ivschat_retry_success(&ctx->bucket->quota, ctx->cost);
-
-    ngx_ivschat_rate_unlock(rcf);
+    ngx_ivschat_rate_unlock(place->rcf);
 }
 
 
@@ -552,7 +545,7 @@ ngx_ivschat_rate_timer(ngx_event_t *ev)
 }
 
 
-/* All whose turn it is, in their order. */
+/* Grants calls in the order of the queue; *delay: when to poll again. */
 
 static void
 ngx_ivschat_rate_serve(ngx_ivschat_line_up_t *line, ngx_queue_t *queue,
@@ -560,17 +553,17 @@ ngx_ivschat_rate_serve(ngx_ivschat_line_up_t *line, ngx_queue_t *queue,
 {
     uint64_t              ms;
     ngx_queue_t          *q;
-    ngx_ivschat_ctx_t    *ctx;
+    ngx_ivschat_place_t  *place;
     ngx_ivschat_bucket_e  rc;
 
     while (!ngx_queue_empty(queue)) {
 
         q = ngx_queue_head(queue);
-        ctx = ngx_queue_data(q, ngx_ivschat_ctx_t, queue);
+        place = ngx_queue_data(q, ngx_ivschat_place_t, queue);
 
         ngx_ivschat_rate_lock(line->rcf);
 
-        rc = ngx_ivschat_bucket_poll(&line->bucket->rate, ctx->ticket,
+        rc = ngx_ivschat_bucket_poll(&line->account->rate, place->ticket,
                                      ngx_current_msec, &ms);
 
         ngx_ivschat_rate_unlock(line->rcf);
@@ -580,13 +573,11 @@ ngx_ivschat_rate_serve(ngx_ivschat_line_up_t *line, ngx_queue_t *queue,
             return;
         }
 
-        ngx_queue_remove(q);
+        ngx_ivschat_rate_dequeue(place);
 
-        ctx->queued = 0;
-        ctx->waited += ngx_current_msec - ctx->granted;
-        ctx->granted = ngx_current_msec;
+        place->granted = ngx_current_msec;
 
-        ngx_ivschat_granted(ctx, rc == NGX_IVSCHAT_BUCKET_GRANTED);
+        place->handler(place->data, rc == NGX_IVSCHAT_BUCKET_GRANTED);
     }
 }
 
@@ -603,7 +594,7 @@ ngx_ivschat_rate_again(ngx_ivschat_line_up_t *line, uint64_t delay)
         if ((ngx_msec_int_t) (line->timer.timer.key - ngx_current_msec - ms)
             <= 0)
         {
-            return;                    /* it fires before */
+            return;                    /* it fires earlier */
         }
 
         ngx_del_timer(&line->timer);

@@ -1,56 +1,41 @@
 
-/*
- * What the client gets: a token, or an error as problem+json.
- */
-
-
-#include "ngx_ivschat_token.h"
+#include "ngx_ivschat_reply.h"
 
 
 #define NGX_IVSCHAT_PROBLEM_SIZE   512
 
 
-static ngx_int_t ngx_ivschat_add_header(ngx_http_request_t *r, ngx_str_t *name,
-    ngx_str_t *value);
+static ngx_int_t ngx_ivschat_reply_error(ngx_http_request_t *r,
+    ngx_ivschat_result_e result, ngx_uint_t retry_after);
 static void ngx_ivschat_clear_headers(ngx_http_request_t *r);
-static ngx_int_t ngx_ivschat_add_allow(ngx_http_request_t *r,
-    ngx_uint_t methods);
-static ngx_int_t ngx_ivschat_add_retry_after(ngx_http_request_t *r,
-    ngx_uint_t seconds);
+static ngx_int_t ngx_ivschat_push_header(ngx_http_request_t *r,
+    ngx_str_t *name, char *value);
+static ngx_int_t ngx_ivschat_error_headers(ngx_http_request_t *r,
+    ngx_ivschat_result_e result, ngx_uint_t retry_after);
 static ngx_uint_t ngx_ivschat_has_error_page(ngx_http_request_t *r,
     ngx_uint_t status);
 static ngx_int_t ngx_ivschat_send_json(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, ngx_str_t *json);
 
 
-static ngx_str_t  ngx_ivschat_cache_control =
-                                                  ngx_string("Cache-Control");
-static ngx_str_t  ngx_ivschat_content_type_options =
-                                         ngx_string("X-Content-Type-Options");
 static ngx_str_t  ngx_ivschat_allow = ngx_string("Allow");
-static ngx_str_t  ngx_ivschat_seconds_to_retry =
-                                                  ngx_string("Retry-After");
-
-static ngx_str_t  ngx_ivschat_no_store = ngx_string("no-store");
+static ngx_str_t  ngx_ivschat_retry_after = ngx_string("Retry-After");
 
 
 ngx_int_t
-ngx_ivschat_send_token(ngx_http_request_t *r, ngx_str_t *json)
+ngx_ivschat_reply(ngx_http_request_t *r, ngx_ivschat_result_e result,
+    ngx_uint_t retry_after, ngx_str_t *json)
 {
     static ngx_str_t  type = ngx_string("application/json");
-    static ngx_str_t  nosniff = ngx_string("nosniff");
+    static ngx_str_t  name = ngx_string("X-Content-Type-Options");
 
     ngx_ivschat_clear_headers(r);
 
-    if (ngx_ivschat_add_header(r,
-                               &ngx_ivschat_cache_control,
-                               &ngx_ivschat_no_store)
-        != NGX_OK
-        || ngx_ivschat_add_header(r,
-                                  &ngx_ivschat_content_type_options,
-                                  &nosniff)
-        != NGX_OK)
-    {
+    if (result != NGX_IVSCHAT_OK) {
+        return ngx_ivschat_reply_error(r, result, retry_after);
+    }
+
+    if (ngx_ivschat_push_header(r, &name, "nosniff") != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -58,41 +43,25 @@ ngx_ivschat_send_token(ngx_http_request_t *r, ngx_str_t *json)
 }
 
 
-ngx_int_t
-ngx_ivschat_send_error(ngx_http_request_t *r, ngx_ivschat_loc_conf_t *conf,
-    ngx_ivschat_result_e result, ngx_uint_t retry_after)
+static ngx_int_t
+ngx_ivschat_reply_error(ngx_http_request_t *r, ngx_ivschat_result_e result,
+    ngx_uint_t retry_after)
 {
-    ngx_str_t                         json;
-    const ngx_ivschat_result_info_t  *info;
+    ngx_str_t   json;
+    ngx_uint_t  status;
 
     static ngx_str_t  type = ngx_string("application/problem+json");
 
-    info = ngx_ivschat_result_info(result);
-
-    ngx_ivschat_clear_headers(r);
-
-    if (result == NGX_IVSCHAT_METHOD_NOT_ALLOWED
-        && ngx_ivschat_add_allow(r, conf->methods) != NGX_OK)
-    {
+    if (ngx_ivschat_error_headers(r, result, retry_after) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (retry_after && ngx_ivschat_add_retry_after(r, retry_after) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    status = ngx_ivschat_result_info(result)->status;
 
-    if (conf->intercept_errors
-        && ngx_ivschat_has_error_page(r, info->status))
+    if (ngx_ivschat_get_conf(r)->intercept_errors
+        && ngx_ivschat_has_error_page(r, status))
     {
-        return info->status;
-    }
-
-    if (ngx_ivschat_add_header(r,
-                               &ngx_ivschat_cache_control,
-                               &ngx_ivschat_no_store)
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return status;
     }
 
     json.data = ngx_pnalloc(r->pool, NGX_IVSCHAT_PROBLEM_SIZE);
@@ -104,13 +73,39 @@ ngx_ivschat_send_error(ngx_http_request_t *r, ngx_ivschat_loc_conf_t *conf,
                                         (char *) json.data,
                                         NGX_IVSCHAT_PROBLEM_SIZE);
 
-    return ngx_ivschat_send_json(r, info->status, &type, &json);
+    return ngx_ivschat_send_json(r, status, &type, &json);
+}
+
+
+/*
+ * An error_page may have led here from another location with tokens, whose
+ * headers are still there.
+ */
+
+static void
+ngx_ivschat_clear_headers(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (h[i].key.data == ngx_ivschat_allow.data
+                || h[i].key.data == ngx_ivschat_retry_after.data)
+            {
+                h[i].hash = 0;
+            }
+        }
+    }
 }
 
 
 static ngx_int_t
-ngx_ivschat_add_header(ngx_http_request_t *r, ngx_str_t *name,
-    ngx_str_t *value)
+ngx_ivschat_push_header(ngx_http_request_t *r, ngx_str_t *name, char *value)
 {
     ngx_table_elt_t  *h;
 
@@ -123,79 +118,41 @@ ngx_ivschat_add_header(ngx_http_request_t *r, ngx_str_t *name,
 
     h->hash = 1;
     h->key = *name;
-    h->value = *value;
+    h->value.data = (u_char *) value;
+    h->value.len = ngx_strlen(value);
 
     return NGX_OK;
 }
 
 
-/*
- * An error_page may have led here from another location of ours, whose headers
- * are still there.
- */
-
-static void
-ngx_ivschat_clear_headers(ngx_http_request_t *r)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    if (!r->internal) {
-        return;
-    }
-
-    for (part = &r->headers_out.headers.part; part; part = part->next) {
-
-        h = part->elts;
-
-        for (i = 0; i < part->nelts; i++) {
-            if (h[i].key.data == ngx_ivschat_allow.data
-                || h[i].key.data == ngx_ivschat_seconds_to_retry.data)
-            {
-                h[i].hash = 0;
-            }
-        }
-    }
-}
-
-
 static ngx_int_t
-ngx_ivschat_add_allow(ngx_http_request_t *r, ngx_uint_t methods)
+ngx_ivschat_error_headers(ngx_http_request_t *r, ngx_ivschat_result_e result,
+    ngx_uint_t retry_after)
 {
-    ngx_str_t  *value;
+    char        *value;
+    ngx_uint_t   methods;
 
-    static ngx_str_t  post = ngx_string("POST");
-    static ngx_str_t  get = ngx_string("GET");
-    static ngx_str_t  both = ngx_string("POST, GET");
+    if (result == NGX_IVSCHAT_METHOD_NOT_ALLOWED) {
+        methods = ngx_ivschat_get_conf(r)->methods;
 
-    if (methods == NGX_HTTP_POST) {
-        value = &post;
+        value = (methods == NGX_HTTP_POST) ? "POST"
+                : (methods == NGX_HTTP_GET) ? "GET" : "POST, GET";
 
-    } else if (methods == NGX_HTTP_GET) {
-        value = &get;
-
-    } else {
-        value = &both;
+        return ngx_ivschat_push_header(r, &ngx_ivschat_allow, value);
     }
 
-    return ngx_ivschat_add_header(r, &ngx_ivschat_allow, value);
-}
+    if (retry_after == 0) {
+        return NGX_OK;
+    }
 
-
-static ngx_int_t
-ngx_ivschat_add_retry_after(ngx_http_request_t *r, ngx_uint_t seconds)
-{
-    ngx_str_t  value;
-
-    value.data = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-    if (value.data == NULL) {
+    value = ngx_pnalloc(r->pool, NGX_INT_T_LEN + 1);
+    if (value == NULL) {
         return NGX_ERROR;
     }
 
-    value.len = ngx_sprintf(value.data, "%ui", seconds) - value.data;
+    ngx_sprintf((u_char *) value, "%ui%Z", retry_after);
 
-    return ngx_ivschat_add_header(r, &ngx_ivschat_seconds_to_retry, &value);
+    return ngx_ivschat_push_header(r, &ngx_ivschat_retry_after, value);
 }
 
 
@@ -230,39 +187,22 @@ static ngx_int_t
 ngx_ivschat_send_json(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, ngx_str_t *json)
 {
-    ngx_int_t    rc;
-    ngx_buf_t   *b;
-    ngx_chain_t  out;
+    ngx_http_complex_value_t  cv;
 
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
+    static ngx_str_t  name = ngx_string("Cache-Control");
+
+    if (ngx_ivschat_push_header(r, &name, "no-store") != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    b->pos = json->data;
-    b->last = json->data + json->len;
-    b->memory = 1;
-    b->last_buf = (r == r->main) ? 1 : 0;
-    b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
 
     /* a client that has a token needs a new one, whatever its cache holds */
 
     r->disable_not_modified = 1;
 
-    r->headers_out.status = status;
-    r->headers_out.content_length_n = json->len;
-    r->headers_out.content_type = *type;
-    r->headers_out.content_type_len = type->len;
     r->headers_out.content_type_lowcase = NULL;
 
-    rc = ngx_http_send_header(r);
+    ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
+    cv.value = *json;
 
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_send_response(r, status, type, &cv);
 }

@@ -1,91 +1,58 @@
 
-/*
- * The rooms: the directives that list them, and which of them a request is
- * for.
- *
- * Without names, the first line whose condition holds is the room.  With
- * names, one is picked: by "ivschat_token_room_name" or, where the client's
- * body is accepted and that says nothing, by the ARN in the body.
- */
+#include "ngx_ivschat_rooms.h"
+#include "../aws/ngx_ivschat_api.h"
 
 
-#include "ngx_ivschat_token.h"
-
-
-static char *ngx_ivschat_parse_room(ngx_conf_t *cf, ngx_ivschat_room_t *room);
-static char *ngx_ivschat_parse_name(ngx_conf_t *cf, ngx_str_t *value,
+static const char *ngx_ivschat_check_arn(ngx_str_t *value);
+static char *ngx_ivschat_parse_room(ngx_conf_t *cf, ngx_array_t *above,
+    ngx_ivschat_line_t *room);
+static char *ngx_ivschat_parse_name(ngx_conf_t *cf, ngx_str_t *arg,
     ngx_str_t *name);
-static char *ngx_ivschat_among(ngx_conf_t *cf, ngx_array_t *rooms,
-    ngx_ivschat_room_t *room);
+static char *ngx_ivschat_among(ngx_conf_t *cf, ngx_array_t *above,
+    ngx_ivschat_line_t *room);
 static char *ngx_ivschat_check_picker(ngx_conf_t *cf,
-    ngx_ivschat_loc_conf_t *conf);
+    ngx_ivschat_loc_conf_t *conf, ngx_str_t *location);
 static char *ngx_ivschat_check_reach(ngx_conf_t *cf, ngx_array_t *rooms);
 
-static ngx_ivschat_result_e ngx_ivschat_first_room(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
 static ngx_ivschat_result_e ngx_ivschat_pick_room(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
-static ngx_ivschat_result_e ngx_ivschat_named_room(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx, ngx_str_t *name);
-static ngx_ivschat_result_e ngx_ivschat_asked_room(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
-static ngx_ivschat_result_e ngx_ivschat_no_pick(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx);
+    ngx_ivschat_loc_conf_t *conf, ngx_str_t *name, ngx_str_t *arn);
+static ngx_ivschat_result_e ngx_ivschat_find_room(ngx_http_request_t *r,
+    ngx_array_t *rooms, ngx_str_t *name, ngx_str_t *arn,
+    ngx_ivschat_room_choice_t *choice);
+static ngx_ivschat_result_e ngx_ivschat_no_room(ngx_http_request_t *r,
+    ngx_uint_t known, ngx_str_t *name, ngx_str_t *arn);
 static ngx_ivschat_result_e ngx_ivschat_take_room(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx, ngx_ivschat_room_t *room);
-static ngx_ivschat_result_e ngx_ivschat_set_room(ngx_http_request_t *r,
-    ngx_ivschat_ctx_t *ctx, ngx_str_t *value);
-static ngx_uint_t ngx_ivschat_is(ngx_str_t *one, ngx_str_t *two);
+    ngx_str_t *value, ngx_ivschat_room_choice_t *choice);
 
 
-char *
-ngx_ivschat_room(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_ivschat_line_rule_t  ngx_ivschat_room_rule = {
+    NGX_IVSCHAT_LINE_IF,
+    "the room's ARN comes first",
+    ngx_ivschat_check_arn,
+    ngx_ivschat_parse_room
+};
+
+
+static const char *
+ngx_ivschat_check_arn(ngx_str_t *value)
 {
-    ngx_ivschat_loc_conf_t  *ilcf = conf;
-
-    ngx_str_t          *value;
-    ngx_ivschat_room_t  room;
-
-    value = cf->args->elts;
-
-    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "none") == 0) {
-        return ngx_ivschat_list(cf, &ilcf->rooms, sizeof(room), NULL);
-    }
-
-    ngx_memzero(&room, sizeof(ngx_ivschat_room_t));
-
-    if (ngx_ivschat_parse_room(cf, &room) != NGX_CONF_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ilcf->rooms != NGX_CONF_UNSET_PTR
-        && ngx_ivschat_among(cf, ilcf->rooms, &room)
-        != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    if (room.condition && ngx_ivschat_never(room.condition)) {
-        return ngx_ivschat_invalid(cf, &value[cf->args->nelts - 1],
-                                   "this room can never be reached");
-    }
-
-    return ngx_ivschat_list(cf, &ilcf->rooms, sizeof(room), &room);
+    return ngx_ivschat_room_arn_parse(ngx_ivschat_pure(value), NULL) == 0
+           ? NULL : "it is no room's ARN of the form "
+                    "\"arn:aws:ivschat:REGION:ACCOUNT:room/ID\"";
 }
 
 
-/* [name=NAME] value [if=condition] */
-
 static char *
-ngx_ivschat_parse_room(ngx_conf_t *cf, ngx_ivschat_room_t *room)
+ngx_ivschat_parse_room(ngx_conf_t *cf, ngx_array_t *above,
+    ngx_ivschat_line_t *room)
 {
-    ngx_str_t  *value;
-    ngx_uint_t  i;
+    ngx_str_t   *value;
+    ngx_uint_t   i;
 
     value = cf->args->elts;
     i = 1;
 
-    if (value[i].len >= 5 && ngx_strncmp(value[i].data, "name=", 5) == 0) {
+    if (ngx_strncmp(value[i].data, "name=", 5) == 0) {
 
         if (ngx_ivschat_parse_name(cf, &value[i], &room->name)
             != NGX_CONF_OK)
@@ -99,73 +66,48 @@ ngx_ivschat_parse_room(ngx_conf_t *cf, ngx_ivschat_room_t *room)
         }
     }
 
-    if (ngx_ivschat_is_condition(&value[i])) {
-        return ngx_ivschat_invalid(cf, &value[i],
-                                   "the room's ARN comes first");
-    }
-
-    if (ngx_ivschat_compile(cf, &value[i], &room->value) != NGX_CONF_OK) {
+    if (ngx_ivschat_line(cf, i, &ngx_ivschat_room_rule, room) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
-    if (!ngx_ivschat_literal(&room->value)) {
-
-        if (room->name.len) {
-            return ngx_ivschat_invalid(cf, &value[i],
+    if (room->name.len && !ngx_ivschat_literal(&room->value)) {
+        return ngx_ivschat_invalid(cf, &value[i],
                          "the ARN of a room with a name has no variables");
-        }
-
-    } else if (ngx_ivschat_room_arn_parse(
-                                          ngx_ivschat_pure(&value[i]), NULL)
-               != 0)
-    {
-        return ngx_ivschat_invalid(cf, &value[i],
-                                   "it is no room's ARN of the form "
-                     "\"arn:aws:ivschat:REGION:ACCOUNT:room/ID\"");
     }
 
-    if (++i == cf->args->nelts) {
-        return NGX_CONF_OK;
+    if (ngx_ivschat_never(room)) {
+        return ngx_ivschat_invalid(cf, &value[cf->args->nelts - 1],
+                                   "this room can never be reached");
     }
 
-    if (i + 1 < cf->args->nelts) {
-
-        /* nginx counts for the longer form, with a name */
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid number of arguments in \"%V\" directive",
-                           &value[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    return ngx_ivschat_condition(cf, &value[i], &room->condition);
+    return ngx_ivschat_among(cf, above, room);
 }
 
 
 static char *
-ngx_ivschat_parse_name(ngx_conf_t *cf, ngx_str_t *value, ngx_str_t *name)
+ngx_ivschat_parse_name(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *name)
 {
     size_t  i;
 
-    name->data = value->data + 5;
-    name->len = value->len - 5;
+    name->data = arg->data + 5;
+    name->len = arg->len - 5;
 
     if (name->len == 0) {
-        return ngx_ivschat_invalid(cf, value, "the room's name is empty");
+        return ngx_ivschat_invalid(cf, arg, "the room's name is empty");
     }
 
     if (ngx_strlchr(name->data, name->data + name->len, '$')) {
-        return ngx_ivschat_invalid(cf, value,
+        return ngx_ivschat_invalid(cf, arg,
                         "no variables are allowed in a room's name");
     }
 
     if (ngx_ivschat_utf8_length(ngx_ivschat_pure(name)) < 0) {
-        return ngx_ivschat_invalid(cf, value, "it is not UTF-8");
+        return ngx_ivschat_invalid(cf, arg, "it is not UTF-8");
     }
 
     for (i = 0; i < name->len; i++) {
         if (name->data[i] < 0x20 || name->data[i] == 0x7f) {
-            return ngx_ivschat_invalid(cf, value,
+            return ngx_ivschat_invalid(cf, arg,
                         "a room's name has no control characters");
         }
     }
@@ -177,33 +119,30 @@ ngx_ivschat_parse_name(ngx_conf_t *cf, ngx_str_t *value, ngx_str_t *name)
 /* Whether a line fits to those above it. */
 
 static char *
-ngx_ivschat_among(ngx_conf_t *cf, ngx_array_t *rooms, ngx_ivschat_room_t *room)
+ngx_ivschat_among(ngx_conf_t *cf, ngx_array_t *above, ngx_ivschat_line_t *room)
 {
     ngx_str_t           *value;
-    ngx_uint_t           i;
-    ngx_ivschat_room_t  *above;
+    ngx_uint_t           i, named;
+    ngx_ivschat_line_t  *line;
 
     value = cf->args->elts;
-    above = rooms->elts;
+    line = above->elts;
+    named = (room->name.len != 0);
 
-    for (i = 0; i < rooms->nelts; i++) {
+    for (i = 0; i < above->nelts; i++) {
 
-        if ((above[i].name.len == 0) != (room->name.len == 0)) {
+        if ((line[i].name.len != 0) != named) {
             return ngx_ivschat_invalid(cf, &value[1],
                          "rooms with and without a name cannot be mixed");
         }
 
-        if (room->name.len) {
-
-            if (ngx_ivschat_is(&above[i].name, &room->name)) {
-                return ngx_ivschat_invalid(cf, &value[1],
-                         "there is a room of this name already");
-            }
-
-        } else if (ngx_ivschat_always(above[i].condition)) {
+        if (named ? ngx_ivschat_equal(&line[i].name, &room->name)
+                  : ngx_ivschat_always(&line[i]))
+        {
             return ngx_ivschat_invalid(cf, &value[1],
-                         "this room can never be reached, since a line above "
-                                       "it always counts");
+                         named ? "there is a room of this name already"
+                               : "this room can never be reached, since a "
+                                 "line above it always counts");
         }
     }
 
@@ -226,14 +165,14 @@ ngx_ivschat_room_name(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ilcf->own_room_name = 1;
 
-    return ngx_ivschat_once(cf, &ilcf->room_name);
+    return ngx_http_set_complex_value_slot(cf, cmd, conf);
 }
 
 
 char *
-ngx_ivschat_check_rooms(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+ngx_ivschat_rooms_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
 {
-    ngx_ivschat_room_t        *room;
+    ngx_ivschat_line_t        *room;
     ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -256,7 +195,7 @@ ngx_ivschat_check_rooms(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
     }
 
     if (conf->room_name) {
-        return ngx_ivschat_check_picker(cf, conf);
+        return ngx_ivschat_check_picker(cf, conf, &clcf->name);
     }
 
     if (conf->rooms->nelts > 1 && !conf->client_body) {
@@ -274,11 +213,11 @@ ngx_ivschat_check_rooms(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
 
 
 static char *
-ngx_ivschat_check_picker(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+ngx_ivschat_check_picker(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
+    ngx_str_t *location)
 {
-    ngx_uint_t                 i;
-    ngx_ivschat_room_t        *room;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_uint_t           i;
+    ngx_ivschat_line_t  *room;
 
     if (!ngx_ivschat_literal(conf->room_name)) {
         return NGX_CONF_OK;
@@ -287,18 +226,15 @@ ngx_ivschat_check_picker(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
     room = conf->rooms->elts;
 
     for (i = 0; i < conf->rooms->nelts; i++) {
-        if (ngx_ivschat_is(&room[i].name, &conf->room_name->value))
-        {
+        if (ngx_ivschat_equal(&room[i].name, &conf->room_name->value)) {
             return NGX_CONF_OK;
         }
     }
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "\"ivschat_token_room_name %V\" in location \"%V\" "
                        "picks none of its rooms",
-                       &conf->room_name->value, &clcf->name);
+                       &conf->room_name->value, location);
 
     return NGX_CONF_ERROR;
 }
@@ -310,16 +246,16 @@ static char *
 ngx_ivschat_check_reach(ngx_conf_t *cf, ngx_array_t *rooms)
 {
     ngx_uint_t           i, j;
-    ngx_ivschat_room_t  *room;
+    ngx_ivschat_line_t  *room;
 
     room = rooms->elts;
 
     for (i = 1; i < rooms->nelts; i++) {
         for (j = 0; j < i; j++) {
 
-            if (!ngx_ivschat_always(room[j].condition)
-                || !ngx_ivschat_is(&room[j].value.value,
-                                   &room[i].value.value))
+            if (!ngx_ivschat_always(&room[j])
+                || !ngx_ivschat_equal(&room[j].value.value,
+                                      &room[i].value.value))
             {
                 continue;
             }
@@ -338,204 +274,72 @@ ngx_ivschat_check_reach(ngx_conf_t *cf, ngx_array_t *rooms)
 
 
 ngx_ivschat_result_e
-ngx_ivschat_policy_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_rooms_choose(ngx_http_request_t *r, ngx_ivschat_str_t asked,
+    ngx_ivschat_room_choice_t *choice)
 {
-    ngx_str_t             asked;
-    ngx_ivschat_room_t   *room;
-    ngx_ivschat_result_e  result;
+    ngx_str_t                name, arn;
+    ngx_ivschat_line_t      *room;
+    ngx_ivschat_result_e     result;
+    ngx_ivschat_loc_conf_t  *conf;
 
-    room = ctx->conf->rooms->elts;
+    conf = ngx_ivschat_get_conf(r);
+    room = conf->rooms->elts;
 
-    result = room[0].name.len ? ngx_ivschat_pick_room(r, ctx)
-                              : ngx_ivschat_first_room(r, ctx);
+    ngx_str_null(&name);
+    ngx_str_null(&arn);
 
-    if (result != NGX_IVSCHAT_OK || ctx->client.room.data == NULL) {
-        return result;
+    if (room[0].name.len) {
+
+        arn.data = (u_char *) asked.data;
+        arn.len = asked.len;
+
+        result = ngx_ivschat_pick_room(r, conf, &name, &arn);
+
+        if (result != NGX_IVSCHAT_OK) {
+            return result;
+        }
     }
 
-    asked.data = (u_char *) ctx->client.room.data;
-    asked.len = ctx->client.room.len;
+    result = ngx_ivschat_find_room(r, conf->rooms, &name, &arn, choice);
 
-    if (!ngx_ivschat_is(&asked, &ctx->room)) {
+    if (result == NGX_IVSCHAT_OK && asked.data
+        && !ngx_ivschat_str_equal(asked, ngx_ivschat_pure(&choice->arn)))
+    {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "the room in the client's body is not the one that "
                       "this request is for");
         return NGX_IVSCHAT_ROOM_FORBIDDEN;
     }
 
-    return NGX_IVSCHAT_OK;
+    return result;
 }
 
 
-static ngx_ivschat_result_e
-ngx_ivschat_first_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
-{
-    ngx_int_t            rc;
-    ngx_uint_t           i;
-    ngx_ivschat_room_t  *room;
-
-    room = ctx->conf->rooms->elts;
-
-    for (i = 0; i < ctx->conf->rooms->nelts; i++) {
-
-        rc = ngx_ivschat_holds(r, room[i].condition);
-
-        if (rc == NGX_ERROR) {
-            return NGX_IVSCHAT_UNKNOWN;
-        }
-
-        if (rc == NGX_OK) {
-            return ngx_ivschat_take_room(r, ctx, &room[i]);
-        }
-    }
-
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "no \"ivschat_token_room\" line counts for this request");
-
-    return NGX_IVSCHAT_ROOM_FORBIDDEN;
-}
-
-
-/* By name, else by the client's body, else the only one. */
+/*
+ * What picks one of the rooms with names: the name, else the ARN in the
+ * client's body; neither if there is one room only, and nothing else picks.
+ */
 
 static ngx_ivschat_result_e
-ngx_ivschat_pick_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+ngx_ivschat_pick_room(ngx_http_request_t *r, ngx_ivschat_loc_conf_t *conf,
+    ngx_str_t *name, ngx_str_t *arn)
 {
-    ngx_str_t            name;
-    ngx_ivschat_room_t  *room;
-
-    if (ctx->conf->room_name) {
-
-        if (ngx_http_complex_value(r, ctx->conf->room_name, &name) != NGX_OK)
-        {
-            return NGX_IVSCHAT_UNKNOWN;
-        }
-
-        if (name.len) {
-            return ngx_ivschat_named_room(r, ctx, &name);
-        }
+    if (conf->room_name
+        && ngx_http_complex_value(r, conf->room_name, name) != NGX_OK)
+    {
+        return NGX_IVSCHAT_UNKNOWN;
     }
 
-    if (ctx->client.room.data) {
-        return ngx_ivschat_asked_room(r, ctx);
+    if (name->len) {
+        ngx_str_null(arn);
+        return NGX_IVSCHAT_OK;
     }
 
-    if (ctx->conf->room_name || ctx->conf->rooms->nelts > 1) {
-        return ngx_ivschat_no_pick(r, ctx);
+    if (arn->data || (conf->room_name == NULL && conf->rooms->nelts == 1)) {
+        return NGX_IVSCHAT_OK;
     }
 
-    room = ctx->conf->rooms->elts;
-
-    return ngx_ivschat_named_room(r, ctx, &room[0].name);
-}
-
-
-static ngx_ivschat_result_e
-ngx_ivschat_named_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
-    ngx_str_t *name)
-{
-    ngx_int_t            rc;
-    ngx_str_t            printable;
-    ngx_uint_t           i;
-    ngx_ivschat_room_t  *room;
-
-    room = ctx->conf->rooms->elts;
-
-    for (i = 0; i < ctx->conf->rooms->nelts; i++) {
-
-        if (!ngx_ivschat_is(&room[i].name, name)) {
-            continue;
-        }
-
-        /* the condition may go by the name, through a map */
-
-        ctx->room_name = room[i].name;
-
-        rc = ngx_ivschat_holds(r, room[i].condition);
-
-        if (rc == NGX_OK) {
-            return ngx_ivschat_take_room(r, ctx, &room[i]);
-        }
-
-        if (rc == NGX_ERROR) {
-            return NGX_IVSCHAT_UNKNOWN;
-        }
-
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the condition of \"ivschat_token_room name=%V\" does "
-                      "not hold for this request", name);
-
-        return NGX_IVSCHAT_ROOM_FORBIDDEN;
-    }
-
-    printable = ngx_ivschat_printable(r, name);
-
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "no \"ivschat_token_room\" has the name \"%V\"",
-                  &printable);
-
-    return NGX_IVSCHAT_ROOM_NOT_FOUND;
-}
-
-
-static ngx_ivschat_result_e
-ngx_ivschat_asked_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
-{
-    ngx_int_t            rc;
-    ngx_str_t            asked;
-    ngx_uint_t           i, known;
-    ngx_ivschat_room_t  *room;
-
-    asked.data = (u_char *) ctx->client.room.data;
-    asked.len = ctx->client.room.len;
-
-    known = 0;
-    room = ctx->conf->rooms->elts;
-
-    for (i = 0; i < ctx->conf->rooms->nelts; i++) {
-
-        if (!ngx_ivschat_is(&room[i].value.value, &asked)) {
-            continue;
-        }
-
-        /* the condition may go by the name, through a map */
-
-        ctx->room_name = room[i].name;
-
-        rc = ngx_ivschat_holds(r, room[i].condition);
-
-        if (rc == NGX_OK) {
-            return ngx_ivschat_take_room(r, ctx, &room[i]);
-        }
-
-        if (rc == NGX_ERROR) {
-            return NGX_IVSCHAT_UNKNOWN;
-        }
-
-        known = 1;
-    }
-
-    if (known) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the condition of the \"ivschat_token_room\" that the "
-                      "client's body names does not hold for this request");
-        return NGX_IVSCHAT_ROOM_FORBIDDEN;
-    }
-
-    asked = ngx_ivschat_printable(r, &asked);
-
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "no \"ivschat_token_room\" has the ARN in the client's "
-                  "body: \"%V\"", &asked);
-
-    return NGX_IVSCHAT_ROOM_NOT_FOUND;
-}
-
-
-static ngx_ivschat_result_e
-ngx_ivschat_no_pick(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
-{
-    if (ctx->conf->client_body) {
+    if (conf->client_body) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                       "the client's body names no room, and nothing else "
                       "picks one");
@@ -549,23 +353,84 @@ ngx_ivschat_no_pick(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 }
 
 
-static ngx_ivschat_result_e
-ngx_ivschat_take_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
-    ngx_ivschat_room_t *room)
-{
-    ngx_str_t  value;
+/* The first room of this name or this ARN, if any, whose condition holds. */
 
-    if (ngx_http_complex_value(r, &room->value, &value) != NGX_OK) {
-        return NGX_IVSCHAT_UNKNOWN;
+static ngx_ivschat_result_e
+ngx_ivschat_find_room(ngx_http_request_t *r, ngx_array_t *rooms,
+    ngx_str_t *name, ngx_str_t *arn, ngx_ivschat_room_choice_t *choice)
+{
+    ngx_str_t            value;
+    ngx_uint_t           i, known;
+    ngx_ivschat_line_t  *room;
+
+    known = 0;
+    room = rooms->elts;
+
+    for (i = 0; i < rooms->nelts; i++) {
+
+        if ((name->len && !ngx_ivschat_equal(&room[i].name, name))
+            || (arn->data && !ngx_ivschat_equal(&room[i].value.value, arn)))
+        {
+            continue;
+        }
+
+        /* the condition may go by the name, through a map */
+
+        choice->name = room[i].name;
+
+        switch (ngx_ivschat_line_value(r, &room[i], &value)) {
+
+        case NGX_OK:
+            return ngx_ivschat_take_room(r, &value, choice);
+
+        case NGX_DECLINED:
+            known = 1;
+            continue;
+
+        default:
+            return NGX_IVSCHAT_UNKNOWN;
+        }
     }
 
-    return ngx_ivschat_set_room(r, ctx, &value);
+    /* the only room of a location is known by its name */
+
+    return ngx_ivschat_no_room(r, known, name->len ? name : &choice->name, arn);
 }
 
 
 static ngx_ivschat_result_e
-ngx_ivschat_set_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
-    ngx_str_t *value)
+ngx_ivschat_no_room(ngx_http_request_t *r, ngx_uint_t known, ngx_str_t *name,
+    ngx_str_t *arn)
+{
+    ngx_str_t    value;
+    const char  *fmt;
+
+    value = known ? *name : ngx_ivschat_printable(r, arn->data ? arn : name);
+
+    if (arn->data) {
+        fmt = known ? "the condition of the \"ivschat_token_room\" that the "
+                      "client's body names does not hold for this request"
+                    : "no \"ivschat_token_room\" has the ARN in the client's "
+                      "body: \"%V\"";
+
+    } else if (name->len) {
+        fmt = known ? "the condition of \"ivschat_token_room name=%V\" does "
+                      "not hold for this request"
+                    : "no \"ivschat_token_room\" has the name \"%V\"";
+
+    } else {
+        fmt = "no \"ivschat_token_room\" line counts for this request";
+    }
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0, fmt, &value);
+
+    return known ? NGX_IVSCHAT_ROOM_FORBIDDEN : NGX_IVSCHAT_ROOM_NOT_FOUND;
+}
+
+
+static ngx_ivschat_result_e
+ngx_ivschat_take_room(ngx_http_request_t *r, ngx_str_t *value,
+    ngx_ivschat_room_choice_t *choice)
 {
     ngx_str_t               printable;
     ngx_ivschat_room_arn_t  arn;
@@ -580,19 +445,9 @@ ngx_ivschat_set_room(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
         return NGX_IVSCHAT_ROOM_NOT_FOUND;
     }
 
-    ctx->room = *value;
-    ctx->policy.room = ngx_ivschat_pure(&ctx->room);
-
-    ctx->region.data = (u_char *) arn.region.data;
-    ctx->region.len = arn.region.len;
+    choice->arn = *value;
+    choice->region.data = (u_char *) arn.region.data;
+    choice->region.len = arn.region.len;
 
     return NGX_IVSCHAT_OK;
-}
-
-
-static ngx_uint_t
-ngx_ivschat_is(ngx_str_t *one, ngx_str_t *two)
-{
-    return one->len == two->len
-           && ngx_memcmp(one->data, two->data, one->len) == 0;
 }

@@ -1,89 +1,72 @@
 
 /*
  * The variables.  None of them holds a token, a key or an attribute.
+ *
+ * A new one is a row of the table: a string of a request's context, or a
+ * function that writes the value, or returns NULL if there is none yet.
  */
 
 
-#include "ngx_ivschat_token.h"
+#include "ngx_ivschat_variables.h"
+#include "ngx_ivschat_request.h"
+
+
+#define NGX_IVSCHAT_WRITTEN_LEN   64
+
+
+typedef u_char *(*ngx_ivschat_write_pt)(ngx_ivschat_ctx_t *ctx, u_char *p);
 
 
 static ngx_int_t ngx_ivschat_string_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_ivschat_result_variable(ngx_http_request_t *r,
+static ngx_int_t ngx_ivschat_written_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_ivschat_attempts_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_ivschat_time_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_ivschat_status_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
-static ngx_int_t ngx_ivschat_error_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data);
+static void ngx_ivschat_set_variable(ngx_http_variable_value_t *v,
+    u_char *data, size_t len);
+
+static u_char *ngx_ivschat_write_status(ngx_ivschat_ctx_t *ctx, u_char *p);
+static u_char *ngx_ivschat_write_error(ngx_ivschat_ctx_t *ctx, u_char *p);
+static u_char *ngx_ivschat_write_result(ngx_ivschat_ctx_t *ctx, u_char *p);
+static u_char *ngx_ivschat_write_attempts(ngx_ivschat_ctx_t *ctx, u_char *p);
+static u_char *ngx_ivschat_write_time(ngx_ivschat_ctx_t *ctx, u_char *p);
+static u_char *ngx_ivschat_write_wait(ngx_ivschat_ctx_t *ctx, u_char *p);
+static u_char *ngx_ivschat_write_ms(u_char *p, ngx_msec_int_t ms);
+
+
+#define ngx_ivschat_variable(name, handler, data)                             \
+    { ngx_string("ivschat_token_" name), NULL, handler, data,                 \
+      NGX_HTTP_VAR_NOCACHEABLE, 0 }
+
+#define ngx_ivschat_string_at(name, field)                                    \
+    ngx_ivschat_variable(name, ngx_ivschat_string_variable,                   \
+                         offsetof(ngx_ivschat_ctx_t, field))
+
+#define ngx_ivschat_written(name, write)                                      \
+    ngx_ivschat_variable(name, ngx_ivschat_written_variable,                  \
+                         (uintptr_t) write)
 
 
 static ngx_http_variable_t  ngx_ivschat_variables[] = {
 
-    { ngx_string("ivschat_token_host"), NULL,
-      ngx_ivschat_string_variable,
-      offsetof(ngx_ivschat_ctx_t, host),
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("ivschat_token_user"), NULL,
-      ngx_ivschat_string_variable,
-      offsetof(ngx_ivschat_ctx_t, user),
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("ivschat_token_room"), NULL,
-      ngx_ivschat_string_variable,
-      offsetof(ngx_ivschat_ctx_t, room),
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("ivschat_token_room_name"), NULL,
-      ngx_ivschat_string_variable,
-      offsetof(ngx_ivschat_ctx_t, room_name),
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("ivschat_token_capabilities"), NULL,
-      ngx_ivschat_string_variable,
-      offsetof(ngx_ivschat_ctx_t, capabilities),
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("ivschat_token_aws_request_id"), NULL,
-      ngx_ivschat_string_variable,
-      offsetof(ngx_ivschat_ctx_t, answer)
-          + offsetof(ngx_ivschat_answer_t, request_id),
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("ivschat_token_aws_status"), NULL,
-      ngx_ivschat_status_variable, 0,
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("ivschat_token_aws_error"), NULL,
-      ngx_ivschat_error_variable, 0,
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("ivschat_token_result"), NULL,
-      ngx_ivschat_result_variable, 0,
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("ivschat_token_attempts"), NULL,
-      ngx_ivschat_attempts_variable, 0,
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("ivschat_token_time"), NULL,
-      ngx_ivschat_time_variable, 0,
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
-
-    { ngx_string("ivschat_token_wait"), NULL,
-      ngx_ivschat_time_variable, 1,
-      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+    ngx_ivschat_string_at("host", policy.host),
+    ngx_ivschat_string_at("user", policy.user),
+    ngx_ivschat_string_at("room", policy.room.arn),
+    ngx_ivschat_string_at("room_name", policy.room.name),
+    ngx_ivschat_string_at("capabilities", policy.capabilities),
+    ngx_ivschat_string_at("aws_request_id", subrequest.request_id),
+    ngx_ivschat_written("aws_status", ngx_ivschat_write_status),
+    ngx_ivschat_written("aws_error", ngx_ivschat_write_error),
+    ngx_ivschat_written("result", ngx_ivschat_write_result),
+    ngx_ivschat_written("attempts", ngx_ivschat_write_attempts),
+    ngx_ivschat_written("time", ngx_ivschat_write_time),
+    ngx_ivschat_written("wait", ngx_ivschat_write_wait),
 
       ngx_http_null_variable
 };
 
 
 ngx_int_t
-ngx_ivschat_add_variables(ngx_conf_t *cf)
+ngx_ivschat_variables_add(ngx_conf_t *cf)
 {
     ngx_http_variable_t  *var, *v;
 
@@ -99,18 +82,6 @@ ngx_ivschat_add_variables(ngx_conf_t *cf)
     }
 
     return NGX_OK;
-}
-
-
-static ngx_inline void
-ngx_ivschat_set_variable(ngx_http_variable_value_t *v, u_char *data,
-    size_t len)
-{
-    v->len = len;
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
-    v->data = data;
 }
 
 
@@ -137,124 +108,97 @@ ngx_ivschat_string_variable(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_ivschat_result_variable(ngx_http_request_t *r,
+ngx_ivschat_written_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    ngx_ivschat_ctx_t                *ctx;
-    const ngx_ivschat_result_info_t  *info;
+    u_char                *p, *last;
+    ngx_ivschat_ctx_t     *ctx;
+    ngx_ivschat_write_pt   write;
 
     ctx = ngx_ivschat_get_ctx(r);
 
-    if (ctx == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    info = ngx_ivschat_result_info(ctx->result);
-
-    ngx_ivschat_set_variable(v, (u_char *) info->code.data, info->code.len);
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_ivschat_attempts_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
-{
-    u_char             *p;
-    ngx_ivschat_ctx_t  *ctx;
-
-    ctx = ngx_ivschat_get_ctx(r);
-
-    if (ctx == NULL || !ctx->started) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    p = ngx_pnalloc(r->pool, NGX_IVSCHAT_WRITTEN_LEN);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_ivschat_set_variable(v, p, ngx_sprintf(p, "%ui", ctx->attempts) - p);
+    write = (ngx_ivschat_write_pt) data;
+    last = ctx ? write(ctx, p) : NULL;
+
+    if (last == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    ngx_ivschat_set_variable(v, p, last - p);
 
     return NGX_OK;
 }
 
 
-static ngx_int_t
-ngx_ivschat_time_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
-    uintptr_t data)
+static void
+ngx_ivschat_set_variable(ngx_http_variable_value_t *v, u_char *data,
+    size_t len)
 {
-    u_char             *p;
-    ngx_msec_int_t      ms;
-    ngx_ivschat_ctx_t  *ctx;
-
-    ctx = ngx_ivschat_get_ctx(r);
-
-    if (ctx == NULL || ctx->result == NGX_IVSCHAT_UNKNOWN) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    p = ngx_pnalloc(r->pool, NGX_TIME_T_LEN + 4);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ms = data ? (ngx_msec_int_t) ctx->waited
-              : ngx_max((ngx_msec_int_t) (ctx->end - ctx->start), 0);
-
-    ngx_ivschat_set_variable(v, p,
-                    ngx_sprintf(p, "%T.%03M", (time_t) ms / 1000, ms % 1000)
-                             - p);
-
-    return NGX_OK;
+    v->len = len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+    v->data = data;
 }
 
 
-static ngx_int_t
-ngx_ivschat_status_variable(ngx_http_request_t *r,
-    ngx_http_variable_value_t *v, uintptr_t data)
+static u_char *
+ngx_ivschat_write_status(ngx_ivschat_ctx_t *ctx, u_char *p)
 {
-    u_char             *p;
-    ngx_ivschat_ctx_t  *ctx;
-
-    ctx = ngx_ivschat_get_ctx(r);
-
-    if (ctx == NULL || ctx->answer.aws_status == 0) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
-
-    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_ivschat_set_variable(v, p,
-                    ngx_sprintf(p, "%03ui", ctx->answer.aws_status) - p);
-
-    return NGX_OK;
+    return ctx->subrequest.aws_status
+           ? ngx_sprintf(p, "%03ui", ctx->subrequest.aws_status) : NULL;
 }
 
 
-static ngx_int_t
-ngx_ivschat_error_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
-    uintptr_t data)
+static u_char *
+ngx_ivschat_write_error(ngx_ivschat_ctx_t *ctx, u_char *p)
 {
-    ngx_ivschat_ctx_t  *ctx;
+    _Static_assert(sizeof(ctx->answer.error.code) <= NGX_IVSCHAT_WRITTEN_LEN,
+                   "an error's code fits");
 
-    ctx = ngx_ivschat_get_ctx(r);
+    return ngx_sprintf(p, "%s", ctx->answer.error.code);
+}
 
-    if (ctx == NULL) {
-        v->not_found = 1;
-        return NGX_OK;
-    }
 
-    ngx_ivschat_set_variable(v, (u_char *) ctx->error.code,
-                             ngx_strlen(ctx->error.code));
+static u_char *
+ngx_ivschat_write_result(ngx_ivschat_ctx_t *ctx, u_char *p)
+{
+    return ngx_sprintf(p, "%s",
+                       ngx_ivschat_result_info(ctx->result)->code.data);
+}
 
-    return NGX_OK;
+
+static u_char *
+ngx_ivschat_write_attempts(ngx_ivschat_ctx_t *ctx, u_char *p)
+{
+    return ctx->started ? ngx_sprintf(p, "%ui", ctx->attempts) : NULL;
+}
+
+
+static u_char *
+ngx_ivschat_write_time(ngx_ivschat_ctx_t *ctx, u_char *p)
+{
+    return ctx->result ? ngx_ivschat_write_ms(p, ctx->end - ctx->start) : NULL;
+}
+
+
+static u_char *
+ngx_ivschat_write_wait(ngx_ivschat_ctx_t *ctx, u_char *p)
+{
+    return ctx->result ? ngx_ivschat_write_ms(p, ctx->place.waited) : NULL;
+}
+
+
+static u_char *
+ngx_ivschat_write_ms(u_char *p, ngx_msec_int_t ms)
+{
+    ms = ngx_max(ms, 0);
+
+    return ngx_sprintf(p, "%T.%03M", (time_t) ms / 1000, ms % 1000);
 }

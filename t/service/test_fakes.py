@@ -453,6 +453,51 @@ def test_sts_answer(fakes):
                      f'{NAMESPACE}RequestId') is not None
 
 
+JSON = [('Accept', 'application/json')]
+
+
+@pytest.mark.parametrize('action, kind', [
+    ('AssumeRole', float), ('AssumeRoleWithWebIdentity', int)])
+def test_sts_answer_in_json(fakes, action, kind):
+    """JSON, when exactly that is asked for."""
+    if action == 'AssumeRole':
+        data = sts_request(ASSUME, extra=JSON)
+    else:
+        data = unsigned(web_identity(fakes.config()['sts']['web_identity']),
+                        JSON)
+    answer = sts_once(fakes, data)
+    found = json.loads(answer.body)[f'{action}Response'][
+        f'{action}Result']['Credentials']
+
+    assert answer.get('Content-Type') == 'application/json'
+    assert sorted(found) == ['AccessKeyId', 'Expiration', 'SecretAccessKey',
+                             'SessionToken']
+    assert isinstance(found['Expiration'], kind)
+
+
+def test_sts_error_in_json(fakes):
+    refusal = sts_once(fakes, unsigned(web_identity('abcd'), JSON))
+    error = json.loads(refusal.body)
+
+    assert refusal.status == 400
+    assert sorted(error) == ['Error', 'RequestId']
+    assert error['Error']['Code'] == 'InvalidIdentityToken'
+
+
+def test_sts_answers_another_accept_in_xml(fakes):
+    answer = sts_once(fakes, sts_request(
+        ASSUME, extra=[('Accept', 'application/*')]))
+
+    assert answer.get('Content-Type') == 'text/xml'
+
+
+def test_sts_fault_xml(fakes):
+    fakes.faults('sts', 'xml')
+
+    assert xml_credentials(
+        sts_once(fakes, sts_request(ASSUME, extra=JSON)).body)
+
+
 @pytest.mark.parametrize('host, region', [
     (STS_HOST, 'us-west-2'), ('localhost', 'eu-west-1'),
     ('sts.amazonaws.com', 'us-east-1'), ('127.0.0.1:PORT', 'us-west-2'),
