@@ -539,7 +539,7 @@ MALFORMED = [
     ('config', '# x\n[default]\n\n; y\nregion us-west-2\n', 5, 'no "=" in'),
     ('credentials', 'aws_access_key_id = A\n', 1, 'there must be a section'),
     ('config', '[default]\n= us-west-2\n', 2, 'no name before "="'),
-    ('config', '[default]\n  region = a\n', 2, 'the line begins with a blank'),
+    ('config', '[default]\n  region = a\n', 2, 'the line is indented'),
     ('config', '[default]\ns3 =\n  max\n', 3, 'no "=" in a line that belongs'),
     ('config', '[default]\ns3 =\n  = 1\n', 3, 'no name before "="'),
     ('config', '[]\n', 1, 'the section has no name'),
@@ -563,14 +563,14 @@ MALFORMED = [
      'source_profile "none" is neither in '),
     ('config', f'[default]\nrole_arn = {ROLE}\nsource_profile = b\n'
      f'[profile b]\nrole_arn = {ROLE}\nsource_profile = default\n', 6,
-     'source_profile "default" leads in a circle'),
+     'source_profile "default" leads to a loop'),
     ('config', f'[default]\nrole_arn = {ROLE}\nsource_profile = default\n', 3,
      'source_profile is the profile itself'),
     ('config', f'[default]\nrole_arn = {ROLE}\ncredential_source = Ec2\n', 3,
      'credential_source must be Environment, Ec2InstanceMetadata or'),
     ('config', f'[default]\nrole_arn = {ROLE}\nsource_profile = a\n'
      'credential_source = Environment\n', 4,
-     'source_profile and credential_source exclude each other'),
+     'source_profile and credential_source are mutually exclusive'),
     ('config', '[default]\nrole_arn = app\ncredential_source = Environment\n',
      2, 'role_arn cannot be used'),
     ('config', f'[default]\nrole_arn = {ROLE}\nrole_session_name = a b\n'
@@ -592,15 +592,15 @@ MALFORMED = [
     ('config', '[default]\ncredential_process = /bin/true hush\n', 2,
      'credential_process is not supported, as it would block nginx'),
     ('config', '[default]\nsso_session = a\n[sso-session a]\n', 2,
-     'sso_session is not supported, as SSO needs a person with a browser'),
+     'sso_session is not supported, as SSO requires a browser'),
     ('config', '[default]\nsso_start_url = https://a.example\n'
      'sso_account_id = 123456789012\n', 2,
-     'sso_start_url is not supported, as SSO needs a person'),
+     'sso_start_url is not supported, as SSO requires a browser'),
     ('config', '[default]\nlogin_session = arn:aws:iam::1:user/a\n', 2,
-     'login_session is not supported, as a login needs a person'),
+     'login_session is not supported, as a login requires a browser'),
     ('config', f'[default]\nrole_arn = {ROLE}\nsource_profile = a\n'
      'mfa_serial = arn:aws:iam::123456789012:mfa/me\n', 4,
-     'mfa_serial needs a person who types a code'),
+     'mfa_serial is not supported, as it requires a typed code'),
     ('config', f'[default]\nrole_arn = {ROLE}\nsource_profile = a\n'
      '[profile a]\ncredential_process = /bin/true hush\n', 5,
      'credential_process is not supported, as it would block nginx'),
@@ -701,7 +701,7 @@ def test_only_the_profile_that_is_used_counts(home):
     home.write(home.config, '[default]\nregion = us-west-2\n'
                f'[profile b]\nrole_arn = {ROLE}\nmfa_serial = a\n'
                'source_profile = default\n')
-    refused('profile name=b', home.env, 'mfa_serial needs a person')
+    refused('profile name=b', home.env, 'mfa_serial is not supported')
     home.keys(home.credentials, ('A', 'b'))
     accepted('profile', home.env)
 
@@ -714,7 +714,7 @@ def test_profile_without_its_prefix_in_config(home):
 
 def test_name_that_no_profile_has(home):
     refused("profile 'name=a b'", home.env,
-            'the name of the profile is empty or has a character')
+            'invalid profile name')
 
 
 def test_files_that_are_none(home):
