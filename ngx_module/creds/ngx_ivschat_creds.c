@@ -360,7 +360,7 @@ ngx_ivschat_creds_stop(ngx_ivschat_creds_conf_t *ccf)
 time_t
 ngx_ivschat_creds_time(ngx_ivschat_creds_conf_t *ccf)
 {
-    return ngx_time() + (time_t) ccf->root->skew;
+    return ngx_time() + (ngx_atomic_int_t) ccf->root->skew;
 }
 
 

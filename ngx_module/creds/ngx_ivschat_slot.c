@@ -287,7 +287,7 @@ ngx_ivschat_slot_now(void *data)
 {
     ngx_ivschat_slot_t  *slot = data;
 
-    return ngx_time() + (slot->skew ? (time_t) *slot->skew : 0);
+    return ngx_time() + (slot->skew ? (ngx_atomic_int_t) *slot->skew : 0);
 }
 
 

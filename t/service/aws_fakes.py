@@ -1364,8 +1364,8 @@ def _expired(case):
     return case.answer(case.render(case.source.members(case.call, known)))
 
 
-@fault('stale', 'document')
-def _stale(case):
+@fault('past', 'document')
+def _past(case):
     """Credentials whose Expiration has passed, and that the chat service
     accepts."""
     return case.changed(lambda members: members.update({

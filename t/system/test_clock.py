@@ -92,7 +92,7 @@ def test_pause_is_short_while_requests_are_refused(service, fakes):
 
 @pytest.mark.parametrize('source', ('imds', 'container'))
 def test_expired_first_answer_is_used(service, fakes, source):
-    fakes.faults(source, 'stale', count=None)
+    fakes.faults(source, 'past', count=None)
     with checked(Nginx(service, env={**imds_env(fakes),
                                      **container_env(fakes)},
                        location=f'ivschat_token_credentials {source};'),
