@@ -590,11 +590,11 @@ sub creds {
 }
 
 bad('an unknown source of credentials', creds('vault'),
-    invalid($creds, 'vault', 'the sources are'));
+    invalid($creds, 'vault', 'it must be'));
 bad('a source in upper case', creds("STATIC key=$KEY secret=$SECRET"),
-    invalid($creds, 'STATIC', 'the sources are'));
+    invalid($creds, 'STATIC', 'it must be'));
 bad('parameters alone', creds("key=$KEY secret=$SECRET"),
-    "\"$creds\" directive: the sources are");
+    "\"$creds\" directive: it must be");
 bad('a secret in the place of the source',
     creds("secret=$SECRET key=$KEY static", $SECRET),
     '"ivschat_token_credentials" directive');
@@ -612,10 +612,10 @@ bad('an empty session token', creds("static key=$KEY secret=$SECRET token="),
     "invalid parameter \"token=\" ${static}it is empty");
 bad('two keys', creds("static key=$KEY key=OTHERKEY secret=$SECRET",
                       'OTHERKEY'),
-    "invalid parameter \"key=\" ${static}it is there twice");
+    "invalid parameter \"key=\" ${static}it is a duplicate");
 bad('two secrets', creds("static key=$KEY secret=$SECRET secret=another-one",
                          'another-one'),
-    "invalid parameter \"secret=\" ${static}it is there twice");
+    "invalid parameter \"secret=\" ${static}it is a duplicate");
 bad('a key with a dash', creds("static key=AKID-EXAMPLE secret=$SECRET"),
     "invalid parameter \"key=\" ${static}an access key id has only letters");
 bad('a key of 129 characters', creds("static key=@{['A' x 129]} secret=x"),
@@ -659,9 +659,10 @@ for my $source ('credential_process', 'process', 'sso', 'ssm', 'Imds',
     (my $text = $source) =~ s/"//g;
 
     bad("the source \"$text\"", creds($source),
-        invalid($creds, $text, 'the sources are "auto", "env", "static", '
-                . '"profile", "container", "web_identity", "imds" and '
-                . '"assume_role"; credential_process and SSO are no sources'));
+        invalid($creds, $text, 'it must be "auto", "env", "static", '
+                . '"profile", "container", "web_identity", "imds" or '
+                . '"assume_role"; credential_process and SSO are not '
+                . 'supported'));
 }
 
 # Which parameter belongs to which source
@@ -703,7 +704,7 @@ for my $source (sort keys %takes) {
             "invalid parameter \"$name=\" ${in}it is empty");
         bad("$name= twice for $source",
             creds("$source $name=$value{$name} $name=$value{$name}"),
-            "invalid parameter \"$name=\" ${in}it is there twice");
+            "invalid parameter \"$name=\" ${in}it is a duplicate");
     }
 
     bad("a word alone for $source", creds("$source hush-hush", 'hush-hush'),
@@ -747,7 +748,7 @@ for my $arn (['arn:aws:iam::1:role/a' => 'an account is 12 digits'],
 
 for my $source ('static', 'assume_role', 'vault', 'Imds', 'auto,env') {
     bad("assume_role with source=$source", role("source=$source"),
-        invalid($creds, $source, '"source=" is one of "auto", "env", '
+        invalid($creds, $source, '"source=" must be "auto", "env", '
                 . '"profile", "container", "web_identity" and "imds"'));
 }
 
@@ -767,7 +768,7 @@ for my $id ('a', 'a b', 'a*b', 'a' x 1225, "\xc3\xa9t\xc3\xa9", 'a;b', '$host') 
 
 for my $time ('soon', '-1h', '1.5h', '$arg_a', '1x', '1m1h') {
     bad("the duration \"$time\" of a role", role("'duration=$time'"),
-        invalid($creds, $time, 'it is no time like "1h"'));
+        invalid($creds, $time, 'it must be a time such as "1h"'));
 }
 
 for my $time (qw(899 14m59s 1m 0 43201 12h1s 13h 1d)) {
@@ -992,7 +993,7 @@ good('a secret that begins with "/" and has "+" and "$"',
 good('the same credentials twice',
     { server => $STATIC, add => $STATIC });
 good('env without an environment',  creds('env'),
-    '"ivschat_token_credentials env" has no credentials: AWS_ACCESS_KEY_ID is '
+    '"ivschat_token_credentials env" finds no credentials: AWS_ACCESS_KEY_ID is '
     . 'not set in the environment');
 good('no credentials at all, since there may be a metadata service',
     { credentials => '' });
@@ -1046,7 +1047,7 @@ for my $line (['profile' => 'there is neither "'],
 
     good("\"$line->[0]\" without credentials, with a warning",
         creds($line->[0]),
-        "\"$creds $source\" has no credentials: $line->[1]");
+        "\"$creds $source\" finds no credentials: $line->[1]");
 }
 
 # Who may read the file with the secret

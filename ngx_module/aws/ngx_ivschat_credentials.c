@@ -39,7 +39,8 @@ typedef struct {
     const char   *path[3];             /* the objects around the members */
     const char   *token;
     unsigned      token_optional:1;
-    unsigned      seconds:1;           /* the expiration may be a number */
+    unsigned      sts:1;               /* the expiration may be a number, and
+                                          must be in the future */
 } ngx_ivschat_flavour_t;
 
 
@@ -176,7 +177,10 @@ ngx_ivschat_credentials_parse(ngx_ivschat_credentials_flavour_e flavour,
 
     ngx_ivschat_json_delete(object);
 
-    if (rc != 0 || ngx_ivschat_check_time(creds, now, reason, size) != 0) {
+    if (rc != 0
+        || (ngx_ivschat_flavours[flavour].sts
+            && ngx_ivschat_check_time(creds, now, reason, size) != 0))
+    {
         ngx_ivschat_credentials_wipe(creds);
         return -1;
     }
@@ -381,7 +385,7 @@ ngx_ivschat_read_expiration(const ngx_ivschat_flavour_t *flavour,
     m = &m[NGX_IVSCHAT_MEMBER_EXPIRATION];
     text.data = NULL;
 
-    if (flavour->seconds && cJSON_IsNumber(m->item)) {
+    if (flavour->sts && cJSON_IsNumber(m->item)) {
         seconds = m->item->valuedouble;
 
     } else if (ngx_ivschat_read_text(m, 1, &text, reason, size) != 0) {

@@ -104,11 +104,12 @@ const char *ngx_ivschat_credentials_set(ngx_ivschat_credentials_t *creds,
  * "SecretAccessKey", "SessionToken", "Expiration"}}}}; there the expiration
  * may be a number of seconds.
  *
- * All SDKs want the keys and the expiration, so they are required, and must be
- * good after now; a container's answer may have no Token, as long-term keys
- * have none; null stands for absent.  A "Code" other than "Success" is the
- * error that IMDS sends with a status of 200.  Unknown members are ignored, a
- * member of ours that is there twice is refused.
+ * All SDKs want the keys and the expiration, so they are required.  Those of
+ * STS must expire after now; a metadata service that cannot renew them may
+ * answer with expired ones, which the caller uses.  A container's answer may
+ * have no Token, as long-term keys have none; null stands for absent.  A
+ * "Code" other than "Success" is the error that IMDS sends with a status of
+ * 200.  Unknown members are ignored, a duplicate of ours is refused.
  *
  * Returns 0, or -1 with *creds wiped and a reason.
  */

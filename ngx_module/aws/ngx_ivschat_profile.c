@@ -333,6 +333,14 @@ ngx_ivschat_section_type(ngx_ivschat_profile_file_e file,
         }
     }
 
+    if (file == NGX_IVSCHAT_CONFIG && s.len > 2
+        && (*s.data == '"' || *s.data == '\'')
+        && s.data[s.len - 1] == *s.data)
+    {
+        s.data++;
+        s.len -= 2;
+    }
+
     if (!ngx_ivschat_profile_name_valid(s)) {
         return NGX_IVSCHAT_IGNORED;
     }

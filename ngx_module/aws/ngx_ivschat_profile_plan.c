@@ -402,13 +402,28 @@ ngx_ivschat_plan_other(ngx_ivschat_planner_t *p)
 }
 
 
-/* Of AWS's settings for endpoints, the two that name one. */
+/* Two of AWS's settings name an endpoint, and two only change its name. */
 
 static ngx_ivschat_plan_e
 ngx_ivschat_plan_endpoint(ngx_ivschat_planner_t *p)
 {
+    size_t                         i;
     ngx_ivschat_str_t              url, rest;
-    const ngx_ivschat_property_t  *ignore, *endpoint;
+    const ngx_ivschat_property_t  *ignore, *endpoint, *property;
+
+    static const char *const  unfollowed[] = {
+        "use_fips_endpoint", "use_dualstack_endpoint"
+    };
+
+    for (i = 0; i < sizeof(unfollowed) / sizeof(unfollowed[0]); i++) {
+        property = ngx_ivschat_plan_get(p, unfollowed[i]);
+
+        if (property != NULL
+            && strcasecmp(property->value.data, "false") != 0)
+        {
+            p->plan->unfollowed = property;
+        }
+    }
 
     ignore = ngx_ivschat_plan_get(p, "ignore_configured_endpoint_urls");
     endpoint = ngx_ivschat_plan_get(p, "endpoint_url");

@@ -1,12 +1,10 @@
 
 /*
- * The slots: made while the configuration is read, one for each distinct line,
- * and their entries in the shared zone for those that are fetched.
+ * The slots of a configuration.
  */
 
 
 #include "ngx_ivschat_creds.h"
-#include "ngx_ivschat_slot.h"
 #include "../aws/ngx_ivschat_sigv4.h"
 
 
@@ -347,7 +345,7 @@ ngx_ivschat_creds_commit(ngx_cycle_t *cycle, ngx_ivschat_creds_conf_t *ccf)
             ngx_ivschat_zone_use(&slot->entry);
 
         } else if (slot->used && slot->generation) {
-            ngx_ivschat_creds_notice(cycle->log, slot, &slot->creds);
+            ngx_ivschat_slot_notice(slot, cycle->log, &slot->creds);
         }
     }
 
@@ -358,22 +356,62 @@ ngx_ivschat_creds_commit(ngx_cycle_t *cycle, ngx_ivschat_creds_conf_t *ccf)
 
 
 void
-ngx_ivschat_creds_notice(ngx_log_t *log, ngx_ivschat_slot_t *slot,
-    ngx_ivschat_credentials_t *creds)
+ngx_ivschat_creds_start(ngx_cycle_t *cycle, ngx_ivschat_creds_conf_t *ccf)
 {
-    size_t  n;
+    ngx_uint_t            i;
+    ngx_ivschat_slot_t  **slots;
 
-    n = ngx_min(creds->access_key_len, 4);
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return;
+    }
 
-    ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                  "AWS credentials from \"%V\": access key \"…%*s\"",
-                  &slot->found.name, n,
-                  creds->access_key + creds->access_key_len - n);
+    slots = ccf->slots.elts;
+
+    for (i = 0; i < ccf->slots.nelts; i++) {
+
+        /*
+         * An error here would leave nginx without workers; without libcurl
+         * only the locations with these credentials do not work.
+         */
+
+        if (slots[i]->entry.shared && ccf->http == NULL) {
+            ccf->http = ngx_ivschat_curl_create(cycle->log);
+        }
+
+        ngx_ivschat_slot_start(slots[i], ccf->http, cycle->log);
+    }
+}
+
+
+void
+ngx_ivschat_creds_stop(ngx_ivschat_creds_conf_t *ccf)
+{
+    ngx_uint_t            i;
+    ngx_ivschat_slot_t  **slots;
+
+    slots = ccf->slots.elts;
+
+    for (i = 0; i < ccf->slots.nelts; i++) {
+        ngx_ivschat_slot_stop(slots[i]);
+    }
+
+    if (ccf->http) {
+        ngx_ivschat_curl_destroy(ccf->http);
+        ccf->http = NULL;
+    }
+}
+
+
+time_t
+ngx_ivschat_creds_time(ngx_ivschat_creds_conf_t *ccf)
+{
+    return ngx_time() + (time_t) ccf->root->skew;
 }
 
 
 ngx_str_t *
 ngx_ivschat_creds_name(ngx_ivschat_slot_t *slot)
 {
-    return &slot->line.kind->name;
+    return &slot->line.name;
 }

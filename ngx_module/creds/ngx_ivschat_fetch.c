@@ -7,6 +7,7 @@
 
 
 #include "ngx_ivschat_fetch.h"
+#include "ngx_ivschat_url.h"
 
 #include <ngx_event.h>
 
@@ -95,6 +96,7 @@ struct ngx_ivschat_fetch_s {
 
     unsigned                     imds_again:1;   /* a token was refused */
     unsigned                     skewed:1;       /* this host's clock is off */
+    unsigned                     local:1;        /* the request stays here */
 };
 
 
@@ -301,6 +303,7 @@ ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f)
         return NGX_ERROR;
     }
 
+    f->local = (ngx_ivschat_url(o.url) & NGX_IVSCHAT_URL_LOOPBACK) != 0;
     f->sent = ngx_time();
     f->request = ngx_ivschat_curl_send(f->http, &o);
 
@@ -325,8 +328,10 @@ ngx_ivschat_fetch_answer(void *data, ngx_ivschat_curl_answer_t *answer)
 
     ngx_explicit_memzero(f->texts, sizeof(f->texts));
 
-    if (ngx_ivschat_fetch_steps[f->step].make == ngx_ivschat_sts_make
-        && answer->error == NULL)
+    /* the clock of this host tells nothing new */
+
+    if (answer->error == NULL && !f->local
+        && f->step != NGX_IVSCHAT_STEP_CONTAINER)
     {
         f->skewed = f->clock.note(f->clock.data, answer->date, f->sent);
     }

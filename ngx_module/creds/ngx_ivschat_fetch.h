@@ -59,7 +59,7 @@ typedef struct {
 
 
 /*
- * The time by AWS's clock.  note() is told the Date of an answer of STS, -1 if
+ * The time by AWS's clock.  note() is told the Date of an answer, -1 if
  * it has none, to a request that was sent at this time of the host's clock,
  * and returns whether that one is off.
  */

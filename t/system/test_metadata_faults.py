@@ -224,7 +224,7 @@ def fail_once(fakes, nginx, source, fault, step, words):
     line, = lines_of(nginx, source)[failed:]
     assert '[warn]' in line
     assert re.search(words, line)
-    assert 'those at hand are used on, next try in' in line
+    assert 'the present ones stay in use, next try in' in line
 
 
 # Without

@@ -115,12 +115,8 @@ static const parse_case_t  parses[] = {
 
     BOTH("an offset and a fraction", "{" KEYS ",\"Token\":\"t\","
          "\"Expiration\":\"2026-11-25T04:30:00.5+01:00\"}", 0, NULL),
-    BOTH("expired", "{" KEYS ",\"Token\":\"t\","
-         "\"Expiration\":\"2026-11-24T21:29:59Z\"}", -1,
-         "expired at 2026-11-24T21:29:59.000Z"),
-    BOTH("expired this second", "{" KEYS ",\"Token\":\"t\","
-         "\"Expiration\":\"2026-11-24T21:30:00Z\"}", -1,
-         "expired at"),
+    BOTH("expired, which the caller sees", "{" KEYS ",\"Token\":\"t\","
+         "\"Expiration\":\"2026-11-24T21:29:59Z\"}", 0, NULL),
     BOTH("expired at the epoch", "{" KEYS ",\"Token\":\"t\","
          "\"Expiration\":\"1970-01-01T00:00:00Z\"}", -1, "\"Expiration\""),
 
