@@ -75,6 +75,50 @@ check_accepted(const cJSON *keys, const ngx_ivschat_credentials_t *creds,
 }
 
 
+/* The same set in the plainest answer of each kind is accepted. */
+
+static void
+check_again(const ngx_ivschat_credentials_t *creds)
+{
+    int                 i;
+    char                buf[65536], time[NGX_IVSCHAT_TIME_LEN + 1];
+    char                reason[NGX_IVSCHAT_REASON_LEN];
+    ngx_ivschat_out_t   out;
+
+    static const char                *heads[] = {
+        "{\"Token\":", "{\"Token\":",
+        "{\"AssumeRoleResponse\":{\"AssumeRoleResult\":{\"Credentials\":"
+        "{\"SessionToken\":",
+        "{\"AssumeRoleWithWebIdentityResponse\":"
+        "{\"AssumeRoleWithWebIdentityResult\":{\"Credentials\":"
+        "{\"SessionToken\":"
+    };
+    static ngx_ivschat_credentials_t  again;
+
+    (void) ngx_ivschat_time_format(creds->expiration * 1000, time);
+
+    for (i = 0; i < NGX_IVSCHAT_NFLAVOURS && creds->session_token_len; i++) {
+        out = (ngx_ivschat_out_t) { buf, sizeof(buf), 0 };
+
+        ngx_ivschat_out_text(&out, heads[i]);
+        ngx_ivschat_json_write(&out, ngx_ivschat_str(creds->session_token));
+        ngx_ivschat_out_text(&out, ",\"AccessKeyId\":");
+        ngx_ivschat_json_write(&out, ngx_ivschat_str(creds->access_key));
+        ngx_ivschat_out_text(&out, ",\"SecretAccessKey\":");
+        ngx_ivschat_json_write(&out, ngx_ivschat_str(creds->secret_key));
+        ngx_ivschat_out_text(&out, ",\"Expiration\":");
+        ngx_ivschat_json_write(&out, ngx_ivschat_str(time));
+        ngx_ivschat_out_text(&out, i < NGX_IVSCHAT_ASSUME_ROLE ? "}" : "}}}}");
+        must(out.len < out.size);
+
+        must(ngx_ivschat_credentials_parse(i, buf, out.len,
+                                           creds->expiration - 1, &again,
+                                           reason, sizeof(reason)) == 0);
+        must(memcmp(&again, creds, sizeof(again)) == 0);
+    }
+}
+
+
 /* A value of this length is in no text of ours. */
 
 static void
@@ -129,6 +173,7 @@ check_flavour(ngx_ivschat_str_t s, const cJSON *tree,
         fuzz_accepted++;
 
         check_accepted(keys, &creds, sts);
+        check_again(&creds);
         check_refresh(creds.expiration);
         return;
     }
