@@ -728,7 +728,7 @@ bad('assume_role with all but a role',
 
 for my $arn (['arn:aws:iam::1:role/a' => 'an account is 12 digits'],
              ['arn:aws:iam::12345678901x:role/app' => 'an account is 12'],
-             ['arn:aws:iam::1234567890123:role/a' => '":role/" must follow'],
+             ['arn:aws:iam::1234567890123:role/a' => 'an account is 12 digits'],
              ['arn:aws:iam::123456789012:user/a' => '":role/" must follow'],
              ['arn:aws:iam::123456789012:role/' => 'it has no valid name'],
              ['arn:aws:iam::123456789012:role/a/' => 'it has no valid name'],
