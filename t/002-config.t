@@ -749,7 +749,7 @@ for my $arn (['arn:aws:iam::1:role/a' => 'an account is 12 digits'],
 for my $source ('static', 'assume_role', 'vault', 'Imds', 'auto,env') {
     bad("assume_role with source=$source", role("source=$source"),
         invalid($creds, $source, '"source=" must be "auto", "env", '
-                . '"profile", "container", "web_identity" and "imds"'));
+                . '"profile", "container", "web_identity" or "imds"'));
 }
 
 for my $name ('a', 'a b', 'a/b', 'a:b', "\xc3\xa9t\xc3\xa9", 'a' x 65, '$host',
@@ -781,10 +781,10 @@ for my $name ('US-WEST-2', 'us_west_2', 'us-west-2.', 'r' x 33, '$arg_r',
               'us-west-2.example.com/')
 {
     bad("the region $name for a role", role("region=$name"),
-        invalid($creds, $name, 'it is no region\'s name like "us-west-2"'));
+        invalid($creds, $name, 'it must be a region such as "us-west-2"'));
     bad("the region $name for a web identity",
         creds("web_identity region=$name"),
-        invalid($creds, $name, 'it is no region\'s name like "us-west-2"'));
+        invalid($creds, $name, 'it must be a region such as "us-west-2"'));
 }
 
 bad('a mistake in a line that no location uses',
@@ -1054,8 +1054,8 @@ for my $line (['profile' => 'there is neither "'],
 
 for my $mode (0644, 0604, 0666) {
     good(sprintf('static in a file of mode %o, with a warning', $mode),
-        { mode => $mode }, 'nginx.conf" holds secrets and can be read by '
-        . 'everyone: chmod 600 it');
+        { mode => $mode }, 'nginx.conf" holds secrets and is readable by '
+        . 'all users: chmod 600 it');
 }
 
 for my $mode (0400, 0600, 0640, 0660) {

@@ -16,7 +16,7 @@
 /* Of the main configuration. */
 
 typedef struct {
-    ngx_array_t                  slots;      /* of slot_t * */
+    ngx_ivschat_slot_t          *slots;
 
     ngx_slab_pool_t             *shpool;     /* of the zone; NULL: no zone */
     ngx_ivschat_creds_root_t    *root;       /* in it */

@@ -21,8 +21,12 @@
 #include "ngx_ivschat_zone.h"
 
 
-typedef struct {
-    ngx_ivschat_line_t           line;
+typedef struct ngx_ivschat_slot_s  ngx_ivschat_slot_t;
+
+
+struct ngx_ivschat_slot_s {
+    ngx_ivschat_slot_t          *next;
+    ngx_ivschat_spec_t           line;
     ngx_str_t                    region;      /* of the first literal room */
     ngx_ivschat_found_t          found;
     ngx_ivschat_entry_t          entry;       /* in the zone, if fetched */
@@ -44,7 +48,7 @@ typedef struct {
     unsigned                     used:1;      /* by a location */
     unsigned                     fetched:1;   /* not just configured */
     unsigned                     running:1;   /* in this worker */
-} ngx_ivschat_slot_t;
+};
 
 
 /* A request waiting for credentials; its owner leaves "waiting" alone. */

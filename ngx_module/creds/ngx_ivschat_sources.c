@@ -38,12 +38,12 @@ typedef struct {
 
 
 static const ngx_ivschat_kind_t *ngx_ivschat_find_kind(ngx_ivschat_str_t name);
-static char *ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_line_t *line,
+static char *ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_spec_t *line,
     ngx_str_t *value);
 static char *ngx_ivschat_param_error(ngx_conf_t *cf, const ngx_str_t *name,
     const char *reason);
 static char *ngx_ivschat_check_static(ngx_conf_t *cf,
-    ngx_ivschat_line_t *line);
+    ngx_ivschat_spec_t *line);
 static const char *ngx_ivschat_static_keys(ngx_str_t *params,
     ngx_ivschat_credentials_t *creds, ngx_ivschat_credentials_field_e *field);
 static const char *ngx_ivschat_check_source(ngx_ivschat_str_t value);
@@ -63,7 +63,7 @@ static ngx_int_t ngx_ivschat_sts_endpoint(ngx_ivschat_find_t *find,
 static ngx_uint_t ngx_ivschat_find_number(ngx_ivschat_find_t *find,
     const char *name, double unit, ngx_uint_t max, ngx_uint_t preset);
 static void ngx_ivschat_find_log(ngx_ivschat_find_t *find,
-    ngx_ivschat_line_t *line, ngx_uint_t level, const char *what);
+    ngx_ivschat_spec_t *line, ngx_uint_t level, const char *what);
 
 
 static const ngx_ivschat_param_t  ngx_ivschat_params[] = {
@@ -143,13 +143,13 @@ static const ngx_ivschat_kind_t  ngx_ivschat_kinds[] = {
 
 
 char *
-ngx_ivschat_line_read(ngx_conf_t *cf, ngx_ivschat_line_t *line)
+ngx_ivschat_spec_read(ngx_conf_t *cf, ngx_ivschat_spec_t *line)
 {
     ngx_str_t   *value, *file;
     ngx_uint_t   i;
     const char  *reason;
 
-    ngx_memzero(line, sizeof(ngx_ivschat_line_t));
+    ngx_memzero(line, sizeof(ngx_ivschat_spec_t));
 
     value = cf->args->elts;
 
@@ -207,9 +207,9 @@ ngx_ivschat_line_read(ngx_conf_t *cf, ngx_ivschat_line_t *line)
 
 
 void
-ngx_ivschat_line_auto(ngx_ivschat_line_t *line)
+ngx_ivschat_spec_auto(ngx_ivschat_spec_t *line)
 {
-    ngx_memzero(line, sizeof(ngx_ivschat_line_t));
+    ngx_memzero(line, sizeof(ngx_ivschat_spec_t));
 
     line->kind = &ngx_ivschat_kinds[0];
     line->name = line->kind->name;
@@ -217,7 +217,7 @@ ngx_ivschat_line_auto(ngx_ivschat_line_t *line)
 
 
 ngx_uint_t
-ngx_ivschat_line_same(ngx_ivschat_line_t *a, ngx_ivschat_line_t *b)
+ngx_ivschat_spec_same(ngx_ivschat_spec_t *a, ngx_ivschat_spec_t *b)
 {
     ngx_uint_t  i;
 
@@ -234,7 +234,7 @@ ngx_ivschat_line_same(ngx_ivschat_line_t *a, ngx_ivschat_line_t *b)
 
 
 void
-ngx_ivschat_line_wipe(ngx_ivschat_line_t *line)
+ngx_ivschat_spec_wipe(ngx_ivschat_spec_t *line)
 {
     ngx_str_t  *param;
 
@@ -264,7 +264,7 @@ ngx_ivschat_find_kind(ngx_ivschat_str_t name)
 
 
 static char *
-ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_line_t *line,
+ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_spec_t *line,
     ngx_str_t *value)
 {
     ngx_str_t           name, *param;
@@ -335,7 +335,7 @@ ngx_ivschat_param_error(ngx_conf_t *cf, const ngx_str_t *name,
 
 
 static char *
-ngx_ivschat_check_static(ngx_conf_t *cf, ngx_ivschat_line_t *line)
+ngx_ivschat_check_static(ngx_conf_t *cf, ngx_ivschat_spec_t *line)
 {
     const char                       *reason;
     struct stat                       st;
@@ -422,7 +422,7 @@ ngx_ivschat_check_duration(ngx_ivschat_str_t value)
 
 
 ngx_int_t
-ngx_ivschat_find(ngx_conf_t *cf, ngx_ivschat_line_t *line, ngx_str_t *region,
+ngx_ivschat_find(ngx_conf_t *cf, ngx_ivschat_spec_t *line, ngx_str_t *region,
     ngx_ivschat_found_t *found)
 {
     ngx_int_t              rc;
@@ -773,7 +773,7 @@ ngx_ivschat_find_number(ngx_ivschat_find_t *find, const char *name,
 
 
 static void
-ngx_ivschat_find_log(ngx_ivschat_find_t *find, ngx_ivschat_line_t *line,
+ngx_ivschat_find_log(ngx_ivschat_find_t *find, ngx_ivschat_spec_t *line,
     ngx_uint_t level, const char *what)
 {
     if (line->conf_file.len) {

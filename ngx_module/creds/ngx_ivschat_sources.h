@@ -28,15 +28,15 @@ typedef struct {
                                                                 none */
     ngx_str_t                   conf_file;   /* empty: the default "auto" */
     ngx_uint_t                  line;
-} ngx_ivschat_line_t;
+} ngx_ivschat_spec_t;
 
 
 /* The arguments of the directive, checked; "auto", the default. */
 
-char *ngx_ivschat_line_read(ngx_conf_t *cf, ngx_ivschat_line_t *line);
-void ngx_ivschat_line_auto(ngx_ivschat_line_t *line);
-ngx_uint_t ngx_ivschat_line_same(ngx_ivschat_line_t *a, ngx_ivschat_line_t *b);
-void ngx_ivschat_line_wipe(ngx_ivschat_line_t *line);
+char *ngx_ivschat_spec_read(ngx_conf_t *cf, ngx_ivschat_spec_t *line);
+void ngx_ivschat_spec_auto(ngx_ivschat_spec_t *line);
+ngx_uint_t ngx_ivschat_spec_same(ngx_ivschat_spec_t *a, ngx_ivschat_spec_t *b);
+void ngx_ivschat_spec_wipe(ngx_ivschat_spec_t *line);
 
 /*
  * Finds the credentials of a line.  region is that of the first literal room
@@ -45,7 +45,7 @@ void ngx_ivschat_line_wipe(ngx_ivschat_line_t *line);
  * is a warning.
  */
 
-ngx_int_t ngx_ivschat_find(ngx_conf_t *cf, ngx_ivschat_line_t *line,
+ngx_int_t ngx_ivschat_find(ngx_conf_t *cf, ngx_ivschat_spec_t *line,
     ngx_str_t *region, ngx_ivschat_found_t *found);
 
 

@@ -19,7 +19,7 @@
 #include "../aws/ngx_ivschat_credentials.h"
 
 
-#define NGX_IVSCHAT_FINGERPRINT_LEN   64   /* hex */
+#define NGX_IVSCHAT_FINGERPRINT_LEN   20   /* SHA-1 */
 
 
 typedef struct ngx_ivschat_shared_s  ngx_ivschat_shared_t;
