@@ -112,8 +112,6 @@ check_action(int web, const ngx_ivschat_role_t *role, const char *token)
         buf[out.len] = '\0';
         check_form(buf, web, role, token);
     }
-
-    must(ngx_ivschat_sts_remedy(action, 400, token) != NULL);
 }
 
 
@@ -145,8 +143,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check_action(0, &role, lines[4]);
     check_action(1, &role, lines[4]);
 
-    len = ngx_ivschat_sts_session_name(host, name);
-    must(strlen(name) == len);
+    (void) ngx_ivschat_sts_session_name(host, name);
     must(ngx_ivschat_sts_check_session_name(ngx_ivschat_str(name)) == NULL);
 
     for (i = 0; i < size(lines); i++) {
