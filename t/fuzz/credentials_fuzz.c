@@ -85,7 +85,7 @@ check_again(const ngx_ivschat_credentials_t *creds)
     char                reason[NGX_IVSCHAT_REASON_LEN];
     ngx_ivschat_out_t   out;
 
-    static const char                *heads[] = {
+    static const char  *heads[] = {
         "{\"Token\":", "{\"Token\":",
         "{\"AssumeRoleResponse\":{\"AssumeRoleResult\":{\"Credentials\":"
         "{\"SessionToken\":",
@@ -93,6 +93,7 @@ check_again(const ngx_ivschat_credentials_t *creds)
         "{\"AssumeRoleWithWebIdentityResult\":{\"Credentials\":"
         "{\"SessionToken\":"
     };
+
     static ngx_ivschat_credentials_t  again;
 
     (void) ngx_ivschat_time_format(creds->expiration * 1000, time);

@@ -128,11 +128,12 @@ check_role(const ngx_ivschat_role_t *role)
 static void
 check_plan(const ngx_ivschat_profiles_t *profiles, ngx_ivschat_str_t name)
 {
-    char                                    reason[NGX_IVSCHAT_REASON_LEN];
-    size_t                                  i;
-    ngx_ivschat_plan_t                      plan;
-    ngx_ivschat_plan_e                      rc;
-    static ngx_ivschat_credentials_t        creds;
+    char                reason[NGX_IVSCHAT_REASON_LEN];
+    size_t              i;
+    ngx_ivschat_plan_e  rc;
+    ngx_ivschat_plan_t  plan;
+
+    static ngx_ivschat_credentials_t  creds;
 
     memset(&creds, 0, sizeof(creds));
     reason[0] = '\0';
