@@ -622,19 +622,19 @@ bad('a key of 129 characters', creds("static key=@{['A' x 129]} secret=x"),
     "invalid parameter \"key=\" ${static}it is too long");
 bad('a secret with a blank', creds("static key=$KEY 'secret=not so secret'",
                                    'not so secret'),
-    "invalid parameter \"secret=\" ${static}it is too long, or has blanks");
+    "invalid parameter \"secret=\" ${static}it may have only visible ASCII");
 bad('a secret with a tab', creds("static key=$KEY \"secret=hush\thush\"",
                                  'hush'),
-    "invalid parameter \"secret=\" ${static}it is too long, or has blanks");
+    "invalid parameter \"secret=\" ${static}it may have only visible ASCII");
 bad('a secret of 257 characters',
     creds("static key=$KEY secret=@{['s' x 257]}", 'sss'),
-    "invalid parameter \"secret=\" ${static}it is too long, or has blanks");
+    "invalid parameter \"secret=\" ${static}it is too long");
 bad('a secret that is not ASCII', creds("static key=$KEY secret=h\xc3\xa9",
                                         "h\xc3\xa9"),
-    "invalid parameter \"secret=\" ${static}it is too long, or has blanks");
+    "invalid parameter \"secret=\" ${static}it may have only visible ASCII");
 bad('a session token with a blank',
     creds("static key=$KEY secret=$SECRET 'token=se ssion'", 'se ssion'),
-    "invalid parameter \"token=\" ${static}it is too long, or has blanks");
+    "invalid parameter \"token=\" ${static}it may have only visible ASCII");
 bad('a secret without its name',
     creds("static key=$KEY hush-hush", 'hush-hush'),
     "invalid parameter \"…=\" ${static}this source has no such parameter");

@@ -266,10 +266,10 @@ POST /token?fault=times-garbage                 => 502 bad_response
 --- logged
 /AWS's answer is not the one of CreateChatToken: not JSON \(request id "[-0-9a-f]{36}"\)/
 /AWS's answer is not the one of CreateChatToken: empty \(request id/
-/AWS's answer is not the one of CreateChatToken: there is no token \(request id/
-/AWS's answer is not the one of CreateChatToken: an expiration time is missing/
-/AWS's answer is not the one of CreateChatToken: an expiration time is not ISO 8601/
-/AWS's answer is not the one of CreateChatToken: there is more than one token/
+/AWS's answer is not the one of CreateChatToken: no token \(request id/
+/AWS's answer is not the one of CreateChatToken: no expiration time/
+/AWS's answer is not the one of CreateChatToken: an expiration time is neither ISO 8601 nor a number/
+/AWS's answer is not the one of CreateChatToken: duplicate token/
 /AWS's answer is not the one of CreateChatToken: not UTF-8, or contains U\+0000/
 --- inspect eval: $main::Silent
 

@@ -141,7 +141,7 @@ void ngx_ivschat_token_free(ngx_ivschat_token_t *answer);
  * outside the years 1970 to 9999 of UTC, and for a leap second.
  */
 
-int ngx_ivschat_time_parse(ngx_ivschat_str_t s, int64_t *ms);
+int ngx_ivschat_time_parse(const char *s, int64_t *ms);
 
 /*
  * Milliseconds since the epoch as "2026-11-24T21:01:00.000Z", with a NUL.

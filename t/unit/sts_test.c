@@ -208,15 +208,16 @@ static const parse_case_t  parses[] = {
     { "ISO 8601", AT("\"2026-11-24T22:30:00Z\""), 0, NULL },
     { "ISO 8601 with an offset", AT("\"2026-11-24T23:30:00.5+01:00\""), 0,
       NULL },
-    { "a number as a string", AT("\"1795559400\""), -1, "ISO 8601" },
+    { "a number as a string", AT("\"1795559400\""), -1,
+      "invalid \"Expiration\"" },
     { "a time of the past", AT("1795555800"), -1,
       "expired at 2026-11-24T21:30:00.000Z" },
-    { "zero", AT("0"), -1, "\"Expiration\" of the answer is not a time" },
-    { "a negative time", AT("-1795559400"), -1, "is not a time" },
-    { "milliseconds", AT("1795559400000"), -1, "is not a time" },
-    { "an infinite time", AT("1e999"), -1, "is not a time" },
-    { "soon", AT("\"soon\""), -1, "ISO 8601" },
-    { "no time", AT("{}"), -1, "\"Expiration\" of the answer is not a str" },
+    { "zero", AT("0"), -1, "\"Expiration\" in the answer" },
+    { "a negative time", AT("-1795559400"), -1, "invalid" },
+    { "milliseconds", AT("1795559400000"), -1, "invalid" },
+    { "an infinite time", AT("1e999"), -1, "invalid" },
+    { "soon", AT("\"soon\""), -1, "invalid \"Expiration\"" },
+    { "no time", AT("{}"), -1, "\"Expiration\" in the answer is not a str" },
     { "null", AT("null"), -1, "no \"Expiration\"" },
     { "no expiration", IN(KEYS), -1, "no \"Expiration\"" },
 
@@ -231,22 +232,23 @@ static const parse_case_t  parses[] = {
     { "the token of others", IN(KEY "," SKEY ",\"Token\":\"x\"," EXP), -1,
       "no \"SessionToken\"" },
     { "an empty token", IN(KEY "," SKEY ",\"SessionToken\":\"\"," EXP), -1,
-      "\"SessionToken\" of the answer is empty" },
+      "\"SessionToken\" in the answer is empty" },
     { "a key that is a number", IN("\"AccessKeyId\":1," SKEY "," STOK ","
                                    EXP), -1,
-      "\"AccessKeyId\" of the answer is not a string" },
+      "\"AccessKeyId\" in the answer is not a string" },
     { "a secret with a blank", IN(KEY ",\"SecretAccessKey\":\"a b\"," STOK ","
                                   EXP), -1,
-      "\"SecretAccessKey\" of the answer cannot be used" },
+      "invalid \"SecretAccessKey\" in the answer" },
     { "a token with a line end", IN(KEY "," SKEY ",\"SessionToken\":"
                                     "\"a\\r\\nb\"," EXP), -1,
-      "\"SessionToken\" of the answer cannot be used" },
+      "invalid \"SessionToken\" in the answer" },
     { "a key twice", IN(KEY "," KEYS "," EXP), -1,
-      "\"AccessKeyId\" more than once" },
-    { "two sets", ROLED(CREDS "," CREDS), -1, "\"Credentials\" more than" },
+      "duplicate \"AccessKeyId\"" },
+    { "two sets", ROLED(CREDS "," CREDS), -1,
+      "duplicate \"Credentials\"" },
     { "two results", "{\"AssumeRoleResponse\":{\"AssumeRoleResult\":{},"
       "\"AssumeRoleResult\":{" CREDS "}}}", -1,
-      "\"AssumeRoleResult\" more than once" },
+      "duplicate \"AssumeRoleResult\"" },
 
     /* what is around them */
 
@@ -269,9 +271,9 @@ static const parse_case_t  parses[] = {
 
     { "XML", "<AssumeRoleResponse><AssumeRoleResult>" SECRET
       "</AssumeRoleResult></AssumeRoleResponse>", -1,
-      "is XML or HTML, not JSON" },
-    { "a declaration", "<?xml version=\"1.0\"?>", -1, "is XML or HTML" },
-    { "a DOCTYPE", "<!DOCTYPE x [<!ENTITY e \"v\">]>", -1, "is XML or HTML" },
+      "XML or HTML instead of JSON" },
+    { "a declaration", "<?xml version=\"1.0\"?>", -1, "XML or HTML" },
+    { "a DOCTYPE", "<!DOCTYPE x [<!ENTITY e \"v\">]>", -1, "XML or HTML" },
     { "nothing", "", -1, "empty" },
     { "blanks", " \n", -1, "not JSON" },
     { "text", SECRET, -1, "not JSON" },
@@ -662,7 +664,7 @@ test_long_values(void)
     (void) snprintf(body, sizeof(body), IN(KEY "," SKEY
                     ",\"SessionToken\":\"%s\"," EXP), value);
     is_int(parse(A, body, strlen(body), &creds, reason), -1, "one longer");
-    ok(strstr(reason, "cannot be used: it is too long") != NULL, "%s", reason);
+    ok(strstr(reason, "in the answer: it is too long") != NULL, "%s", reason);
 
     memset(value, 'x', 2000);
     memcpy(value + 510, "\xe2\x82\xac", 3);
