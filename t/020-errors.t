@@ -46,8 +46,8 @@ POST /token?fault=error-400-ThrottlingException => 429 throttled retry
 POST /token?fault=error-503-SlowDown            => 429 throttled retry
 POST /token?fault=error-400-RequestLimitExceeded => 429 throttled retry
 --- logged
-/AWS answered 429 ThrottlingException \(request id "[-0-9a-f]{36}"\) for room "arn:aws:ivschat:us-west-2:123456789012:room\/fault-throttling": ".*"; the quota is 200 tokens a second for an account and region/
-/AWS answered 503 SlowDown .*; the quota is 200 tokens a second/
+/AWS answered 429 ThrottlingException \(request id "[-0-9a-f]{36}"\) for room "arn:aws:ivschat:us-west-2:123456789012:room\/fault-throttling": ".*"; the quota is 200 tokens per second for an account and region/
+/AWS answered 503 SlowDown .*; the quota is 200 tokens per second/
 --- inspect eval: $main::Silent
 
 
@@ -117,7 +117,7 @@ POST /token?fault=mention-values => 502 rejected
 --- ask
 POST /token?fault=not-found => 404 room_not_found
 --- logged
-/AWS answered 404 ResourceNotFoundException .*; there is no such room in that account and region/
+/AWS answered 404 ResourceNotFoundException .*; the room does not exist in that account and region/
 --- inspect eval: $main::Silent
 
 

@@ -10,6 +10,7 @@
 
 #include <ngx_event.h>
 
+#include "../aws/ngx_ivschat_errors.h"
 #include "../aws/ngx_ivschat_sigv4.h"
 #include "../aws/ngx_ivschat_sts.h"
 
@@ -784,7 +785,7 @@ ngx_ivschat_sts_refused(ngx_ivschat_fetch_t *f,
     ngx_ivschat_error_parse(none, (const char *) answer->body, answer->len,
                             &error);
 
-    remedy = ngx_ivschat_sts_remedy(ngx_ivschat_fetch_steps[f->step].flavour,
+    remedy = ngx_ivschat_sts_remedy(f->step == NGX_IVSCHAT_STEP_WEB_IDENTITY,
                                     answer->status, error.code);
     message = answer->body[0] == '<' ? NGX_IVSCHAT_XML : error.message;
 

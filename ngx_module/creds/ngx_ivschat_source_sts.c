@@ -68,8 +68,8 @@ ngx_ivschat_find_role(ngx_ivschat_find_t *find, ngx_ivschat_role_t *role,
     session_name = from->session_name;
 
     if (session_name == NULL) {
-        (void) ngx_ivschat_sts_session_name(
-                   ngx_ivschat_pure(&find->cf->cycle->hostname), name);
+        ngx_ivschat_sts_session_name(
+            ngx_ivschat_pure(&find->cf->cycle->hostname), name);
         session_name = name;
     }
 
