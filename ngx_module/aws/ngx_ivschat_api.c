@@ -1,6 +1,6 @@
 
 /*
- * CreateChatToken of Amazon IVS Chat: its limits, its request and its answer.
+ * CreateChatToken of Amazon IVS Chat: limits, request, answer and times.
  */
 
 

@@ -1,6 +1,6 @@
 
 /*
- * AWS Signature Version 4, in its form with an Authorization header.
+ * AWS Signature Version 4 in an Authorization header.
  */
 
 
@@ -23,7 +23,7 @@
      + NGX_IVSCHAT_SIGV4_SERVICE_MAX                                          \
      + sizeof("///" NGX_IVSCHAT_SIGV4_TERMINATOR))
 
-/* All that is written besides what the request and the scope bring. */
+/* Everything that is not from the request and the scope. */
 #define NGX_IVSCHAT_SIGV4_FIXED        256
 
 
@@ -78,7 +78,7 @@ ngx_ivschat_sigv4_buffer_size(const ngx_ivschat_sigv4_request_t *req,
 {
     size_t  i, size;
 
-    /* one figure for both: all parts of either are in this sum */
+    /* enough for both the canonical request and the header */
 
     size = NGX_IVSCHAT_SIGV4_FIXED + req->method.len + req->uri.len
            + scope->access_key.len + scope->region.len + scope->service.len;
@@ -245,7 +245,7 @@ ngx_ivschat_sigv4_signature(const ngx_ivschat_sigv4_scope_t *scope,
 }
 
 
-/* A line feed in a header would forge another one. */
+/* A line feed in a value would forge another header. */
 
 static int
 ngx_ivschat_sigv4_canonical_request(ngx_ivschat_out_t *out,
@@ -305,7 +305,7 @@ ngx_ivschat_sigv4_hmac(const void *key, size_t key_len, const void *data,
 }
 
 
-/* SHA-256 and its HMAC are both of 32 bytes. */
+/* Both SHA-256 and HMAC-SHA256 have 32 bytes. */
 
 static void
 ngx_ivschat_sigv4_hex(const unsigned char *data,
