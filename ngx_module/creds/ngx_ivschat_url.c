@@ -1,7 +1,6 @@
 
 /*
- * libcurl's own parser decides, since libcurl connects to what it finds in
- * the URL.
+ * URLs are parsed by libcurl, which is what connects to them.
  */
 
 
@@ -52,7 +51,7 @@ ngx_ivschat_url_check(const char *url, int keys)
 }
 
 
-/* libcurl has made numeric addresses canonical. */
+/* libcurl returns numeric addresses in canonical form. */
 
 static int
 ngx_ivschat_url_near(const char *host)

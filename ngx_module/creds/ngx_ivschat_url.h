@@ -1,7 +1,6 @@
 
 /*
- * The URLs that the environment gives for sources of credentials, as libcurl
- * reads them.
+ * URLs of sources of credentials in the environment, as libcurl parses them.
  */
 
 
@@ -13,10 +12,9 @@
 
 
 /*
- * Whether a string with a NUL is an http or https URL of at most
- * NGX_IVSCHAT_URL_MAX bytes, without a user and a fragment.  With "keys" it
- * must be one that keys may be fetched from: over https from anywhere, over
- * http from this machine and the addresses of ECS and EKS only ("Container
+ * Whether a NUL-terminated string is an http or https URL of at most
+ * NGX_IVSCHAT_URL_MAX bytes, without user and fragment.  With "keys", http is
+ * limited to this machine and the addresses of ECS and EKS ("Container
  * credential provider", AWS SDKs and Tools Reference Guide).
  */
 
