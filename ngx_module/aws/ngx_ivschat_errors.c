@@ -69,61 +69,65 @@ static void ngx_ivschat_error_set_message(ngx_ivschat_error_t *error,
     "STS throttles the account: check what else assumes roles in it in this " \
     "region"
 
-#define ngx_ivschat_throttling(code)                                          \
-    { code, NGX_IVSCHAT_ERROR_THROTTLING, NGX_IVSCHAT_REMEDY_THROTTLING,      \
-      NGX_IVSCHAT_STS_THROTTLING, NULL }
+#define ngx_ivschat_row(code, kind, remedy, sts)                              \
+    { code, kind, remedy, sts, NULL }
+#define ngx_ivschat_chat(code, kind, remedy)                                  \
+    ngx_ivschat_row(code, kind, remedy, "")
+#define ngx_ivschat_sts(code, remedy)                                         \
+    ngx_ivschat_row(code, 0, "", remedy)
+#define ngx_ivschat_transient(code)                                           \
+    ngx_ivschat_row(code, NGX_IVSCHAT_ERROR_TRANSIENT, "", "")
 #define ngx_ivschat_clock(code)                                               \
-    { code, NGX_IVSCHAT_ERROR_CLOCK, NGX_IVSCHAT_REMEDY_CLOCK,                \
-      NGX_IVSCHAT_REMEDY_CLOCK, NULL }
+    ngx_ivschat_row(code, NGX_IVSCHAT_ERROR_CLOCK, NGX_IVSCHAT_REMEDY_CLOCK,  \
+                    NGX_IVSCHAT_REMEDY_CLOCK)
+#define ngx_ivschat_throttling(code)                                          \
+    ngx_ivschat_row(code, NGX_IVSCHAT_ERROR_THROTTLING,                       \
+                    NGX_IVSCHAT_REMEDY_THROTTLING, NGX_IVSCHAT_STS_THROTTLING)
 #define ngx_ivschat_expired(code)                                             \
     { code, NGX_IVSCHAT_ERROR_EXPIRED, NGX_IVSCHAT_REMEDY_EXPIRED,            \
       NGX_IVSCHAT_STS_EXPIRED, NGX_IVSCHAT_STS_FILE }
-#define ngx_ivschat_transient(code)                                           \
-    { code, NGX_IVSCHAT_ERROR_TRANSIENT, "", "", NULL }
-#define ngx_ivschat_sts(code, remedy)   { code, 0, "", remedy, NULL }
 
 
 static const ngx_ivschat_error_row_t  ngx_ivschat_error_rows[] = {
 
     /* errors of CreateChatToken */
 
-    { "AccessDeniedException", NGX_IVSCHAT_ERROR_CLOCK,
+    ngx_ivschat_chat("AccessDeniedException", NGX_IVSCHAT_ERROR_CLOCK,
       "allow the IAM action ivschat:CreateChatToken on this room to the "
-      "credentials in use", "", NULL },
-    { "PendingVerification", 0,
-      "the AWS account is still being verified: contact AWS support",
-      "", NULL },
-    { "ResourceNotFoundException", NGX_IVSCHAT_ERROR_NO_ROOM,
-      "the room does not exist in that account and region", "", NULL },
-    { "ValidationException", 0,
+      "credentials in use"),
+    ngx_ivschat_chat("PendingVerification", 0,
+      "the AWS account is still being verified: contact AWS support"),
+    ngx_ivschat_chat("ResourceNotFoundException", NGX_IVSCHAT_ERROR_NO_ROOM,
+      "the room does not exist in that account and region"),
+    ngx_ivschat_chat("ValidationException", 0,
       "a value of the request is outside AWS's limits: check room, user, "
-      "capabilities, session duration and attributes", "", NULL },
+      "capabilities, session duration and attributes"),
 
     /* credentials, signature, clock, path */
 
-    { "UnrecognizedClientException", 0, NGX_IVSCHAT_REMEDY_KEY,
-      NGX_IVSCHAT_STS_KEY, NULL },
-    { "InvalidClientTokenId", 0, NGX_IVSCHAT_REMEDY_KEY,
-      NGX_IVSCHAT_STS_KEY, NULL },
+    ngx_ivschat_row("UnrecognizedClientException", 0, NGX_IVSCHAT_REMEDY_KEY,
+                    NGX_IVSCHAT_STS_KEY),
+    ngx_ivschat_row("InvalidClientTokenId", 0, NGX_IVSCHAT_REMEDY_KEY,
+                    NGX_IVSCHAT_STS_KEY),
     ngx_ivschat_expired("ExpiredTokenException"),
     ngx_ivschat_expired("ExpiredToken"),
-    { "InvalidToken", NGX_IVSCHAT_ERROR_EXPIRED, NGX_IVSCHAT_REMEDY_EXPIRED,
-      "", NULL },
-    { "InvalidSignatureException", NGX_IVSCHAT_ERROR_CLOCK,
-      NGX_IVSCHAT_REMEDY_SIGNATURE, "", NULL },
-    { "SignatureDoesNotMatch", NGX_IVSCHAT_ERROR_CLOCK,
-      NGX_IVSCHAT_REMEDY_SIGNATURE, NGX_IVSCHAT_STS_SIGNATURE, NULL },
-    { "IncompleteSignature", 0, NGX_IVSCHAT_REMEDY_SIGNATURE,
-      NGX_IVSCHAT_STS_KEY, NULL },
-    { "IncompleteSignatureException", 0, NGX_IVSCHAT_REMEDY_SIGNATURE,
-      "", NULL },
-    { "AuthFailure", NGX_IVSCHAT_ERROR_CLOCK, "", "", NULL },
+    ngx_ivschat_chat("InvalidToken", NGX_IVSCHAT_ERROR_EXPIRED,
+                     NGX_IVSCHAT_REMEDY_EXPIRED),
+    ngx_ivschat_chat("InvalidSignatureException", NGX_IVSCHAT_ERROR_CLOCK,
+                     NGX_IVSCHAT_REMEDY_SIGNATURE),
+    ngx_ivschat_row("SignatureDoesNotMatch", NGX_IVSCHAT_ERROR_CLOCK,
+                    NGX_IVSCHAT_REMEDY_SIGNATURE, NGX_IVSCHAT_STS_SIGNATURE),
+    ngx_ivschat_row("IncompleteSignature", 0, NGX_IVSCHAT_REMEDY_SIGNATURE,
+                    NGX_IVSCHAT_STS_KEY),
+    ngx_ivschat_chat("IncompleteSignatureException", 0,
+                     NGX_IVSCHAT_REMEDY_SIGNATURE),
+    ngx_ivschat_chat("AuthFailure", NGX_IVSCHAT_ERROR_CLOCK, ""),
     ngx_ivschat_clock("RequestExpired"),
     ngx_ivschat_clock("RequestTimeTooSkewed"),
     ngx_ivschat_clock("RequestInTheFuture"),
-    { "MissingAuthenticationTokenException", 0, NGX_IVSCHAT_REMEDY_PATH,
-      "", NULL },
-    { "UnknownOperationException", 0, NGX_IVSCHAT_REMEDY_PATH, "", NULL },
+    ngx_ivschat_chat("MissingAuthenticationTokenException", 0,
+                     NGX_IVSCHAT_REMEDY_PATH),
+    ngx_ivschat_chat("UnknownOperationException", 0, NGX_IVSCHAT_REMEDY_PATH),
 
     /* errors of STS */
 
@@ -153,12 +157,12 @@ static const ngx_ivschat_error_row_t  ngx_ivschat_error_rows[] = {
     ngx_ivschat_sts("IDPRejectedClaim",
       "the identity provider rejected the token: it is revoked, or its claims "
       "are wrong"),
-    { "IDPCommunicationError", NGX_IVSCHAT_ERROR_TRANSIENT, "",
+    ngx_ivschat_row("IDPCommunicationError", NGX_IVSCHAT_ERROR_TRANSIENT, "",
       "STS cannot reach the identity provider: its discovery document and "
-      "keys must be open to the internet", NULL },
-    { "InvalidIdentityToken", NGX_IVSCHAT_ERROR_TRANSIENT, "",
+      "keys must be open to the internet"),
+    ngx_ivschat_row("InvalidIdentityToken", NGX_IVSCHAT_ERROR_TRANSIENT, "",
       "STS cannot verify the token: check that IAM has an OIDC provider for "
-      "its issuer and audience, and that the file is the right one", NULL },
+      "its issuer and audience, and that the file is the right one"),
 
     /* AWS's SDKs retry these with any status */
 
@@ -188,9 +192,9 @@ static const ngx_ivschat_error_row_t  ngx_ivschat_error_rows[] = {
 static const ngx_ivschat_error_row_t  ngx_ivschat_error_429 =
     ngx_ivschat_throttling("");
 static const ngx_ivschat_error_row_t  ngx_ivschat_error_404 =
-    { "", 0, NGX_IVSCHAT_REMEDY_PATH, "", NULL };
+    ngx_ivschat_chat("", 0, NGX_IVSCHAT_REMEDY_PATH);
 static const ngx_ivschat_error_row_t  ngx_ivschat_error_other =
-    { "", 0, "", "", NULL };
+    ngx_ivschat_chat("", 0, "");
 
 
 void

@@ -94,9 +94,8 @@ ngx_ivschat_sigv4_buffer_size(const ngx_ivschat_sigv4_request_t *req,
 
 
 int
-ngx_ivschat_sigv4_signing_key(ngx_ivschat_str_t secret, const char *date,
-    ngx_ivschat_str_t region, ngx_ivschat_str_t service,
-    unsigned char key[NGX_IVSCHAT_SIGV4_KEY_LEN])
+ngx_ivschat_sigv4_signing_key(ngx_ivschat_sigv4_scope_t *scope,
+    ngx_ivschat_str_t secret)
 {
     int            rc;
     unsigned char  first[4 + NGX_IVSCHAT_SIGV4_SECRET_MAX];
@@ -104,7 +103,7 @@ ngx_ivschat_sigv4_signing_key(ngx_ivschat_str_t secret, const char *date,
     unsigned char  b[NGX_IVSCHAT_SIGV4_KEY_LEN];
 
     if (secret.len == 0 || secret.len > NGX_IVSCHAT_SIGV4_SECRET_MAX
-        || region.len == 0 || service.len == 0)
+        || scope->region.len == 0 || scope->service.len == 0)
     {
         return -1;
     }
@@ -112,13 +111,15 @@ ngx_ivschat_sigv4_signing_key(ngx_ivschat_str_t secret, const char *date,
     memcpy(first, "AWS4", 4);
     memcpy(first + 4, secret.data, secret.len);
 
-    rc = ngx_ivschat_sigv4_hmac(first, 4 + secret.len, date,
+    rc = ngx_ivschat_sigv4_hmac(first, 4 + secret.len, scope->time,
                                 NGX_IVSCHAT_SIGV4_DATE_LEN, a)
-         || ngx_ivschat_sigv4_hmac(a, sizeof(a), region.data, region.len, b)
-         || ngx_ivschat_sigv4_hmac(b, sizeof(b), service.data, service.len, a)
+         || ngx_ivschat_sigv4_hmac(a, sizeof(a), scope->region.data,
+                                   scope->region.len, b)
+         || ngx_ivschat_sigv4_hmac(b, sizeof(b), scope->service.data,
+                                   scope->service.len, a)
          || ngx_ivschat_sigv4_hmac(a, sizeof(a), NGX_IVSCHAT_SIGV4_TERMINATOR,
                                    sizeof(NGX_IVSCHAT_SIGV4_TERMINATOR) - 1,
-                                   key);
+                                   scope->key);
 
     OPENSSL_cleanse(first, sizeof(first));
     OPENSSL_cleanse(a, sizeof(a));
@@ -130,38 +131,35 @@ ngx_ivschat_sigv4_signing_key(ngx_ivschat_str_t secret, const char *date,
 
 int
 ngx_ivschat_sigv4_cached_key(ngx_ivschat_sigv4_cache_t *cache, uint64_t id,
-    ngx_ivschat_str_t secret, const char *date, ngx_ivschat_str_t region,
-    ngx_ivschat_str_t service, unsigned char key[NGX_IVSCHAT_SIGV4_KEY_LEN])
+    ngx_ivschat_sigv4_scope_t *scope, ngx_ivschat_str_t secret)
 {
     ngx_ivschat_sigv4_owner_t  owner;
 
-    if (region.len > sizeof(owner.region)
-        || service.len > sizeof(owner.service))
+    if (scope->region.len > sizeof(owner.region)
+        || scope->service.len > sizeof(owner.service))
     {
         return -1;
     }
 
     memset(&owner, 0, sizeof(owner));
     owner.id = id;
-    memcpy(owner.date, date, sizeof(owner.date));
-    memcpy(owner.region, region.data, region.len);
-    memcpy(owner.service, service.data, service.len);
+    memcpy(owner.date, scope->time, sizeof(owner.date));
+    memcpy(owner.region, scope->region.data, scope->region.len);
+    memcpy(owner.service, scope->service.data, scope->service.len);
 
-    if (memcmp(&cache->owner, &owner, sizeof(owner)) != 0) {
-
-        ngx_ivschat_sigv4_cache_wipe(cache);
-
-        if (ngx_ivschat_sigv4_signing_key(secret, date, region, service,
-                                          cache->key)
-            != 0)
-        {
-            return -1;
-        }
-
-        cache->owner = owner;
+    if (memcmp(&cache->owner, &owner, sizeof(owner)) == 0) {
+        memcpy(scope->key, cache->key, sizeof(scope->key));
+        return 0;
     }
 
-    memcpy(key, cache->key, NGX_IVSCHAT_SIGV4_KEY_LEN);
+    ngx_ivschat_sigv4_cache_wipe(cache);
+
+    if (ngx_ivschat_sigv4_signing_key(scope, secret) != 0) {
+        return -1;
+    }
+
+    cache->owner = owner;
+    memcpy(cache->key, scope->key, sizeof(cache->key));
 
     return 0;
 }

@@ -98,19 +98,17 @@ size_t ngx_ivschat_sigv4_buffer_size(const ngx_ivschat_sigv4_request_t *req,
     const ngx_ivschat_sigv4_scope_t *scope);
 
 /*
- * Derives the signing key of a date (8 characters) from a secret access key of
- * at most 256 bytes.  Intermediate keys are wiped.
+ * Derives scope->key from a secret access key of at most 256 bytes, and the
+ * date, region and service of the scope.  Intermediate keys are wiped.
  */
 
-int ngx_ivschat_sigv4_signing_key(ngx_ivschat_str_t secret, const char *date,
-    ngx_ivschat_str_t region, ngx_ivschat_str_t service,
-    unsigned char key[NGX_IVSCHAT_SIGV4_KEY_LEN]);
+int ngx_ivschat_sigv4_signing_key(ngx_ivschat_sigv4_scope_t *scope,
+    ngx_ivschat_str_t secret);
 
 /* The same through the cache, where id identifies the secret. */
 
 int ngx_ivschat_sigv4_cached_key(ngx_ivschat_sigv4_cache_t *cache, uint64_t id,
-    ngx_ivschat_str_t secret, const char *date, ngx_ivschat_str_t region,
-    ngx_ivschat_str_t service, unsigned char key[NGX_IVSCHAT_SIGV4_KEY_LEN]);
+    ngx_ivschat_sigv4_scope_t *scope, ngx_ivschat_str_t secret);
 
 /* Wipes the key; the cache is then empty. */
 

@@ -109,8 +109,8 @@ static ngx_uint_t ngx_ivschat_fetch_may_retry(ngx_ivschat_fetch_t *f);
 static void ngx_ivschat_fetch_finish(ngx_ivschat_fetch_t *f,
     ngx_ivschat_credentials_t *creds);
 static void ngx_ivschat_fetch_free(ngx_ivschat_fetch_t *f);
-static void ngx_ivschat_fetch_error(ngx_ivschat_fetch_t *f, const char *fmt,
-    ...);
+static ngx_int_t ngx_ivschat_fetch_error(ngx_ivschat_fetch_t *f,
+    const char *fmt, ...);
 static const char *ngx_ivschat_fetch_text(ngx_ivschat_fetch_t *f,
     const char *fmt, ...);
 static ngx_int_t ngx_ivschat_fetch_file(ngx_ivschat_fetch_t *f,
@@ -271,8 +271,7 @@ ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f)
     left = (ngx_msec_int_t) (f->start + NGX_IVSCHAT_FETCH_LIMIT
                              - ngx_current_msec);
     if (left <= 0) {
-        ngx_ivschat_fetch_error(f, "the fetch took too long");
-        return NGX_ERROR;
+        return ngx_ivschat_fetch_error(f, "the fetch took too long");
     }
 
     ngx_memzero(&o, sizeof(ngx_ivschat_curl_options_t));
@@ -301,8 +300,7 @@ ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f)
     f->request = ngx_ivschat_curl_send(f->http, &o);
 
     if (f->request == NULL) {
-        ngx_ivschat_fetch_error(f, "the request could not be started");
-        return NGX_ERROR;
+        return ngx_ivschat_fetch_error(f, "the request could not be started");
     }
 
     return NGX_OK;
@@ -470,7 +468,9 @@ ngx_ivschat_fetch_free(ngx_ivschat_fetch_t *f)
 }
 
 
-static void
+/* Sets f->error; returns NGX_ERROR. */
+
+static ngx_int_t
 ngx_ivschat_fetch_error(ngx_ivschat_fetch_t *f, const char *fmt, ...)
 {
     u_char   *p;
@@ -482,6 +482,8 @@ ngx_ivschat_fetch_error(ngx_ivschat_fetch_t *f, const char *fmt, ...)
     va_end(args);
 
     *p = '\0';
+
+    return NGX_ERROR;
 }
 
 
@@ -530,17 +532,17 @@ ngx_ivschat_fetch_file(ngx_ivschat_fetch_t *f, const char *path,
         ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
                                                ngx_core_module);
 
-        ngx_ivschat_fetch_error(f, "the token file \"%s\" cannot be read by "
-                                "user %s: (%d: %s)", path,
-                                geteuid() == 0 ? "root"
-                                : ccf->username ? ccf->username : "unknown",
-                                err, strerror(err));
-        return NGX_ERROR;
+        return ngx_ivschat_fetch_error(f, "the token file \"%s\" cannot be "
+                                       "read by user %s: (%d: %s)", path,
+                                       geteuid() == 0 ? "root"
+                                       : ccf->username ? ccf->username
+                                                       : "unknown",
+                                       err, strerror(err));
     }
 
     if (n == NGX_IVSCHAT_FETCH_FILE_MAX) {
-        ngx_ivschat_fetch_error(f, "the token file \"%s\" is too large", path);
-        return NGX_ERROR;
+        return ngx_ivschat_fetch_error(f, "the token file \"%s\" is too "
+                                       "large", path);
     }
 
     text->data = (const char *) f->pos;
@@ -572,9 +574,8 @@ ngx_ivschat_container_make(ngx_ivschat_fetch_t *f,
     /* a line feed would add headers */
 
     if (!ngx_ivschat_str_line(token)) {
-        ngx_ivschat_fetch_error(f, "the authorization token has control "
-                                "characters");
-        return NGX_ERROR;
+        return ngx_ivschat_fetch_error(f, "the authorization token has control "
+                                       "characters");
     }
 
     o->headers[0] = "Accept: application/json";
@@ -680,8 +681,7 @@ ngx_ivschat_sts_make(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
                              sizeof(reason))
         != 0)
     {
-        ngx_ivschat_fetch_error(f, "%s", reason);
-        return NGX_ERROR;
+        return ngx_ivschat_fetch_error(f, "%s", reason);
     }
 
     f->pos += form.len;
@@ -695,8 +695,7 @@ ngx_ivschat_sts_make(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
     if (action == NGX_IVSCHAT_ASSUME_ROLE
         && ngx_ivschat_sts_sign(f, role, o) != NGX_OK)
     {
-        ngx_ivschat_fetch_error(f, "the request could not be signed");
-        return NGX_ERROR;
+        return ngx_ivschat_fetch_error(f, "the request could not be signed");
     }
 
     return NGX_OK;
@@ -734,9 +733,7 @@ ngx_ivschat_sts_sign(ngx_ivschat_fetch_t *f, ngx_ivschat_role_t *role,
 
     rc = ngx_ivschat_sigv4_time(f->clock.now(f->clock.data), scope.time) != 0
          || ngx_ivschat_sigv4_hash(o->body, o->len, req.payload_hash) != 0
-         || ngx_ivschat_sigv4_signing_key(secret, scope.time, scope.region,
-                                          scope.service, scope.key)
-            != 0
+         || ngx_ivschat_sigv4_signing_key(&scope, secret) != 0
          || ngx_ivschat_sigv4_authorization(&req, &scope, (char *) f->pos,
                                             f->texts + sizeof(f->texts)
                                             - f->pos, &len)
