@@ -471,10 +471,7 @@ ngx_ivschat_time_format(int64_t ms, char buf[NGX_IVSCHAT_TIME_LEN + 1])
     }
 
     sec = (time_t) (ms / 1000);
-
-    if (gmtime_r(&sec, &tm) == NULL) {
-        return -1;
-    }
+    (void) gmtime_r(&sec, &tm);
 
     (void) strftime(buf, NGX_IVSCHAT_TIME_LEN + 1, NGX_IVSCHAT_DATE_FORM, &tm);
     (void) sprintf(buf + sizeof("0000-00-00T00:00:00") - 1, ".%03dZ",

@@ -45,7 +45,6 @@ struct ngx_ivschat_curl_request_s {
     ngx_ivschat_curl_done_pt     done;
     void                        *data;
     size_t                       len;        /* of the answer's body */
-    unsigned                     too_large:1;
     char                         error[CURL_ERROR_SIZE];
     u_char                       body[NGX_IVSCHAT_CURL_BODY_MAX + 1];
 };
@@ -436,7 +435,7 @@ ngx_ivschat_curl_finish(ngx_ivschat_curl_request_t *req, CURLcode code)
         }
 
     } else {
-        answer.error = req->too_large ? "the answer is too large"
+        answer.error = code == CURLE_WRITE_ERROR ? "the answer is too large"
                        : code == CURLE_ABORTED_BY_CALLBACK
                          ? "worker_connections are not enough, or the "
                            "worker is exiting"
@@ -677,7 +676,7 @@ ngx_ivschat_curl_abort(ngx_ivschat_curl_t *http)
 }
 
 
-/* CURLOPT_WRITEFUNCTION */
+/* CURLOPT_WRITEFUNCTION; a short count is CURLE_WRITE_ERROR */
 
 static size_t
 ngx_ivschat_curl_body(char *p, size_t size, size_t n, void *data)
@@ -687,7 +686,6 @@ ngx_ivschat_curl_body(char *p, size_t size, size_t n, void *data)
     size *= n;
 
     if (size > NGX_IVSCHAT_CURL_BODY_MAX - req->len) {
-        req->too_large = 1;
         return 0;
     }
 
