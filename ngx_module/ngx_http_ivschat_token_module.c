@@ -5,6 +5,7 @@
  */
 
 
+#include "creds/ngx_ivschat_dumpable.h"
 #include "token/ngx_ivschat_request.h"
 #include "token/ngx_ivschat_variables.h"
 
@@ -141,10 +142,10 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
     { ngx_string("ivschat_token_tries"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_ivschat_tries,
+      ngx_ivschat_number_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, tries),
-      NULL },
+      &ngx_ivschat_tries_rule },
 
     { ngx_string("ivschat_token_rate"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
@@ -155,10 +156,10 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
     { ngx_string("ivschat_token_refresh_spread"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_ivschat_refresh_spread,
+      ngx_ivschat_number_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, refresh_spread),
-      NULL },
+      &ngx_ivschat_spread_rule },
 
     { ngx_string("ivschat_token_credentials"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
@@ -619,6 +620,12 @@ ngx_ivschat_init_module(ngx_cycle_t *cycle)
 
     ngx_ivschat_creds_commit(cycle, &mcf->creds);
 
+    /* only root can read the memory of root's master */
+
+    if (mcf->zone_size != NGX_CONF_UNSET_SIZE && geteuid() != 0) {
+        ngx_ivschat_not_dumpable(cycle);
+    }
+
     return ngx_ivschat_rate_commit(cycle, &mcf->rate);
 }
 
@@ -631,9 +638,15 @@ ngx_ivschat_init_process(ngx_cycle_t *cycle)
     mcf = ngx_http_cycle_get_module_main_conf(cycle,
                                               ngx_http_ivschat_token_module);
 
-    if (mcf) {
-        ngx_ivschat_creds_start(cycle, &mcf->creds);
+    if (mcf == NULL) {
+        return NGX_OK;
     }
+
+    if (mcf->zone_size != NGX_CONF_UNSET_SIZE) {
+        ngx_ivschat_not_dumpable(cycle);
+    }
+
+    ngx_ivschat_creds_start(cycle, &mcf->creds);
 
     return NGX_OK;
 }

@@ -1,6 +1,12 @@
 
 /*
- * The client's body: reading it, and what it asks for.
+ * The client's body: always read to its end before there is a subrequest.
+ * With "ivschat_token_client_body on" it is kept, up to its limit, and looked
+ * at; otherwise each part is thrown away as it comes.
+ *
+ * It is read first because nginx would count the bytes that are still to be
+ * discarded by the subrequest's length, and take the rest of the body for the
+ * next request.
  */
 
 
@@ -14,10 +20,9 @@
 
 
 typedef struct {
-    ngx_str_t                    data;       /* as it came, if it is kept */
-    size_t                       size;       /* that data has room for */
+    size_t                       size;       /* to keep, at most */
+    ngx_chain_t                 *kept;       /* one buffer, or NULL */
     ngx_ivschat_body_t           asked;      /* by it */
-    unsigned                     keep:1;
 } ngx_ivschat_client_body_t;
 
 

@@ -1,16 +1,18 @@
 
-/*
- * The directives that no slot of nginx fits.
- */
-
-
 #include "ngx_ivschat_conf.h"
 #include "../aws/ngx_ivschat_api.h"
 
 
 static unsigned ngx_ivschat_method(ngx_ivschat_str_t name);
-static char *ngx_ivschat_number(ngx_conf_t *cf, ngx_uint_t *number,
-    ngx_str_t *text, ngx_int_t max, const char *reason);
+
+
+ngx_ivschat_number_rule_t  ngx_ivschat_tries_rule = {
+    10, 0, "1 to 10 attempts are possible"
+};
+
+ngx_ivschat_number_rule_t  ngx_ivschat_spread_rule = {
+    90, 1, "\"off\", or 1% to 90%, is needed"
+};
 
 
 char *
@@ -22,7 +24,7 @@ ngx_ivschat_methods(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
-    return ngx_ivschat_words(cf, cf->args->nelts - 1, ngx_ivschat_method,
+    return ngx_ivschat_bits(cf, cf->args->nelts - 1, ngx_ivschat_method,
                              "it must be POST or GET", &ilcf->methods);
 }
 
@@ -114,62 +116,36 @@ ngx_ivschat_timeout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 char *
-ngx_ivschat_tries(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+ngx_ivschat_number_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_ivschat_loc_conf_t  *ilcf = conf;
+    ngx_int_t                   n;
+    ngx_str_t                  *value, text;
+    ngx_uint_t                 *number;
+    ngx_ivschat_number_rule_t  *rule;
 
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    return ngx_ivschat_number(cf, &ilcf->tries, &value[1], 10,
-                              "1 to 10 attempts are possible");
-}
-
-
-char *
-ngx_ivschat_refresh_spread(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_ivschat_loc_conf_t  *ilcf = conf;
-
-    ngx_str_t  *value, text;
-
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "off") == 0
-        && ilcf->refresh_spread == NGX_CONF_UNSET_UINT)
-    {
-        ilcf->refresh_spread = 0;
-        return NGX_CONF_OK;
-    }
-
-    text = value[1];
-
-    if (text.len && text.data[text.len - 1] == '%') {
-        text.len--;
-    }
-
-    return ngx_ivschat_number(cf, &ilcf->refresh_spread, &text, 90,
-                              "\"off\", or 1% to 90%, is needed");
-}
-
-
-static char *
-ngx_ivschat_number(ngx_conf_t *cf, ngx_uint_t *number, ngx_str_t *text,
-    ngx_int_t max, const char *reason)
-{
-    ngx_int_t   n;
-    ngx_str_t  *value;
+    rule = cmd->post;
+    number = (ngx_uint_t *) ((char *) conf + cmd->offset);
 
     if (*number != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
 
-    n = ngx_atoi(text->data, text->len);
+    value = cf->args->elts;
+    text = value[1];
 
-    if (n < 1 || n > max) {
-        value = cf->args->elts;
-        return ngx_ivschat_invalid(cf, &value[1], reason);
+    if (rule->percent && ngx_strcmp(text.data, "off") == 0) {
+        *number = 0;
+        return NGX_CONF_OK;
+    }
+
+    if (rule->percent && text.len && text.data[text.len - 1] == '%') {
+        text.len--;
+    }
+
+    n = ngx_atoi(text.data, text.len);
+
+    if (n < 1 || n > rule->max) {
+        return ngx_ivschat_invalid(cf, &value[1], rule->fault);
     }
 
     *number = n;

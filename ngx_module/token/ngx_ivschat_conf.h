@@ -87,9 +87,19 @@ extern ngx_module_t  ngx_http_ivschat_token_module;
 char *ngx_ivschat_methods(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_ivschat_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_ivschat_timeout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_ivschat_tries(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_ivschat_refresh_spread(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
+
+/* Numbers from 1 to "max", with the rule in the "post" field. */
+
+typedef struct {
+    ngx_int_t                    max;
+    ngx_uint_t                   percent;    /* "%" and "off" are allowed */
+    const char                  *fault;
+} ngx_ivschat_number_rule_t;
+
+extern ngx_ivschat_number_rule_t  ngx_ivschat_tries_rule;
+extern ngx_ivschat_number_rule_t  ngx_ivschat_spread_rule;
+
+char *ngx_ivschat_number_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 
 #endif /* _NGX_IVSCHAT_CONF_H_INCLUDED_ */

@@ -1,10 +1,4 @@
 
-/*
- * A line that grants something: what its directive takes, checked as far as
- * it is known when the configuration is read.
- */
-
-
 #include "ngx_ivschat_line.h"
 #include "../aws/ngx_ivschat_api.h"
 
@@ -16,20 +10,21 @@ static char *ngx_ivschat_line_variables(ngx_conf_t *cf,
 static ngx_uint_t ngx_ivschat_from_client(ngx_ivschat_str_t name);
 static char *ngx_ivschat_compile(ngx_conf_t *cf, ngx_str_t *value,
     ngx_http_complex_value_t *cv);
-static ngx_uint_t ngx_ivschat_one_of(ngx_str_t *value, ngx_str_t *words);
+static ngx_uint_t ngx_ivschat_word(ngx_str_t *value);
 
 
-static ngx_str_t  ngx_ivschat_falses[] = {
+/* The values of a condition that does not hold, and then words for "on". */
+
+static ngx_str_t  ngx_ivschat_words[] = {
     ngx_string(""),
     ngx_string("0"),
     ngx_string("false"),
     ngx_string("off"),
     ngx_string("no"),
     ngx_string("null"),
-    ngx_null_string
-};
 
-static ngx_str_t  ngx_ivschat_trues[] = {
+#define NGX_IVSCHAT_FALSES   6
+
     ngx_string("1"),
     ngx_string("true"),
     ngx_string("on"),
@@ -296,8 +291,7 @@ ngx_ivschat_condition(ngx_conf_t *cf, ngx_str_t *arg, ngx_ivschat_line_t *line)
     /* "if=is_mod" would hold for everyone: most likely "$" is missing */
 
     if (ngx_ivschat_literal(line->condition)
-        && !ngx_ivschat_one_of(&value, ngx_ivschat_falses)
-        && !ngx_ivschat_one_of(&value, ngx_ivschat_trues))
+        && ngx_ivschat_words[ngx_ivschat_word(&value)].data == NULL)
     {
         return ngx_ivschat_invalid(cf, arg,
                      "there is no variable in it, so it would always hold");
@@ -325,7 +319,7 @@ ngx_ivschat_compile(ngx_conf_t *cf, ngx_str_t *value,
 
 
 char *
-ngx_ivschat_words(ngx_conf_t *cf, ngx_uint_t last,
+ngx_ivschat_bits(ngx_conf_t *cf, ngx_uint_t last,
     unsigned (*bit)(ngx_ivschat_str_t word), const char *reason,
     unsigned *bits)
 {
@@ -368,7 +362,7 @@ ngx_ivschat_never(ngx_ivschat_line_t *line)
 {
     return line->condition
            && ngx_ivschat_literal(line->condition)
-           && ngx_ivschat_one_of(&line->condition->value, ngx_ivschat_falses);
+           && ngx_ivschat_word(&line->condition->value) < NGX_IVSCHAT_FALSES;
 }
 
 
@@ -382,7 +376,7 @@ ngx_ivschat_line_value(ngx_http_request_t *r, ngx_ivschat_line_t *line,
             return NGX_ERROR;
         }
 
-        if (ngx_ivschat_one_of(value, ngx_ivschat_falses)) {
+        if (ngx_ivschat_word(value) < NGX_IVSCHAT_FALSES) {
             return NGX_DECLINED;
         }
     }
@@ -391,18 +385,22 @@ ngx_ivschat_line_value(ngx_http_request_t *r, ngx_ivschat_line_t *line,
 }
 
 
+/* The index in ngx_ivschat_words, of the last one if it is none of them. */
+
 static ngx_uint_t
-ngx_ivschat_one_of(ngx_str_t *value, ngx_str_t *words)
+ngx_ivschat_word(ngx_str_t *value)
 {
-    for ( /* void */ ; words->data; words++) {
-        if (value->len == words->len
-            && ngx_strncasecmp(value->data, words->data, words->len) == 0)
+    ngx_str_t  *word;
+
+    for (word = ngx_ivschat_words; word->data; word++) {
+        if (value->len == word->len
+            && ngx_strncasecmp(value->data, word->data, word->len) == 0)
         {
-            return 1;
+            break;
         }
     }
 
-    return 0;
+    return word - ngx_ivschat_words;
 }
 
 

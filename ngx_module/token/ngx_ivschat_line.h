@@ -80,7 +80,7 @@ char *ngx_ivschat_condition(ngx_conf_t *cf, ngx_str_t *arg,
  * an unknown word, which is an error of this reason.
  */
 
-char *ngx_ivschat_words(ngx_conf_t *cf, ngx_uint_t last,
+char *ngx_ivschat_bits(ngx_conf_t *cf, ngx_uint_t last,
     unsigned (*bit)(ngx_ivschat_str_t word), const char *reason,
     unsigned *bits);
 

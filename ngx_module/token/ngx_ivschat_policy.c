@@ -1,13 +1,4 @@
 
-/*
- * The policy: who gets into which room, with which capabilities and
- * attributes, for how long.  It is evaluated once for a request, in this
- * order, and each step sees the variables of those before it.  A client's
- * body, where one is accepted, is read between the user and the room; it can
- * make less of what is granted, and never more.
- */
-
-
 #include "ngx_ivschat_policy.h"
 
 
@@ -30,36 +21,34 @@ static char *ngx_ivschat_policy_check_attributes(ngx_conf_t *cf,
 static void ngx_ivschat_policy_check_region(ngx_conf_t *cf,
     ngx_ivschat_loc_conf_t *conf);
 
-static ngx_ivschat_result_e ngx_ivschat_policy_room(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_region(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+    ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_host(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+    ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_capabilities(
-    ngx_http_request_t *r, const ngx_ivschat_body_t *asked,
-    ngx_ivschat_policy_t *policy);
+    ngx_http_request_t *r, ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_attributes(
-    ngx_http_request_t *r, const ngx_ivschat_body_t *asked,
-    ngx_ivschat_policy_t *policy);
+    ngx_http_request_t *r, ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_lines(ngx_http_request_t *r,
     ngx_ivschat_request_t *request, ngx_ivschat_attribute_t *attrs);
 static ngx_uint_t ngx_ivschat_has_attribute(ngx_ivschat_request_t *request,
     ngx_str_t *name);
-static size_t ngx_ivschat_attributes_size(ngx_ivschat_request_t *request);
+static ngx_ivschat_result_e ngx_ivschat_attributes_fit(ngx_http_request_t *r,
+    ngx_ivschat_request_t *request, ngx_uint_t level, const char *fmt);
 static ngx_ivschat_result_e ngx_ivschat_policy_duration(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+    ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_body(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+    ngx_ivschat_policy_t *policy);
 static ngx_uint_t ngx_ivschat_minutes(ngx_str_t *value);
 
 
 typedef ngx_ivschat_result_e (*ngx_ivschat_policy_pt)(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+    ngx_ivschat_policy_t *policy);
 
+
+/* After the room. */
 
 static ngx_ivschat_policy_pt  ngx_ivschat_policy_steps[] = {
-    ngx_ivschat_policy_room,
     ngx_ivschat_policy_region,
     ngx_ivschat_policy_host,
     ngx_ivschat_policy_capabilities,
@@ -116,7 +105,7 @@ ngx_ivschat_parse_capabilities(ngx_conf_t *cf, ngx_array_t *above,
         }
     }
 
-    return ngx_ivschat_words(cf, last, ngx_ivschat_capability,
+    return ngx_ivschat_bits(cf, last, ngx_ivschat_capability,
                              "the capabilities are SEND_MESSAGE, "
                              "DISCONNECT_USER and DELETE_MESSAGE",
                              &line->bits);
@@ -234,7 +223,8 @@ ngx_ivschat_policy_check_attributes(ngx_conf_t *cf, ngx_array_t *lines)
         }
 
         if (!ngx_ivschat_literal(&attr[i].value)
-            || attr[i].value.value.len == 0)
+            || attr[i].value.value.len == 0
+            || ngx_ivschat_never(&attr[i]))
         {
             continue;
         }
@@ -244,9 +234,7 @@ ngx_ivschat_policy_check_attributes(ngx_conf_t *cf, ngx_array_t *lines)
         if (ngx_ivschat_always(&attr[i])) {
             size += len;
 
-        } else if (len > NGX_IVSCHAT_ATTRIBUTES_MAX
-                   && !ngx_ivschat_never(&attr[i]))
-        {
+        } else if (len > NGX_IVSCHAT_ATTRIBUTES_MAX) {
             size = len;                /* too large whenever it counts */
             break;
         }
@@ -299,12 +287,12 @@ ngx_ivschat_policy_evaluate(ngx_http_request_t *r,
     ngx_uint_t            i;
     ngx_ivschat_result_e  result;
 
-    for (i = 0; ngx_ivschat_policy_steps[i]; i++) {
-        result = ngx_ivschat_policy_steps[i](r, asked, policy);
+    policy->asked = asked;
 
-        if (result != NGX_IVSCHAT_OK) {
-            return result;
-        }
+    result = ngx_ivschat_rooms_choose(r, asked->room, &policy->room);
+
+    for (i = 0; result == NGX_IVSCHAT_OK && ngx_ivschat_policy_steps[i]; i++) {
+        result = ngx_ivschat_policy_steps[i](r, policy);
     }
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
@@ -312,21 +300,13 @@ ngx_ivschat_policy_evaluate(ngx_http_request_t *r,
                    "host:\"%V\"", &policy->room.arn, &policy->capabilities,
                    &policy->host);
 
-    return NGX_IVSCHAT_OK;
-}
-
-
-static ngx_ivschat_result_e
-ngx_ivschat_policy_room(ngx_http_request_t *r, const ngx_ivschat_body_t *asked,
-    ngx_ivschat_policy_t *policy)
-{
-    return ngx_ivschat_rooms_choose(r, asked->room, &policy->room);
+    return result;
 }
 
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_region(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
     ngx_str_t                value;
     ngx_ivschat_loc_conf_t  *conf;
@@ -360,7 +340,7 @@ ngx_ivschat_policy_region(ngx_http_request_t *r,
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_host(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
     ngx_str_t          *host;
     ngx_ivschat_str_t   service = ngx_ivschat_string(NGX_IVSCHAT_SERVICE);
@@ -390,7 +370,7 @@ ngx_ivschat_policy_host(ngx_http_request_t *r,
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_capabilities(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
     ngx_int_t            rc;
     ngx_str_t            value, *text;
@@ -416,7 +396,7 @@ ngx_ivschat_policy_capabilities(ngx_http_request_t *r,
         }
     }
 
-    policy->request.capabilities &= asked->capabilities;
+    policy->request.capabilities &= policy->asked->capabilities;
 
     text->data = ngx_pnalloc(r->pool, NGX_IVSCHAT_CAPABILITIES_LEN);
     if (text->data == NULL) {
@@ -432,9 +412,9 @@ ngx_ivschat_policy_capabilities(ngx_http_request_t *r,
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_attributes(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
-    size_t                    size;
+    size_t                    n;
     ngx_array_t              *lines;
     ngx_ivschat_result_e      result;
     ngx_ivschat_request_t    *request;
@@ -443,9 +423,9 @@ ngx_ivschat_policy_attributes(ngx_http_request_t *r,
     request = &policy->request;
     lines = ngx_ivschat_get_conf(r)->attributes;
 
-    size = asked->nattributes + (lines ? lines->nelts : 0);
+    n = policy->asked->nattributes + (lines ? lines->nelts : 0);
 
-    attrs = ngx_palloc(r->pool, size * sizeof(ngx_ivschat_attribute_t) + 1);
+    attrs = ngx_palloc(r->pool, n * sizeof(ngx_ivschat_attribute_t) + 1);
     if (attrs == NULL) {
         return NGX_IVSCHAT_UNKNOWN;
     }
@@ -454,33 +434,22 @@ ngx_ivschat_policy_attributes(ngx_http_request_t *r,
 
     result = ngx_ivschat_policy_lines(r, request, attrs);
 
+    if (result == NGX_IVSCHAT_OK) {
+        result = ngx_ivschat_attributes_fit(r, request, NGX_LOG_ERR,
+                     "the values of \"ivschat_token_attribute\" have %uz "
+                     "bytes with their names, and AWS takes %d");
+    }
+
     if (result != NGX_IVSCHAT_OK) {
         return result;
     }
 
-    size = ngx_ivschat_attributes_size(request);
-
-    if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the values of \"ivschat_token_attribute\" have %uz "
-                      "bytes with their names, and AWS takes %d",
-                      size, NGX_IVSCHAT_ATTRIBUTES_MAX);
-        return NGX_IVSCHAT_INVALID_ATTRIBUTES;
-    }
-
-    request->nattributes = ngx_ivschat_body_attributes(asked, attrs,
+    request->nattributes = ngx_ivschat_body_attributes(policy->asked, attrs,
                                                        request->nattributes);
-    size = ngx_ivschat_attributes_size(request);
 
-    if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the attributes have %uz bytes with those of the "
-                      "client's body, and AWS takes %d",
-                      size, NGX_IVSCHAT_ATTRIBUTES_MAX);
-        return NGX_IVSCHAT_INVALID_ATTRIBUTES;
-    }
-
-    return NGX_IVSCHAT_OK;
+    return ngx_ivschat_attributes_fit(r, request, NGX_LOG_INFO,
+                     "the attributes have %uz bytes with those of the "
+                     "client's body, and AWS takes %d");
 }
 
 
@@ -549,8 +518,9 @@ ngx_ivschat_has_attribute(ngx_ivschat_request_t *request, ngx_str_t *name)
 }
 
 
-static size_t
-ngx_ivschat_attributes_size(ngx_ivschat_request_t *request)
+static ngx_ivschat_result_e
+ngx_ivschat_attributes_fit(ngx_http_request_t *r,
+    ngx_ivschat_request_t *request, ngx_uint_t level, const char *fmt)
 {
     size_t  i, size;
 
@@ -561,13 +531,20 @@ ngx_ivschat_attributes_size(ngx_ivschat_request_t *request)
                 + request->attributes[i].value.len;
     }
 
-    return size;
+    if (size <= NGX_IVSCHAT_ATTRIBUTES_MAX) {
+        return NGX_IVSCHAT_OK;
+    }
+
+    ngx_log_error(level, r->connection->log, 0, fmt, size,
+                  NGX_IVSCHAT_ATTRIBUTES_MAX);
+
+    return NGX_IVSCHAT_INVALID_ATTRIBUTES;
 }
 
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_duration(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
     ngx_str_t            value;
     ngx_uint_t           minutes;
@@ -593,7 +570,8 @@ ngx_ivschat_policy_duration(ngx_http_request_t *r,
         return NGX_IVSCHAT_MISCONFIGURED;
     }
 
-    policy->request.duration = ngx_ivschat_body_duration(asked, minutes);
+    policy->request.duration = ngx_ivschat_body_duration(policy->asked,
+                                                          minutes);
 
     return NGX_IVSCHAT_OK;
 }
@@ -603,7 +581,7 @@ ngx_ivschat_policy_duration(ngx_http_request_t *r,
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_body(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
     char       *json;
     ngx_str_t  *body;

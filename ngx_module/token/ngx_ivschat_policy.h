@@ -1,6 +1,10 @@
 
 /*
- * The policy: what a request is granted, as the configuration says.
+ * The policy: who gets into which room, with which capabilities and
+ * attributes, for how long.  It is evaluated once for a request, in this
+ * order, and each step sees the variables of those before it.  A client's
+ * body, where one is accepted, is read between the user and the room; it can
+ * make less of what is granted, and never more.
  */
 
 
@@ -23,6 +27,7 @@ typedef struct {
     ngx_str_t                    host;
     ngx_str_t                    capabilities;   /* comma-separated */
 
+    const ngx_ivschat_body_t    *asked;      /* by the client */
     ngx_ivschat_request_t        request;
     ngx_str_t                    body;       /* the JSON to send */
     char                 body_hash[NGX_IVSCHAT_SIGV4_HEX_LEN + 1];

@@ -1,14 +1,4 @@
 
-/*
- * The rooms: the directives that list them, and which of them a request is
- * for.
- *
- * Without names, the first line whose condition holds is the room.  With
- * names, one is picked: by "ivschat_token_room_name" or, where the client's
- * body is accepted and that says nothing, by the ARN in the body.
- */
-
-
 #include "ngx_ivschat_rooms.h"
 #include "../aws/ngx_ivschat_api.h"
 
@@ -132,33 +122,27 @@ static char *
 ngx_ivschat_among(ngx_conf_t *cf, ngx_array_t *above, ngx_ivschat_line_t *room)
 {
     ngx_str_t           *value;
-    ngx_uint_t           i;
-    const char          *fault;
+    ngx_uint_t           i, named;
     ngx_ivschat_line_t  *line;
 
     value = cf->args->elts;
     line = above->elts;
+    named = (room->name.len != 0);
 
     for (i = 0; i < above->nelts; i++) {
 
-        fault = NULL;
-
-        if ((line[i].name.len == 0) != (room->name.len == 0)) {
-            fault = "rooms with and without a name cannot be mixed";
-
-        } else if (room->name.len) {
-
-            if (ngx_ivschat_equal(&line[i].name, &room->name)) {
-                fault = "there is a room of this name already";
-            }
-
-        } else if (ngx_ivschat_always(&line[i])) {
-            fault = "this room can never be reached, since a line above it "
-                    "always counts";
+        if ((line[i].name.len != 0) != named) {
+            return ngx_ivschat_invalid(cf, &value[1],
+                         "rooms with and without a name cannot be mixed");
         }
 
-        if (fault) {
-            return ngx_ivschat_invalid(cf, &value[1], fault);
+        if (named ? ngx_ivschat_equal(&line[i].name, &room->name)
+                  : ngx_ivschat_always(&line[i]))
+        {
+            return ngx_ivschat_invalid(cf, &value[1],
+                         named ? "there is a room of this name already"
+                               : "this room can never be reached, since a "
+                                 "line above it always counts");
         }
     }
 
@@ -418,45 +402,29 @@ static ngx_ivschat_result_e
 ngx_ivschat_no_room(ngx_http_request_t *r, ngx_uint_t known, ngx_str_t *name,
     ngx_str_t *arn)
 {
-    ngx_log_t  *log;
-    ngx_str_t   printable;
+    ngx_str_t    value;
+    const char  *fmt;
 
-    log = r->connection->log;
-    printable = ngx_ivschat_printable(r, arn->data ? arn : name);
-
-    if (!known) {
-
-        if (arn->data) {
-            ngx_log_error(NGX_LOG_INFO, log, 0,
-                          "no \"ivschat_token_room\" has the ARN in the "
-                          "client's body: \"%V\"", &printable);
-
-        } else {
-            ngx_log_error(NGX_LOG_INFO, log, 0,
-                          "no \"ivschat_token_room\" has the name \"%V\"",
-                          &printable);
-        }
-
-        return NGX_IVSCHAT_ROOM_NOT_FOUND;
-    }
+    value = known ? *name : ngx_ivschat_printable(r, arn->data ? arn : name);
 
     if (arn->data) {
-        ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "the condition of the \"ivschat_token_room\" that the "
-                      "client's body names does not hold for this request");
+        fmt = known ? "the condition of the \"ivschat_token_room\" that the "
+                      "client's body names does not hold for this request"
+                    : "no \"ivschat_token_room\" has the ARN in the client's "
+                      "body: \"%V\"";
 
     } else if (name->len) {
-        ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "the condition of \"ivschat_token_room name=%V\" does "
-                      "not hold for this request", name);
+        fmt = known ? "the condition of \"ivschat_token_room name=%V\" does "
+                      "not hold for this request"
+                    : "no \"ivschat_token_room\" has the name \"%V\"";
 
     } else {
-        ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "no \"ivschat_token_room\" line counts for this "
-                      "request");
+        fmt = "no \"ivschat_token_room\" line counts for this request";
     }
 
-    return NGX_IVSCHAT_ROOM_FORBIDDEN;
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0, fmt, &value);
+
+    return known ? NGX_IVSCHAT_ROOM_FORBIDDEN : NGX_IVSCHAT_ROOM_NOT_FOUND;
 }
 
 

@@ -1,6 +1,11 @@
 
 /*
- * The rooms: the directives that list them, and the one a request is for.
+ * The rooms: the directives that list them, and which of them a request is
+ * for.
+ *
+ * Without names, the first line whose condition holds is the room.  With
+ * names, one is picked: by "ivschat_token_room_name" or, where the client's
+ * body is accepted and that says nothing, by the ARN in the body.
  */
 
 

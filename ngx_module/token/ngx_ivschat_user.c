@@ -16,9 +16,6 @@
 
 static const char *ngx_ivschat_check_user(ngx_str_t *value);
 static ngx_uint_t ngx_ivschat_no_user(ngx_str_t *value);
-static ngx_http_handler_pt ngx_ivschat_find_auth_basic(ngx_conf_t *cf,
-    ngx_array_t *handlers);
-static void ngx_ivschat_user_unchecked(ngx_http_request_t *r);
 static ngx_uint_t ngx_ivschat_user_complete(ngx_http_request_t *r,
     ngx_http_complex_value_t *value);
 
@@ -53,69 +50,52 @@ ngx_ivschat_no_user(ngx_str_t *value)
 }
 
 
-ngx_http_handler_pt
-ngx_ivschat_user_wrap_auth(ngx_conf_t *cf, ngx_http_handler_pt handler)
-{
-    ngx_uint_t                  i;
-    ngx_array_t                *handlers;
-    ngx_http_handler_pt        *h, original;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    handlers = &cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers;
-
-    original = ngx_ivschat_find_auth_basic(cf, handlers);
-    h = handlers->elts;
-
-    for (i = 0; original && i < handlers->nelts; i++) {
-        if (h[i] == original) {
-            h[i] = handler;
-        }
-    }
-
-    return original;
-}
-
-
 /*
  * The handler is static in its module; all that the module's postconfiguration
  * does is to push it, so it is called once more and the push taken back.
  * Without the module, every $remote_user needs "trusted".
  */
 
-static ngx_http_handler_pt
-ngx_ivschat_find_auth_basic(ngx_conf_t *cf, ngx_array_t *handlers)
+ngx_http_handler_pt
+ngx_ivschat_user_wrap_auth(ngx_conf_t *cf, ngx_http_handler_pt handler)
 {
-    ngx_uint_t           nelts;
-    ngx_module_t       **module;
-    ngx_http_module_t   *ctx;
+    ngx_uint_t                  i, n;
+    ngx_array_t                *handlers;
+    ngx_module_t              **m;
+    ngx_http_module_t          *ctx;
+    ngx_http_handler_pt        *h;
+    ngx_http_core_main_conf_t  *cmcf;
 
-    module = cf->cycle->modules;
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    handlers = &cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers;
+    n = handlers->nelts;
 
-    while (*module
-           && ngx_strcmp((*module)->name, "ngx_http_auth_basic_module") != 0)
-    {
-        module++;
+    for (m = cf->cycle->modules; *m; m++) {
+        if (ngx_strcmp((*m)->name, "ngx_http_auth_basic_module") == 0) {
+            break;
+        }
     }
 
-    if (*module == NULL) {
-        return NULL;
-    }
+    ctx = *m ? (*m)->ctx : NULL;
 
-    ctx = (*module)->ctx;
-    nelts = handlers->nelts;
-
-    if (ctx->postconfiguration == NULL
+    if (ctx == NULL
+        || ctx->postconfiguration == NULL
         || ctx->postconfiguration(cf) != NGX_OK
-        || handlers->nelts != nelts + 1)
+        || handlers->nelts != n + 1)
     {
         return NULL;
     }
 
-    handlers->nelts = nelts;
+    handlers->nelts = n;
+    h = handlers->elts;
 
-    return ((ngx_http_handler_pt *) handlers->elts)[nelts];
+    for (i = 0; i < n; i++) {
+        if (h[i] == h[n]) {
+            h[i] = handler;
+        }
+    }
+
+    return h[n];
 }
 
 
@@ -125,12 +105,27 @@ ngx_ivschat_user_evaluate(ngx_http_request_t *r, ngx_uint_t checked,
 {
     long                 n;
     ngx_str_t            value;
+    ngx_uint_t           sent, level;
     ngx_ivschat_line_t  *line;
 
     line = ngx_ivschat_get_conf(r)->user;
 
     if (line->remote_user && !line->trusted && !checked) {
-        ngx_ivschat_user_unchecked(r);
+
+        /* what is in the header is the client's word alone */
+
+        sent = (r->headers_in.authorization != NULL);
+        level = sent ? NGX_LOG_ERR : NGX_LOG_INFO;
+
+        ngx_log_error(level, r->connection->log, 0,
+                      sent ? "\"ivschat_token_user\" has $remote_user, but "
+                             "\"auth_basic\" has not checked it for this "
+                             "request: add it to the location, without "
+                             "\"satisfy any\", or \"trusted\" to the line "
+                             "if something else has"
+                           : "no token without a user: the client sent no "
+                             "credentials for $remote_user");
+
         return NGX_IVSCHAT_UNAUTHENTICATED;
     }
 
@@ -160,27 +155,6 @@ ngx_ivschat_user_evaluate(ngx_http_request_t *r, ngx_uint_t checked,
     *user = value;
 
     return NGX_IVSCHAT_OK;
-}
-
-
-/* What is in the header is the client's word alone. */
-
-static void
-ngx_ivschat_user_unchecked(ngx_http_request_t *r)
-{
-    if (r->headers_in.authorization) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "\"ivschat_token_user\" has $remote_user, but "
-                      "\"auth_basic\" has not checked it for this "
-                      "request: add it to the location, without "
-                      "\"satisfy any\", or \"trusted\" to the line if "
-                      "something else has");
-
-    } else {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "no token without a user: the client sent no "
-                      "credentials for $remote_user");
-    }
 }
 
 

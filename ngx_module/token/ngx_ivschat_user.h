@@ -1,6 +1,12 @@
 
 /*
- * The user: ivschat_token_user, and whether auth_basic has checked it.
+ * The user, and whether auth_basic has checked it.
+ *
+ * nginx takes $remote_user from the Authorization header, whether or not
+ * anything has checked the password: without auth_basic, or where "satisfy
+ * any" has let the client in by its address, it is what the client says.
+ * Nothing public tells that auth_basic has checked it, so we stand before its
+ * access handler and see what it returns.
  */
 
 

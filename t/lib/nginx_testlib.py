@@ -346,7 +346,9 @@ class Nginx:
         self._wrap = list(wrap)
         self._values = {
             'LOAD': '\n'.join(f'load_module {name};' for name in modules()),
-            'USER': 'user root;' if os.geteuid() == 0 else '',
+            # else we could not look at the workers in /proc
+            'USER': 'user root;' if os.geteuid() == 0
+                    else f'working_directory {self.dir};',
             'DAEMON': 'on' if daemon else 'off',
             'MASTER': 'on' if master else 'off', 'WORKERS': workers,
             'CONNECTIONS': connections,
