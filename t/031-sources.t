@@ -332,7 +332,7 @@ AWS_CONTAINER_AUTHORIZATION_TOKEN=pod+identity/token=
 --- ask
 POST /token => 503 no_credentials retry
 --- logged
-/the container credentials endpoint: it answered 403: it does not take the authorization token/
+/the container credentials endpoint: it answered 403: the authorization token was rejected/
 --- not_logged
 pod+identity
 

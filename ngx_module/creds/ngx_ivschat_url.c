@@ -1,7 +1,6 @@
 
 /*
- * libcurl's own parser decides, since libcurl connects to what it finds in
- * the URL.
+ * URLs are parsed by libcurl, which is what connects to them.
  */
 
 
@@ -55,7 +54,7 @@ ngx_ivschat_url(const char *url)
 }
 
 
-/* libcurl has made numeric addresses canonical. */
+/* libcurl returns numeric addresses in canonical form. */
 
 static int
 ngx_ivschat_url_host(const char *host)

@@ -1,7 +1,6 @@
 
 /*
- * The URLs that the environment gives for sources of credentials, as libcurl
- * reads them.
+ * URLs of sources of credentials in the environment, as libcurl parses them.
  */
 
 
@@ -26,8 +25,8 @@
 
 
 /*
- * The flags of a string with a NUL that is an http or https URL of at most
- * NGX_IVSCHAT_URL_MAX bytes, without a user and a fragment; 0 if it is not.
+ * The flags of a NUL-terminated string that is an http or https URL of at most
+ * NGX_IVSCHAT_URL_MAX bytes, without user and fragment; 0 if it is not one.
  */
 
 int ngx_ivschat_url(const char *url);

@@ -5,7 +5,7 @@
 
 
 #include "ngx_ivschat_zone.h"
-#include "../aws/ngx_ivschat_skew.h"
+#include "../aws/ngx_ivschat_retry.h"
 
 
 #define NGX_IVSCHAT_SKEW_STEP   10      /* seconds not worth a line */

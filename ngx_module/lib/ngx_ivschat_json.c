@@ -270,7 +270,7 @@ ngx_ivschat_json_text(const cJSON *item)
 }
 
 
-int
+void
 ngx_ivschat_json_write(ngx_ivschat_out_t *out, ngx_ivschat_str_t s)
 {
     char         escape[sizeof("\\u001f")];
@@ -286,7 +286,8 @@ ngx_ivschat_json_write(ngx_ivschat_out_t *out, ngx_ivschat_str_t s)
         n = ngx_ivschat_utf8_next((const unsigned char *) s.data, s.len, &cp);
 
         if (n == 0 || cp == 0) {
-            return -1;
+            out->size = 0;
+            return;
         }
 
         p = n == 1 ? strchr(controls, *s.data) : NULL;
@@ -306,6 +307,4 @@ ngx_ivschat_json_write(ngx_ivschat_out_t *out, ngx_ivschat_str_t s)
     }
 
     ngx_ivschat_out_write(out, "\"", 1);
-
-    return 0;
 }

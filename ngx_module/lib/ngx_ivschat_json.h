@@ -60,11 +60,11 @@ const char *ngx_ivschat_json_members(const cJSON *object,
 ngx_ivschat_str_t ngx_ivschat_json_text(const cJSON *item);
 
 /*
- * Writes s as a string of JSON, with the quotes.  Returns -1 if s is not UTF-8
- * or has U+0000; what is written is then of no use.
+ * Writes s as a JSON string with its quotes.  If s is not UTF-8 or has U+0000,
+ * out->size becomes 0, as if the buffer were too small.
  */
 
-int ngx_ivschat_json_write(ngx_ivschat_out_t *out, ngx_ivschat_str_t s);
+void ngx_ivschat_json_write(ngx_ivschat_out_t *out, ngx_ivschat_str_t s);
 
 
 #endif /* _NGX_IVSCHAT_JSON_H_INCLUDED_ */

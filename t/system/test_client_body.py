@@ -826,7 +826,7 @@ def secrets(**changes):
     (request('/auth', body=secrets()[:-1]), 'invalid_request',
      "the client's body is refused: not JSON"),
     (request('/auth', body=secrets()[:-1] + b',"arn":1}'), 'invalid_request',
-     "the client's body is refused: an object has two members of one name"),
+     "the client's body is refused: duplicate member"),
     (request('/auth', body=js(userId=SECRET_TEXT)), 'invalid_request',
      "the client's body names no room"),
     (request('/auth', body=secrets(arn=room('x'))), 'room_not_found',

@@ -418,7 +418,8 @@ static const malformed_case_t  malformed[] = {
       "config:2: role_arn cannot be used: the ARN of a role has" },
     { "[default]\nsource_profile = b\n"
       "role_arn = arn:aws:iam::123456789:role/RoleA" OTHER, NULL, E,
-      "config:3: role_arn cannot be used: an account is 12 digits" },
+      "config:3: role_arn cannot be used: the ARN of a role has"
+      " the form" },
     { "[default]\n" ROLE "source_profile = b\n"
       "credential_source = Environment" OTHER, NULL, E,
       "config:4: source_profile and credential_source are mutually exclusive" },
