@@ -628,18 +628,16 @@ ngx_ivschat_find_assumed(ngx_ivschat_find_t *find)
 static ngx_int_t
 ngx_ivschat_sts_role(ngx_ivschat_find_t *find, ngx_ivschat_role_t *role)
 {
-    char               name[NGX_IVSCHAT_SESSION_NAME_MAX + 1];
-    ngx_ivschat_str_t  s;
+    char  name[NGX_IVSCHAT_SESSION_NAME_MAX + 1];
 
     if (role->url) {
         return NGX_OK;
     }
 
     if (role->session_name == NULL) {
-        s.data = name;
-        s.len = ngx_ivschat_sts_session_name(
-                    ngx_ivschat_pure(&find->cf->cycle->hostname), name);
-        role->session_name = ngx_ivschat_find_dup(find, s);
+        ngx_ivschat_sts_session_name(
+            ngx_ivschat_pure(&find->cf->cycle->hostname), name);
+        role->session_name = ngx_ivschat_find_dup(find, ngx_ivschat_str(name));
     }
 
     role->region = ngx_ivschat_sts_region(find);
