@@ -264,13 +264,13 @@ POST /token?fault=nested                        => 502 bad_response
 POST /token?fault=gzip                          => 502 bad_response
 POST /token?fault=times-garbage                 => 502 bad_response
 --- logged
-/AWS's answer is not the one of CreateChatToken: it is not JSON \(request id "[-0-9a-f]{36}"\)/
-/AWS's answer is not the one of CreateChatToken: it is empty \(request id/
+/AWS's answer is not the one of CreateChatToken: not JSON \(request id "[-0-9a-f]{36}"\)/
+/AWS's answer is not the one of CreateChatToken: empty \(request id/
 /AWS's answer is not the one of CreateChatToken: there is no token \(request id/
 /AWS's answer is not the one of CreateChatToken: an expiration time is missing/
 /AWS's answer is not the one of CreateChatToken: an expiration time is not ISO 8601/
 /AWS's answer is not the one of CreateChatToken: there is more than one token/
-/AWS's answer is not the one of CreateChatToken: it is not UTF-8, or has a U\+0000/
+/AWS's answer is not the one of CreateChatToken: not UTF-8, or contains U\+0000/
 --- inspect eval: $main::Silent
 
 

@@ -361,7 +361,7 @@ POST /token => 503 no_credentials retry
 --- fetched
 nothing
 --- logged
-its authorization token has control characters
+the authorization token has control characters
 --- not_logged
 X-Injected
 

@@ -16,8 +16,6 @@
 
 #include "../lib/ngx_ivschat_str.h"
 
-#include "ngx_ivschat_errors.h"
-
 
 /* AWS's limits; messages are made of them with ngx_ivschat_value(). */
 

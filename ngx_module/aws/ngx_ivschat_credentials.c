@@ -111,12 +111,12 @@ ngx_ivschat_credentials_check(ngx_ivschat_str_t access_key,
     }
 
     if (secret_key.len <= NGX_IVSCHAT_SECRET_KEY_MAX
-        && ngx_ivschat_str_visible(secret_key))
+        && ngx_ivschat_str_only(secret_key, NGX_IVSCHAT_VISIBLE))
     {
         *field = NGX_IVSCHAT_SESSION_TOKEN;
 
         if (session_token.len <= NGX_IVSCHAT_SESSION_TOKEN_MAX
-            && ngx_ivschat_str_visible(session_token))
+            && ngx_ivschat_str_only(session_token, NGX_IVSCHAT_VISIBLE))
         {
             return NULL;
         }

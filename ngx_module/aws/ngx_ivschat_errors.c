@@ -195,7 +195,7 @@ ngx_ivschat_error_set_code(ngx_ivschat_error_t *error, ngx_ivschat_str_t s)
     code = ngx_ivschat_str_trim(code, " ");
 
     if (code.len == 0 || code.len >= sizeof(error->code)
-        || !ngx_ivschat_str_visible(code))
+        || !ngx_ivschat_str_only(code, NGX_IVSCHAT_VISIBLE))
     {
         return -1;
     }

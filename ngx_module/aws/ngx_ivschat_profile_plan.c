@@ -442,7 +442,7 @@ ngx_ivschat_plan_endpoint(ngx_ivschat_planner_t *p)
 
     if ((!ngx_ivschat_str_skip(&rest, "http://")
          && !ngx_ivschat_str_skip(&rest, "https://"))
-        || rest.len == 0 || !ngx_ivschat_str_visible(rest))
+        || rest.len == 0 || !ngx_ivschat_str_only(rest, NGX_IVSCHAT_VISIBLE))
     {
         return ngx_ivschat_plan_fail(p, endpoint, "endpoint_url must be "
                                      "\"http://…\" or \"https://…\"");

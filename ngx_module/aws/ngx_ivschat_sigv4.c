@@ -33,7 +33,6 @@ static int ngx_ivschat_sigv4_canonical_request(ngx_ivschat_out_t *out,
     const ngx_ivschat_sigv4_request_t *req);
 static void ngx_ivschat_sigv4_names(ngx_ivschat_out_t *out,
     const ngx_ivschat_sigv4_request_t *req);
-static int ngx_ivschat_sigv4_one_line(ngx_ivschat_str_t s);
 static int ngx_ivschat_sigv4_hmac(const void *key, size_t key_len,
     const void *data, size_t len,
     unsigned char mac[NGX_IVSCHAT_SIGV4_KEY_LEN]);
@@ -192,7 +191,7 @@ ngx_ivschat_sigv4_authorization(const ngx_ivschat_sigv4_request_t *req,
                  (int) scope->service.len, scope->service.data);
 
     if (n < 0 || (size_t) n >= sizeof(of)
-        || !ngx_ivschat_sigv4_one_line(scope->access_key)
+        || !ngx_ivschat_str_line(scope->access_key)
         || ngx_ivschat_sigv4_canonical_request(&canonical, req) != 0
         || ngx_ivschat_sigv4_hash(buf, canonical.len, hex) != 0
         || ngx_ivschat_sigv4_signature(scope, of, hex) != 0)
@@ -261,7 +260,7 @@ ngx_ivschat_sigv4_canonical_request(ngx_ivschat_out_t *out,
 
     for (i = 0; i < req->nheaders; i++) {
 
-        if (!ngx_ivschat_sigv4_one_line(req->headers[i].value)) {
+        if (!ngx_ivschat_str_line(req->headers[i].value)) {
             return -1;
         }
 
@@ -290,24 +289,6 @@ ngx_ivschat_sigv4_names(ngx_ivschat_out_t *out,
         ngx_ivschat_out_text(out, i == 0 ? "" : ";");
         ngx_ivschat_out_str(out, req->headers[i].name);
     }
-}
-
-
-static int
-ngx_ivschat_sigv4_one_line(ngx_ivschat_str_t s)
-{
-    size_t         i;
-    unsigned char  c;
-
-    for (i = 0; i < s.len; i++) {
-        c = (unsigned char) s.data[i];
-
-        if (c < ' ' || c == 0x7f) {
-            return 0;
-        }
-    }
-
-    return 1;
 }
 
 

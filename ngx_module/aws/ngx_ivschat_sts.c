@@ -212,7 +212,7 @@ ngx_ivschat_sts_check_web_token(ngx_ivschat_str_t token)
                                      NGX_IVSCHAT_WEB_TOKEN, "characters");
     }
 
-    if (!ngx_ivschat_str_visible(token)) {
+    if (!ngx_ivschat_str_only(token, NGX_IVSCHAT_VISIBLE)) {
         return "a web identity token is visible ASCII in one line";
     }
 

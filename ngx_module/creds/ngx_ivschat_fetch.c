@@ -574,7 +574,6 @@ static ngx_int_t
 ngx_ivschat_container_make(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_options_t *o)
 {
-    size_t             i;
     ngx_ivschat_str_t  token;
 
     token = ngx_ivschat_str(f->source->token ? f->source->token : "");
@@ -585,14 +584,12 @@ ngx_ivschat_container_make(ngx_ivschat_fetch_t *f,
         return NGX_ERROR;
     }
 
-    /* a line end would smuggle in headers */
+    /* a line feed would add headers */
 
-    for (i = 0; i < token.len; i++) {
-        if ((u_char) token.data[i] < 0x20 || token.data[i] == 0x7f) {
-            ngx_ivschat_fetch_error(f, "its authorization token has control "
-                                    "characters");
-            return NGX_ERROR;
-        }
+    if (!ngx_ivschat_str_line(token)) {
+        ngx_ivschat_fetch_error(f, "the authorization token has control "
+                                "characters");
+        return NGX_ERROR;
     }
 
     o->headers[0] = "Accept: application/json";

@@ -824,7 +824,7 @@ def secrets(**changes):
 @pytest.mark.parametrize('data, result, line', [
     (request('/auth', body=secrets()), 'ok', ''),
     (request('/auth', body=secrets()[:-1]), 'invalid_request',
-     "the client's body is refused: it is not JSON"),
+     "the client's body is refused: not JSON"),
     (request('/auth', body=secrets()[:-1] + b',"arn":1}'), 'invalid_request',
      "the client's body is refused: an object has two members of one name"),
     (request('/auth', body=js(userId=SECRET_TEXT)), 'invalid_request',

@@ -5,6 +5,7 @@
 
 
 #include "aws/ngx_ivschat_api.h"
+#include "aws/ngx_ivschat_errors.h"
 
 #include <stdlib.h>
 #include <time.h>

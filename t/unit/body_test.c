@@ -385,7 +385,7 @@ test_json(void)
         tree = ngx_ivschat_json_object(json[i].text, 5, &reason);
 
         if (tree != NULL
-            || strcmp(reason, "it is not a JSON object") == 0)
+            || strcmp(reason, "not a JSON object") == 0)
         {
             reason = NULL;
         }

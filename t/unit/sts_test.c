@@ -253,7 +253,7 @@ static const parse_case_t  parses[] = {
     { "no credentials", ROLED("\"PackedPolicySize\":6"), -1,
       "no \"AccessKeyId\"" },
     { "credentials that are a list", ROLED("\"Credentials\":[" KEYS "]"), -1,
-      "it is not JSON" },
+      "not JSON" },
     { "a result that is a list",
       "{\"AssumeRoleResponse\":{\"AssumeRoleResult\":[1]}}", -1,
       "no \"AccessKeyId\"" },
