@@ -371,8 +371,8 @@ def test_aws_configure_as_root(service, world, monkeypatch, form, source):
                 pwd.getpwnam('www-data').pw_uid}
             # one notice that a change needs a reload, and one of the key
             assert re.findall(
-                r'\[notice\].*worker processes cannot read "(.*)": reload nginx '
-                'when it changes', nginx.error_log()) == [
+                r'\[notice\].*worker processes cannot read "(.*)": reload '
+                'nginx when it changes', nginx.error_log()) == [
                     str(home.config)]
             name = 'auto: profile' if source == 'auto' else 'profile'
             assert key_notices(nginx, name) == [first[0][-4:]]
@@ -828,7 +828,8 @@ def test_invalid_uri_of_container_credentials(url):
     ended({FULL: url}, f'container: {FULL} must be https')
 
 
-@pytest.mark.parametrize('path', ('/v2/credentials/a-b', '/', '/a?b=c', '/a@b'))
+@pytest.mark.parametrize('path', (
+    '/v2/credentials/a-b', '/', '/a?b=c', '/a@b'))
 def test_path_of_container_credentials(path):
     accepted('container', {RELATIVE: path})
 
