@@ -45,7 +45,7 @@ ngx_ivschat_client_attributes(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         if (ngx_ivschat_is_condition(&value[i])) {
             return ngx_ivschat_invalid(cf, &value[i],
-                                       "these lines have no condition");
+                                       "conditions are not supported here");
         }
 
         *name = ngx_ivschat_pure(&value[i]);
@@ -53,7 +53,7 @@ ngx_ivschat_client_attributes(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         for (j = 0; j + 1 < (*names)->nelts; j++) {
             if (ngx_ivschat_str_equal(known[j], *name)) {
-                return ngx_ivschat_invalid(cf, &value[i], "it is there twice");
+                return ngx_ivschat_invalid(cf, &value[i], "duplicate");
             }
         }
     }
@@ -77,7 +77,7 @@ ngx_ivschat_client_body_start(ngx_http_request_t *r,
                && r->headers_in.content_length_n > NGX_IVSCHAT_BODY_MAX)
     {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the client's body has %O bytes, and may have %d",
+                      "the client's body has %O bytes, the limit is %d",
                       r->headers_in.content_length_n, NGX_IVSCHAT_BODY_MAX);
 
         /* as in nginx, without waiting for it and without "100 Continue" */
@@ -251,7 +251,7 @@ ngx_ivschat_keep_buf(ngx_http_request_t *r, ngx_ivschat_client_body_t *body,
 
     if (size > kept->end - kept->last) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the client's body has more than %d bytes",
+                      "the client's body exceeds %d bytes",
                       NGX_IVSCHAT_BODY_MAX);
         return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
@@ -324,7 +324,7 @@ ngx_ivschat_client_body_parse(ngx_http_request_t *r,
         != 0)
     {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the client's body is refused: %s", reason);
+                      "the client's body is rejected: %s", reason);
         return NGX_IVSCHAT_INVALID_REQUEST;
     }
 
