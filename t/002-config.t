@@ -369,13 +369,13 @@ sub attr {
 bad('an attribute without a value', attr('color'),
     invalid($attr, 'color', 'a name and a value, or'));
 bad('an attribute without a name', attr('"" red'),
-    invalid($attr, '', 'an attribute name must be valid UTF-8'));
+    invalid($attr, '', 'a name must be valid UTF-8'));
 bad('an attribute whose name is not UTF-8', attr("\xff red"),
-    invalid($attr, "\xff", 'an attribute name must be valid UTF-8'));
+    invalid($attr, "\xff", 'a name must be valid UTF-8'));
 bad('an attribute whose value is not UTF-8', attr("color r\xe9d"),
     invalid($attr, "r\xe9d", 'it is not valid UTF-8'));
 bad('a variable in an attribute\'s name', attr('$arg_name red'),
-    invalid($attr, '$arg_name', 'an attribute name must not contain variables'));
+    invalid($attr, '$arg_name', 'a name must not contain variables'));
 bad('a condition instead of a value', attr('color if=$https'),
     invalid($attr, 'if=$https', 'a value is expected before "if="'));
 bad('a third argument that is no condition', attr('color red blue'),

@@ -76,13 +76,14 @@ for my $case (
      "a room ARN is expected after the name"],
     ['a condition for the ARN', 'name=a if=$https', 'if=$https',
      'a value is expected before "if="'],
-    ['an empty name', "name= $A", 'name=', "empty room name"],
+    ['an empty name', "name= $A", 'name=',
+     'a name must be valid UTF-8 and not empty'],
     ['a variable in the name', "name=\$arg_a $A", 'name=$arg_a',
-     "a room name must not contain variables"],
+     "a name must not contain variables"],
     ['a name that is not UTF-8', "name=\xff $A", "name=\xff",
-     'it is not valid UTF-8'],
+     'a name must be valid UTF-8 and not empty'],
     ['a control character in the name', "\"name=a\tb\" $A", "name=a\tb",
-     "a room name must not contain control characters"],
+     "a name must not contain control characters"],
     ['a variable for the ARN', 'name=a $hostname', '$hostname',
      'the ARN of a named room must not contain variables'],
     ['no ARN for the ARN', 'name=a b', 'b', "a room ARN of the form "
@@ -188,7 +189,7 @@ accepted('a picker of the server, which other locations need', rooms($A),
 
 # ivschat_token_client_body, ivschat_token_client_attributes
 
-my $utf8 = 'an attribute name must be valid UTF-8 and not empty';
+my $utf8 = 'a name must be valid UTF-8 and not empty';
 
 refused('neither on nor off', rooms($A) . 'ivschat_token_client_body yes;',
         'invalid value "yes" in "ivschat_token_client_body" directive, '
@@ -199,9 +200,9 @@ refused('on twice', rooms($A) . $BODY . $BODY,
 for my $case (['an empty name', '""', '', $utf8],
               ['a name that is not UTF-8', "\xff", "\xff", $utf8],
               ['a variable', '$arg_a', '$arg_a',
-               'an attribute name must not contain variables'],
+               'a name must not contain variables'],
               ['a condition', 'a if=$arg_a', 'if=$arg_a',
-               'an attribute name must not contain variables'],
+               'a name must not contain variables'],
               ['a literal condition', 'a if=1', 'if=1',
                'conditions are not supported here'],
               ['a name twice', 'a b a', 'a', 'duplicate'],

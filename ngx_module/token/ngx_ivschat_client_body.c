@@ -38,7 +38,7 @@ ngx_ivschat_client_attributes(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         name = ngx_array_push(*names);
 
         if (name == NULL
-            || ngx_ivschat_attribute_name(cf, &value[i]) != NGX_CONF_OK)
+            || ngx_ivschat_check_name(cf, &value[i], &value[i]) != NGX_CONF_OK)
         {
             return NGX_CONF_ERROR;
         }
@@ -90,8 +90,9 @@ ngx_ivschat_client_body_start(ngx_http_request_t *r,
     } else {
 
         /*
-         * Many may wait for the rate, and most bodies are small.  While a body
-         * comes in chunks nginx adds them up here, so it is looked at now.
+         * Many requests may wait for the rate, and most bodies are small.
+         * nginx adds up the chunks of a body here, so that the length is
+         * checked now.
          */
 
         if (r->headers_in.content_length_n > 0) {
@@ -115,8 +116,8 @@ ngx_ivschat_client_body_start(ngx_http_request_t *r,
 
 
 /*
- * An error page has led here from another location, or a module such as
- * "mirror" has read the body before us.
+ * An error page of another location has redirected here, or a module such as
+ * "mirror" has already read the body.
  */
 
 static ngx_int_t
@@ -126,8 +127,8 @@ ngx_ivschat_body_was_read(ngx_http_request_t *r,
     if (r->discard_body) {
 
         /*
-         * It is being thrown away, which a subrequest must not see.  The
-         * connection ends with this request, so the rest need not be read.
+         * The body is being discarded, which a subrequest must not see.  The
+         * connection is closed after this request, so the rest is not read.
          */
 
         r->main->count--;
@@ -141,7 +142,7 @@ ngx_ivschat_body_was_read(ngx_http_request_t *r,
 
     if (r->reading_body) {
 
-        /* the error was one in the body itself */
+        /* the error was in the body */
 
         return NGX_HTTP_BAD_REQUEST;
     }
@@ -187,9 +188,8 @@ ngx_ivschat_client_body_read(ngx_http_request_t *r,
         }
 
         /*
-         * While its buffer is in use nginx reads no further, though there may
-         * be more, and no event tells of it: only an empty chain means that
-         * an event will come.
+         * nginx does not read on while its buffer is in use, and no event
+         * follows: only an empty chain means that an event will follow.
          */
 
         if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
@@ -199,7 +199,7 @@ ngx_ivschat_client_body_read(ngx_http_request_t *r,
 }
 
 
-/* Without "ivschat_token_client_body on" there is nothing to keep. */
+/* Keeps the body only with "ivschat_token_client_body on". */
 
 static ngx_int_t
 ngx_ivschat_keep_body(ngx_http_request_t *r, ngx_ivschat_client_body_t *body)

@@ -13,7 +13,7 @@ static char *ngx_ivschat_refuse(ngx_conf_t *cf, ngx_ivschat_line_t *line,
 static ngx_uint_t ngx_ivschat_word(ngx_str_t *value);
 
 
-/* The values of a condition that does not hold, and then words for "on". */
+/* The values of a condition that is false, and then words for "on". */
 
 static ngx_str_t  ngx_ivschat_words[] = {
     ngx_string(""),
@@ -207,7 +207,7 @@ ngx_ivschat_condition(ngx_conf_t *cf, ngx_str_t *arg, ngx_ivschat_line_t *line)
         return NGX_CONF_ERROR;
     }
 
-    /* "if=is_mod" would hold for everyone: most likely "$" is missing */
+    /* "if=is_mod" would be true for everyone: "$" is probably missing */
 
     if (ngx_ivschat_literal(line->condition)
         && ngx_ivschat_words[ngx_ivschat_word(&value)].data == NULL)
@@ -424,7 +424,7 @@ ngx_ivschat_line_value(ngx_http_request_t *r, ngx_ivschat_line_t *line,
 }
 
 
-/* The index in ngx_ivschat_words, of the last one if it is none of them. */
+/* The index in ngx_ivschat_words; that of the last, empty one if not found. */
 
 static ngx_uint_t
 ngx_ivschat_word(ngx_str_t *value)
@@ -462,6 +462,24 @@ ngx_ivschat_printable(ngx_http_request_t *r, ngx_str_t *value)
     }
 
     return s;
+}
+
+
+char *
+ngx_ivschat_check_name(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *name)
+{
+    if (name->len == 0 || ngx_ivschat_utf8_length(ngx_ivschat_pure(name)) < 0)
+    {
+        return ngx_ivschat_invalid(cf, arg,
+                               "a name must be valid UTF-8 and not empty");
+    }
+
+    if (ngx_strlchr(name->data, name->data + name->len, '$')) {
+        return ngx_ivschat_invalid(cf, arg, "a name must not contain "
+                                            "variables");
+    }
+
+    return NGX_CONF_OK;
 }
 
 

@@ -96,14 +96,14 @@ char *ngx_ivschat_bits(ngx_conf_t *cf, ngx_uint_t last,
 
 #define ngx_ivschat_literal(cv)   ((cv)->lengths == NULL)
 
-/* Whether a line is known to count, or not to count, for all requests. */
+/* Whether a line applies to all requests, or to none. */
 
 ngx_uint_t ngx_ivschat_always(ngx_ivschat_line_t *line);
 ngx_uint_t ngx_ivschat_never(ngx_ivschat_line_t *line);
 
 /*
  * Evaluates the condition of a line and then its value, into *value.  Returns
- * NGX_OK, NGX_DECLINED if the condition does not hold, or NGX_ERROR.
+ * NGX_OK, NGX_DECLINED if the condition is false, or NGX_ERROR.
  */
 
 ngx_int_t ngx_ivschat_line_value(ngx_http_request_t *r,
@@ -112,6 +112,10 @@ ngx_int_t ngx_ivschat_line_value(ngx_http_request_t *r,
 /* A copy of a value that a client may have written, safe for the log. */
 
 ngx_str_t ngx_ivschat_printable(ngx_http_request_t *r, ngx_str_t *value);
+
+/* Checks the name of a room or an attribute in an argument. */
+
+char *ngx_ivschat_check_name(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *name);
 
 /* Whether a value contains U+0000 to U+001F or U+007F. */
 

@@ -115,28 +115,11 @@ ngx_ivschat_parse_attribute(ngx_conf_t *cf, ngx_array_t *above,
 
     line->name = value[1];
 
-    if (ngx_ivschat_attribute_name(cf, &value[1]) != NGX_CONF_OK) {
+    if (ngx_ivschat_check_name(cf, &value[1], &value[1]) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
     return ngx_ivschat_line(cf, 2, &ngx_ivschat_attribute_rule, line);
-}
-
-
-char *
-ngx_ivschat_attribute_name(ngx_conf_t *cf, ngx_str_t *arg)
-{
-    if (arg->len == 0 || ngx_ivschat_utf8_length(ngx_ivschat_pure(arg)) < 0) {
-        return ngx_ivschat_invalid(cf, arg,
-                        "an attribute name must be valid UTF-8 and not empty");
-    }
-
-    if (ngx_strlchr(arg->data, arg->data + arg->len, '$')) {
-        return ngx_ivschat_invalid(cf, arg,
-                        "an attribute name must not contain variables");
-    }
-
-    return NGX_CONF_OK;
 }
 
 
@@ -263,8 +246,8 @@ ngx_ivschat_policy_check_regex(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
 
 
 /*
- * Of the lines that always count, no name may be there twice, and together
- * they must not exceed what AWS takes.
+ * The lines that always apply must not have duplicate names, and together must
+ * not exceed AWS's limit.
  */
 
 static char *
@@ -304,7 +287,7 @@ ngx_ivschat_policy_check_attributes(ngx_conf_t *cf, ngx_array_t *lines)
             size += len;
 
         } else if (len > NGX_IVSCHAT_ATTRIBUTES_MAX) {
-            size = len;                /* too large whenever it counts */
+            size = len;                /* too large if it applies */
             break;
         }
     }
@@ -321,7 +304,7 @@ ngx_ivschat_policy_check_attributes(ngx_conf_t *cf, ngx_array_t *lines)
 }
 
 
-/* AWS signs for the room's own region; another one is possible, but odd. */
+/* Another region than the room's is possible, but unusual. */
 
 static void
 ngx_ivschat_policy_check_region(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
@@ -522,7 +505,7 @@ ngx_ivschat_policy_attributes(ngx_http_request_t *r,
 }
 
 
-/* Of the lines of one name the first counts that has a value. */
+/* Of the lines with one name, the first one that sets a value applies. */
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_lines(ngx_http_request_t *r,
@@ -647,7 +630,7 @@ ngx_ivschat_policy_duration(ngx_http_request_t *r,
 }
 
 
-/* Every attempt sends the same bytes, so they are written and hashed once. */
+/* All attempts send the same bytes: they are written and hashed once. */
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_body(ngx_http_request_t *r,
@@ -684,7 +667,7 @@ ngx_ivschat_policy_body(ngx_http_request_t *r,
 }
 
 
-/* Returns 0 if the value is not a duration that AWS takes, with a unit. */
+/* Returns 0 if the value is not a duration with a unit, within AWS's limits. */
 
 static ngx_uint_t
 ngx_ivschat_minutes(ngx_str_t *value)

@@ -6,8 +6,6 @@
 static const char *ngx_ivschat_check_arn(ngx_str_t *value);
 static char *ngx_ivschat_parse_room(ngx_conf_t *cf, ngx_array_t *above,
     ngx_ivschat_line_t *room);
-static char *ngx_ivschat_parse_name(ngx_conf_t *cf, ngx_str_t *arg,
-    ngx_str_t *name);
 static char *ngx_ivschat_among(ngx_conf_t *cf, ngx_array_t *above,
     ngx_ivschat_line_t *room);
 static char *ngx_ivschat_check_picker(ngx_conf_t *cf,
@@ -53,10 +51,17 @@ ngx_ivschat_parse_room(ngx_conf_t *cf, ngx_array_t *above,
 
     if (ngx_strncmp(value[i].data, "name=", 5) == 0) {
 
-        if (ngx_ivschat_parse_name(cf, &value[i], &room->name)
-            != NGX_CONF_OK)
+        room->name.data = value[i].data + 5;
+        room->name.len = value[i].len - 5;
+
+        if (ngx_ivschat_check_name(cf, &value[i], &room->name) != NGX_CONF_OK)
         {
             return NGX_CONF_ERROR;
+        }
+
+        if (ngx_ivschat_has_control(&room->name)) {
+            return ngx_ivschat_invalid(cf, &value[i],
+                               "a name must not contain control characters");
         }
 
         if (++i == cf->args->nelts) {
@@ -83,35 +88,7 @@ ngx_ivschat_parse_room(ngx_conf_t *cf, ngx_array_t *above,
 }
 
 
-static char *
-ngx_ivschat_parse_name(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *name)
-{
-    name->data = arg->data + 5;
-    name->len = arg->len - 5;
-
-    if (name->len == 0) {
-        return ngx_ivschat_invalid(cf, arg, "empty room name");
-    }
-
-    if (ngx_strlchr(name->data, name->data + name->len, '$')) {
-        return ngx_ivschat_invalid(cf, arg,
-                        "a room name must not contain variables");
-    }
-
-    if (ngx_ivschat_utf8_length(ngx_ivschat_pure(name)) < 0) {
-        return ngx_ivschat_invalid(cf, arg, "it is not valid UTF-8");
-    }
-
-    if (ngx_ivschat_has_control(name)) {
-        return ngx_ivschat_invalid(cf, arg,
-                        "a room name must not contain control characters");
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-/* Whether a line fits to those above it. */
+/* Checks a line against those above it. */
 
 static char *
 ngx_ivschat_among(ngx_conf_t *cf, ngx_array_t *above, ngx_ivschat_line_t *room)
@@ -175,7 +152,7 @@ ngx_ivschat_rooms_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
 
     if (room[0].name.len == 0) {
 
-        /* one that is inherited may be meant for other locations */
+        /* an inherited one may be for other locations */
 
         if (conf->own_room_name) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -235,7 +212,7 @@ ngx_ivschat_check_picker(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
 }
 
 
-/* A body picks by the ARN, and gets the first line whose condition holds. */
+/* A body selects by ARN, and gets the first line whose condition is true. */
 
 static char *
 ngx_ivschat_check_reach(ngx_conf_t *cf, ngx_array_t *rooms)
@@ -311,8 +288,8 @@ ngx_ivschat_rooms_choose(ngx_http_request_t *r, ngx_ivschat_str_t asked,
 
 
 /*
- * What picks one of the rooms with names: the name, else the ARN in the
- * client's body; neither if there is one room only, and nothing else picks.
+ * What selects one of the named rooms: the name, else the ARN in the client's
+ * body; neither if there is only one room and nothing else selects.
  */
 
 static ngx_ivschat_result_e
@@ -348,7 +325,7 @@ ngx_ivschat_pick_room(ngx_http_request_t *r, ngx_ivschat_loc_conf_t *conf,
 }
 
 
-/* The first room of this name or this ARN, if any, whose condition holds. */
+/* The first room with this name or ARN, if any, whose condition is true. */
 
 static ngx_ivschat_result_e
 ngx_ivschat_find_room(ngx_http_request_t *r, ngx_array_t *rooms,
@@ -369,7 +346,7 @@ ngx_ivschat_find_room(ngx_http_request_t *r, ngx_array_t *rooms,
             continue;
         }
 
-        /* the condition may go by the name, through a map */
+        /* the condition may depend on the name, by a map */
 
         choice->name = room[i].name;
 
@@ -387,7 +364,7 @@ ngx_ivschat_find_room(ngx_http_request_t *r, ngx_array_t *rooms,
         }
     }
 
-    /* the only room of a location is known by its name */
+    /* a single room is identified by its name */
 
     return ngx_ivschat_no_room(r, known, name->len ? name : &choice->name, arn);
 }

@@ -180,7 +180,7 @@ ngx_ivschat_user_hide(ngx_http_request_t *r, ngx_uint_t verified,
     hidden->sent = (ngx_http_auth_basic_user(r) == NGX_OK);
     hidden->name = r->headers_in.user;
 
-    /* as nginx notes that there is no name */
+    /* this is how nginx marks that there is no name */
 
     ngx_str_set(&r->headers_in.user, "");
 
@@ -214,8 +214,8 @@ ngx_ivschat_user_show(ngx_http_request_t *r, ngx_ivschat_hidden_t *hidden)
 
 
 /*
- * "u-$jwt_claim_sub" is nobody's name when the claim is empty.  The variables
- * have the values just used.
+ * Without the claim, "u-$jwt_claim_sub" is not a user.  The variables have the
+ * values just used.
  */
 
 static ngx_uint_t
