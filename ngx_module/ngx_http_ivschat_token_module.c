@@ -10,6 +10,12 @@
 #include "token/ngx_ivschat_variables.h"
 
 
+/* The default size of the zone: fetched sources, pages for accounts. */
+
+#define NGX_IVSCHAT_ZONE_SOURCES    16
+#define NGX_IVSCHAT_ZONE_ACCOUNTS   32
+
+
 /* What the shared zone begins with. */
 
 typedef struct {
@@ -553,7 +559,8 @@ static ngx_int_t
 ngx_ivschat_add_zone(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
     ngx_uint_t fetched)
 {
-    size_t           least;
+    size_t           least, pages;
+    ngx_uint_t       n;
     ngx_shm_zone_t  *zone;
 
     static ngx_str_t  name = ngx_string("ivschat_token");
@@ -564,9 +571,18 @@ ngx_ivschat_add_zone(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
      */
 
     least = (sizeof(ngx_ivschat_root_t) + ngx_pagesize - 1) / ngx_pagesize;
-    least = (8 + least + 1 + ngx_ivschat_zone_pages(fetched)) * ngx_pagesize;
+    pages = 8 + least + 1;
+    least = (pages + ngx_ivschat_zone_pages(fetched)) * ngx_pagesize;
 
-    ngx_conf_init_size_value(mcf->zone_size, least);
+    if (mcf->zone_size == NGX_CONF_UNSET_SIZE) {
+
+        /* a reload that adds a line keeps a zone of the same size */
+
+        for (n = NGX_IVSCHAT_ZONE_SOURCES; n < fetched; n *= 2) { /* void */ }
+
+        pages += NGX_IVSCHAT_ZONE_ACCOUNTS + ngx_ivschat_zone_pages(n);
+        mcf->zone_size = pages * ngx_pagesize;
+    }
 
     if (mcf->zone_size < least) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

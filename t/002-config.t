@@ -629,11 +629,11 @@ sub creds {
 }
 
 bad('an unknown source of credentials', creds('vault'),
-    invalid($creds, 'vault', 'the sources are'));
+    invalid($creds, 'vault', 'it must be'));
 bad('a source in upper case', creds("STATIC key=$KEY secret=$SECRET"),
-    invalid($creds, 'STATIC', 'the sources are'));
+    invalid($creds, 'STATIC', 'it must be'));
 bad('parameters alone', creds("key=$KEY secret=$SECRET"),
-    "\"$creds\" directive: the sources are");
+    "\"$creds\" directive: it must be");
 bad('a secret in the place of the source',
     creds("secret=$SECRET key=$KEY static", $SECRET),
     '"ivschat_token_credentials" directive');
@@ -651,29 +651,29 @@ bad('an empty session token', creds("static key=$KEY secret=$SECRET token="),
     "invalid parameter \"token=\" ${static}it is empty");
 bad('two keys', creds("static key=$KEY key=OTHERKEY secret=$SECRET",
                       'OTHERKEY'),
-    "invalid parameter \"key=\" ${static}it is there twice");
+    "invalid parameter \"key=\" ${static}it is a duplicate");
 bad('two secrets', creds("static key=$KEY secret=$SECRET secret=another-one",
                          'another-one'),
-    "invalid parameter \"secret=\" ${static}it is there twice");
+    "invalid parameter \"secret=\" ${static}it is a duplicate");
 bad('a key with a dash', creds("static key=AKID-EXAMPLE secret=$SECRET"),
     "invalid parameter \"key=\" ${static}an access key id has only letters");
 bad('a key of 129 characters', creds("static key=@{['A' x 129]} secret=x"),
     "invalid parameter \"key=\" ${static}it is too long");
 bad('a secret with a blank', creds("static key=$KEY 'secret=not so secret'",
                                    'not so secret'),
-    "invalid parameter \"secret=\" ${static}it is too long, or has blanks");
+    "invalid parameter \"secret=\" ${static}it may have only visible ASCII");
 bad('a secret with a tab', creds("static key=$KEY \"secret=hush\thush\"",
                                  'hush'),
-    "invalid parameter \"secret=\" ${static}it is too long, or has blanks");
+    "invalid parameter \"secret=\" ${static}it may have only visible ASCII");
 bad('a secret of 257 characters',
     creds("static key=$KEY secret=@{['s' x 257]}", 'sss'),
-    "invalid parameter \"secret=\" ${static}it is too long, or has blanks");
+    "invalid parameter \"secret=\" ${static}it is too long");
 bad('a secret that is not ASCII', creds("static key=$KEY secret=h\xc3\xa9",
                                         "h\xc3\xa9"),
-    "invalid parameter \"secret=\" ${static}it is too long, or has blanks");
+    "invalid parameter \"secret=\" ${static}it may have only visible ASCII");
 bad('a session token with a blank',
     creds("static key=$KEY secret=$SECRET 'token=se ssion'", 'se ssion'),
-    "invalid parameter \"token=\" ${static}it is too long, or has blanks");
+    "invalid parameter \"token=\" ${static}it may have only visible ASCII");
 bad('a secret without its name',
     creds("static key=$KEY hush-hush", 'hush-hush'),
     "invalid parameter \"…=\" ${static}this source has no such parameter");
@@ -698,9 +698,10 @@ for my $source ('credential_process', 'process', 'sso', 'ssm', 'Imds',
     (my $text = $source) =~ s/"//g;
 
     bad("the source \"$text\"", creds($source),
-        invalid($creds, $text, 'the sources are "auto", "env", "static", '
-                . '"profile", "container", "web_identity", "imds" and '
-                . '"assume_role"; credential_process and SSO are no sources'));
+        invalid($creds, $text, 'it must be "auto", "env", "static", '
+                . '"profile", "container", "web_identity", "imds" or '
+                . '"assume_role"; credential_process and SSO are not '
+                . 'supported'));
 }
 
 # Which parameter belongs to which source
@@ -742,7 +743,7 @@ for my $source (sort keys %takes) {
             "invalid parameter \"$name=\" ${in}it is empty");
         bad("$name= twice for $source",
             creds("$source $name=$value{$name} $name=$value{$name}"),
-            "invalid parameter \"$name=\" ${in}it is there twice");
+            "invalid parameter \"$name=\" ${in}it is a duplicate");
     }
 
     bad("a word alone for $source", creds("$source hush-hush", 'hush-hush'),
@@ -764,21 +765,24 @@ bad('assume_role with all but a role',
     'invalid parameter "role=" in "ivschat_token_credentials assume_role" '
     . 'directive: it is missing');
 
-for my $arn (['arn:aws:iam::1:role/a' => 'an account is 12 digits'],
-             ['arn:aws:iam::12345678901x:role/app' => 'an account is 12'],
-             ['arn:aws:iam::1234567890123:role/a' => 'an account is 12 digits'],
-             ['arn:aws:iam::123456789012:user/a' => '":role/" must follow'],
-             ['arn:aws:iam::123456789012:role/' => 'it has no valid name'],
-             ['arn:aws:iam::123456789012:role/a/' => 'it has no valid name'],
-             ['arn:aws:iam::123456789012:role/a*' => 'it has no valid name'],
+my $form = 'the ARN of a role has the form arn:aws:iam::<12 digits>:role/<name>';
+
+for my $arn ((map { [$_ => $form] } qw(
+                 arn:aws:iam::1:role/a
+                 arn:aws:iam::12345678901x:role/app
+                 arn:aws:iam::1234567890123:role/a
+                 arn:aws:iam::123456789012:user/a
+                 arn:aws:iam::123456789012:role/
+                 arn:aws:iam::123456789012:role/a/
+                 arn:aws:iam::123456789012:role/a*
+                 arn:aws:ivschat:us-west-2:123456789012:room/a
+                 arn:awsx:iam::123456789012:role/app
+                 app-that-has-a-long-name
+                 $arg_role_that_is_some_variable)),
              ['arn:aws:sts::123456789012:assumed-role/app/i-0' =>
-              'it is the ARN of a session'],
-             ['arn:aws:ivschat:us-west-2:123456789012:room/a' =>
-              'the ARN of a role has ":iam::"'],
-             ['arn:awsx:iam::123456789012:role/app' => 'it is in no partition'],
-             ['role/app' => 'the ARN of a role has 20 to 2048'],
-             ['app-that-has-a-long-name' => 'the ARN of a role begins with'],
-             ['$arg_role_that_is_some_variable' => 'the ARN of a role begins'])
+              'use the ARN of the role, arn:aws:iam::<account>:role/<name>, '
+              . 'instead of that of a session'],
+             ['role/app' => 'the ARN of a role has 20 to 2048'])
 {
     bad("the role $arn->[0]", role('', $arn->[0]),
         invalid($creds, $arn->[0], $arn->[1]));
@@ -786,8 +790,8 @@ for my $arn (['arn:aws:iam::1:role/a' => 'an account is 12 digits'],
 
 for my $source ('static', 'assume_role', 'vault', 'Imds', 'auto,env') {
     bad("assume_role with source=$source", role("source=$source"),
-        invalid($creds, $source, '"source=" is one of "auto", "env", '
-                . '"profile", "container", "web_identity" and "imds"'));
+        invalid($creds, $source, '"source=" must be "auto", "env", '
+                . '"profile", "container", "web_identity" or "imds"'));
 }
 
 for my $name ('a', 'a b', 'a/b', 'a:b', "\xc3\xa9t\xc3\xa9", 'a' x 65, '$host',
@@ -806,7 +810,7 @@ for my $id ('a', 'a b', 'a*b', 'a' x 1225, "\xc3\xa9t\xc3\xa9", 'a;b', '$host') 
 
 for my $time ('soon', '-1h', '1.5h', '$arg_a', '1x', '1m1h') {
     bad("the duration \"$time\" of a role", role("'duration=$time'"),
-        invalid($creds, $time, 'it is no time like "1h"'));
+        invalid($creds, $time, 'it must be a time such as "1h"'));
 }
 
 for my $time (qw(899 14m59s 1m 0 43201 12h1s 13h 1d)) {
@@ -819,10 +823,10 @@ for my $name ('US-WEST-2', 'us_west_2', 'us-west-2.', 'r' x 33, '$arg_r',
               'us-west-2.example.com/')
 {
     bad("the region $name for a role", role("region=$name"),
-        invalid($creds, $name, 'it is no region\'s name like "us-west-2"'));
+        invalid($creds, $name, 'it must be a region such as "us-west-2"'));
     bad("the region $name for a web identity",
         creds("web_identity region=$name"),
-        invalid($creds, $name, 'it is no region\'s name like "us-west-2"'));
+        invalid($creds, $name, 'it must be a region such as "us-west-2"'));
 }
 
 bad('a mistake in a line that no location uses',
@@ -1031,7 +1035,7 @@ good('a secret that begins with "/" and has "+" and "$"',
 good('the same credentials twice',
     { server => $STATIC, add => $STATIC });
 good('env without an environment',  creds('env'),
-    '"ivschat_token_credentials env" has no credentials: AWS_ACCESS_KEY_ID is '
+    '"ivschat_token_credentials env" finds no credentials: AWS_ACCESS_KEY_ID is '
     . 'not set in the environment');
 good('no credentials at all, since there may be a metadata service',
     { credentials => '' });
@@ -1085,15 +1089,15 @@ for my $line (['profile' => 'there is neither "'],
 
     good("\"$line->[0]\" without credentials, with a warning",
         creds($line->[0]),
-        "\"$creds $source\" has no credentials: $line->[1]");
+        "\"$creds $source\" finds no credentials: $line->[1]");
 }
 
 # Who may read the file with the secret
 
 for my $mode (0644, 0604, 0666) {
     good(sprintf('static in a file of mode %o, with a warning', $mode),
-        { mode => $mode }, 'nginx.conf" holds secrets and can be read by '
-        . 'everyone: chmod 600 it');
+        { mode => $mode }, 'nginx.conf" holds secrets and is readable by '
+        . 'all users: chmod 600 it');
 }
 
 for my $mode (0400, 0600, 0640, 0660) {

@@ -8,7 +8,7 @@
 
 #include "ngx_ivschat_request.h"
 #include "ngx_ivschat_reply.h"
-#include "../aws/ngx_ivschat_skew.h"
+#include "../aws/ngx_ivschat_retry.h"
 
 
 typedef void (*ngx_ivschat_step_pt)(ngx_http_request_t *r,

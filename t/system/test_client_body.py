@@ -824,9 +824,9 @@ def secrets(**changes):
 @pytest.mark.parametrize('data, result, line', [
     (request('/auth', body=secrets()), 'ok', ''),
     (request('/auth', body=secrets()[:-1]), 'invalid_request',
-     "the client's body is rejected: it is not JSON"),
+     "the client's body is rejected: not JSON"),
     (request('/auth', body=secrets()[:-1] + b',"arn":1}'), 'invalid_request',
-     "the client's body is rejected: an object has two members of one name"),
+     "the client's body is rejected: duplicate member"),
     (request('/auth', body=js(userId=SECRET_TEXT)), 'invalid_request',
      "the client's body does not name a room"),
     (request('/auth', body=secrets(arn=room('x'))), 'room_not_found',
