@@ -9,7 +9,7 @@ our $Config = <<'END';
     location = /token {
         ivschat_token           /ivschat;
         ivschat_token_user      "user-in-question";
-        ivschat_token_room      $TEST_NGINX_IVSCHAT_ROOMSfault-$arg_fault;
+        ivschat_token_room      $TEST_NGINX_IVSCHAT_ROOMSfault-$arg_fault trusted;
         ivschat_token_attribute color "attribute-in-question";
     }
 END
@@ -374,7 +374,7 @@ sub {
     location = /token {
         ivschat_token      /ivschat;
         ivschat_token_user $arg_user trusted;
-        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMSfault-$arg_fault if=$arg_fault;
+        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMSfault-$arg_fault if=$arg_fault trusted;
     }
 --- ask
 POST /token?fault=x                            => 401 unauthenticated
@@ -396,7 +396,7 @@ POST /token?user=a&fault=html                  => 502 bad_response
     location = /token {
         ivschat_token      /ivschat;
         ivschat_token_user $arg_user trusted;
-        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMSfault-$arg_fault if=$arg_fault;
+        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMSfault-$arg_fault if=$arg_fault trusted;
     }
 
     location = /sorry {

@@ -44,7 +44,7 @@
     row(NGX_IVSCHAT_INVALID_USER,                                             \
         "invalid_user", 400, "Invalid user id",                               \
         "The user id must be 1 to " ngx_ivschat_value(NGX_IVSCHAT_USER_MAX)   \
-        " characters of UTF-8.")                                              \
+        " characters of UTF-8, without control characters.")                  \
     row(NGX_IVSCHAT_INVALID_ATTRIBUTES,                                       \
         "invalid_attributes", 400, "Invalid attributes",                      \
         "The attributes must be UTF-8 text of at most "                       \

@@ -165,7 +165,7 @@ ACCOUNT = '''
     location = /account {
         ivschat_token /ivschat;
         ivschat_token_room
-            arn:aws:ivschat:$room_region:$arg_account:room/@ROOM@;
+            arn:aws:ivschat:$room_region:$arg_account:room/@ROOM@ trusted;
     }
 '''
 

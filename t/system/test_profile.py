@@ -881,7 +881,7 @@ def test_metadata_service_not_disabled(value):
 
 ENV = {'AWS_ACCESS_KEY_ID': KEY, 'AWS_SECRET_ACCESS_KEY': SECRET}
 WEB = {'AWS_ROLE_ARN': WEB_ROLE, 'AWS_WEB_IDENTITY_TOKEN_FILE': '/a'}
-ANY_REGION = 'arn:aws:ivschat:$arg_r:123456789012:room/a'
+ANY_REGION = 'arn:aws:ivschat:$arg_r:123456789012:room/a trusted'
 ASSUME = f'assume_role role={ROLE} source=env'
 
 
