@@ -13,16 +13,14 @@
 static int
 good_time(const cJSON *item)
 {
-    int64_t             ms;
-    ngx_ivschat_str_t   s;
+    int64_t  ms;
 
     if (cJSON_IsNumber(item)) {
         return item->valuedouble >= 0 && item->valuedouble < 253402300799.0;
     }
 
-    s = ngx_ivschat_str(cJSON_IsString(item) ? item->valuestring : "");
-
-    return ngx_ivschat_time_parse(s, &ms) == 0;
+    return cJSON_IsString(item)
+           && ngx_ivschat_time_parse(item->valuestring, &ms) == 0;
 }
 
 

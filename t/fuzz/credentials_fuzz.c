@@ -64,7 +64,7 @@ check_accepted(const cJSON *keys, const ngx_ivschat_credentials_t *creds,
 
     if (cJSON_IsString(expiration)) {
         token = expiration->valuestring;
-        must(ngx_ivschat_time_parse(ngx_ivschat_str(token), &ms) == 0);
+        must(ngx_ivschat_time_parse(token, &ms) == 0);
         must(creds->expiration == ms / 1000);
 
     } else {

@@ -255,8 +255,7 @@ check(void)
     valid = secret.len && secret.len <= 256 && len && len <= 32
             && scope.service.len && scope.service.len <= 16;
 
-    must((ngx_ivschat_sigv4_cached_key(&cache, 1, secret, date, scope.region,
-                                       scope.service, scope.key) == 0)
+    must((ngx_ivschat_sigv4_cached_key(&cache, 1, &scope, secret) == 0)
          == valid);
 
     if (valid) {
