@@ -26,7 +26,7 @@
 #define NGX_IVSCHAT_BUCKET_DEPTH_KNEE    3.0
 #define NGX_IVSCHAT_BUCKET_DEPTH_MAX     0.5
 #define NGX_IVSCHAT_BUCKET_SETTLE        500
-#define NGX_IVSCHAT_BUCKET_NEARLY_ALL    0.9
+#define NGX_IVSCHAT_BUCKET_NEARLY_ALL    0.65
 
 /*
  * A host in want adds STEP + STEP_SHARE * rate in each second.  The part that
@@ -378,7 +378,9 @@ ngx_ivschat_bucket_cut(ngx_ivschat_bucket_t *bucket)
 {
     double  depth, part;
 
-    part = bucket->refused / (bucket->refused + bucket->accepted);
+    /* One refusal in few calls may be chance. */
+
+    part = (bucket->refused - 1) / (bucket->refused + bucket->accepted);
 
     if (bucket->since < NGX_IVSCHAT_BUCKET_SETTLE
         && part < NGX_IVSCHAT_BUCKET_NEARLY_ALL)

@@ -652,7 +652,14 @@ failed(int c)
 static void
 again(int c)
 {
-    if (sim.clients[c].asks < ASKS && alive(sim.clients[c].worker / WORKERS)) {
+    int  calm;
+
+    calm = sim.scenario->again > 0 && sim.now >= sim.scenario->calm * 1000
+           && sim.now < sim.scenario->again * 1000;
+
+    if (sim.clients[c].asks < ASKS && alive(sim.clients[c].worker / WORKERS)
+        && !calm)
+    {
         ask(c);
 
     } else {
