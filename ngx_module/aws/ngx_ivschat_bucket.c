@@ -15,60 +15,64 @@
  * times in seconds.
  *
  * A cut takes the part of the calls refused since the last one, up to
- * DEPTH_MAX, and at least DEPTH + DEPTH_SMALL / (DEPTH_KNEE + rate): a host
- * that makes few calls sees few refusals, and each has to say more.  The next
- * cut is SETTLE milliseconds later, since what it does must be seen first,
- * unless nearly all is refused.
+ * DEPTH_MAX, and at least DEPTH + DEPTH_SMALL / (KNEE + rate): a host that
+ * makes few calls sees few refusals, and each has to say more.  The next cut
+ * is SETTLE milliseconds later at least, unless NEARLY_ALL is refused.
  */
 
-#define NGX_IVSCHAT_BUCKET_DEPTH         0.10
-#define NGX_IVSCHAT_BUCKET_DEPTH_SMALL   1.0
-#define NGX_IVSCHAT_BUCKET_DEPTH_KNEE    3.0
-#define NGX_IVSCHAT_BUCKET_DEPTH_MAX     0.5
-#define NGX_IVSCHAT_BUCKET_SETTLE        500
-#define NGX_IVSCHAT_BUCKET_NEARLY_ALL    0.65
+#define NGX_IVSCHAT_BUCKET_DEPTH           0.07
+#define NGX_IVSCHAT_BUCKET_DEPTH_SMALL     10.0
+#define NGX_IVSCHAT_BUCKET_DEPTH_MAX       0.5
+#define NGX_IVSCHAT_BUCKET_KNEE            22.0
+#define NGX_IVSCHAT_BUCKET_SETTLE          500
+#define NGX_IVSCHAT_BUCKET_NEARLY_ALL      0.7
 
 /*
- * A host in want adds STEP + STEP_SHARE * rate in each second.  The part that
- * is the same for all of them makes shares equal.
+ * A host in want adds STEP + STEP_MORE * rate / (STEP_KNEE + rate) in each
+ * second.  Shares become equal, since a large one grows little more than a
+ * small one, and is cut by more.
  */
 
-#define NGX_IVSCHAT_BUCKET_STEP          0.08
-#define NGX_IVSCHAT_BUCKET_STEP_SHARE    0.006
+#define NGX_IVSCHAT_BUCKET_STEP            0.09
+#define NGX_IVSCHAT_BUCKET_STEP_MORE       0.8
+#define NGX_IVSCHAT_BUCKET_STEP_KNEE       60.0
 
 /*
- * When there was no refusal for PATIENCE + PATIENCE_SMALL / (PATIENCE_KNEE +
- * rate), others have gone: the step grows with the square of the time since
- * then, in units of HURRY, and up to HURRY_MAX times.  A second in which
- * nobody was in want counts as IDLE more: nothing was learned in it.
+ * When there was no refusal for PATIENCE + PATIENCE_SMALL / (KNEE + rate),
+ * others have gone: the step grows with the square of the time since then, in
+ * units of HURRY, and up to HURRY_MAX times.  A second in which nobody was in
+ * want counts as IDLE more, since nothing was learned in it.
  */
 
-#define NGX_IVSCHAT_BUCKET_PATIENCE      6.0
-#define NGX_IVSCHAT_BUCKET_PATIENCE_SMALL 60.0
-#define NGX_IVSCHAT_BUCKET_PATIENCE_KNEE 3.0
-#define NGX_IVSCHAT_BUCKET_HURRY         7.0
-#define NGX_IVSCHAT_BUCKET_HURRY_MAX     60.0
-#define NGX_IVSCHAT_BUCKET_IDLE          3.0
+#define NGX_IVSCHAT_BUCKET_PATIENCE        5.0
+#define NGX_IVSCHAT_BUCKET_PATIENCE_SMALL  80.0
+#define NGX_IVSCHAT_BUCKET_HURRY           9.0
+#define NGX_IVSCHAT_BUCKET_HURRY_MAX       80.0
+#define NGX_IVSCHAT_BUCKET_IDLE            5
 
-/* The part of the limit, and of the burst, that a new bucket begins with. */
+/*
+ * A new bucket begins with this part of the limit and of the burst, and in a
+ * hurry: as if it had been cut that many milliseconds ago.
+ */
 
-#define NGX_IVSCHAT_BUCKET_NEW           0.25
-
-/* A new bucket was never cut: that is as if it were an hour ago. */
-
-#define NGX_IVSCHAT_BUCKET_NEVER         3600000
+#define NGX_IVSCHAT_BUCKET_NEW             0.25
+#define NGX_IVSCHAT_BUCKET_NEW_SINCE       60000
 
 /* Whatever AWS says, a host asks from time to time. */
 
-#define NGX_IVSCHAT_BUCKET_LEAST         0.5
+#define NGX_IVSCHAT_BUCKET_LEAST           0.5
 
 /* So much of a call is not missing. */
 
-#define NGX_IVSCHAT_BUCKET_ROUNDING      1e-6
+#define NGX_IVSCHAT_BUCKET_ROUNDING        1e-6
 
-/* More holes than this in front of a line are not believed in. */
+/* The largest part of the numbers in front that may be holes. */
 
-#define NGX_IVSCHAT_BUCKET_HOLES         0.7
+#define NGX_IVSCHAT_BUCKET_HOLES           0.7
+
+
+#define ngx_ivschat_min(a, b)  ((a) < (b) ? (a) : (b))
+#define ngx_ivschat_max(a, b)  ((a) > (b) ? (a) : (b))
 
 
 static void ngx_ivschat_bucket_advance(ngx_ivschat_bucket_t *bucket,
@@ -77,20 +81,17 @@ static void ngx_ivschat_bucket_mark(ngx_ivschat_bucket_t *bucket, uint32_t ms);
 static void ngx_ivschat_bucket_climb(ngx_ivschat_bucket_t *bucket, double sec);
 static void ngx_ivschat_bucket_cut(ngx_ivschat_bucket_t *bucket);
 static double ngx_ivschat_bucket_most(const ngx_ivschat_bucket_t *bucket);
-static void ngx_ivschat_bucket_cap(ngx_ivschat_bucket_t *bucket);
+static void ngx_ivschat_bucket_cap(ngx_ivschat_bucket_t *bucket, double kept);
 static unsigned ngx_ivschat_bucket_ask(ngx_ivschat_bucket_t *bucket,
     ngx_ivschat_turn_e turn, uint64_t number);
+static void ngx_ivschat_bucket_sweep(ngx_ivschat_bucket_t *bucket,
+    ngx_ivschat_line_t *line, uint64_t number);
 
 static double ngx_ivschat_line_live(const ngx_ivschat_line_t *line);
 static double ngx_ivschat_line_place(const ngx_ivschat_line_t *line,
     uint64_t number);
 static void ngx_ivschat_line_next(ngx_ivschat_line_t *line);
-static void ngx_ivschat_line_sweep(ngx_ivschat_line_t *line, uint64_t number);
-static void ngx_ivschat_line_lose(ngx_ivschat_line_t *line, unsigned n);
 static void ngx_ivschat_line_settle(ngx_ivschat_line_t *line);
-
-static double ngx_ivschat_bucket_min(double a, double b);
-static double ngx_ivschat_bucket_max(double a, double b);
 
 
 void
@@ -100,11 +101,11 @@ ngx_ivschat_bucket_init(ngx_ivschat_bucket_t *bucket, uint32_t now,
     memset(bucket, 0, sizeof(ngx_ivschat_bucket_t));
 
     bucket->limit = limit;
-    bucket->burst = ngx_ivschat_bucket_max(burst, 1);
-    bucket->rate = ngx_ivschat_bucket_max(limit * NGX_IVSCHAT_BUCKET_NEW,
-                                          NGX_IVSCHAT_BUCKET_LEAST);
+    bucket->burst = ngx_ivschat_max(burst, 1);
+    bucket->rate = ngx_ivschat_max(limit * NGX_IVSCHAT_BUCKET_NEW,
+                                   NGX_IVSCHAT_BUCKET_LEAST);
     bucket->calls = ngx_ivschat_bucket_most(bucket);
-    bucket->since = NGX_IVSCHAT_BUCKET_NEVER;
+    bucket->since = NGX_IVSCHAT_BUCKET_NEW_SINCE;
     bucket->now = now;
     bucket->wait = wait;
 }
@@ -123,10 +124,10 @@ ngx_ivschat_bucket_configure(ngx_ivschat_bucket_t *bucket, uint32_t now,
     }
 
     bucket->limit = limit;
-    bucket->burst = ngx_ivschat_bucket_max(burst, 1);
+    bucket->burst = ngx_ivschat_max(burst, 1);
     bucket->wait = wait;
 
-    ngx_ivschat_bucket_cap(bucket);
+    ngx_ivschat_bucket_cap(bucket, ngx_ivschat_bucket_waiting(bucket));
 }
 
 
@@ -186,16 +187,12 @@ ngx_ivschat_bucket_leave(ngx_ivschat_bucket_t *bucket, uint32_t now,
 
     if (expired) {
         ngx_ivschat_line_next(line);
-        ngx_ivschat_line_sweep(line, ticket / 2);
-
-        /* What was kept for those before it has no owner now. */
-
-        bucket->calls = ngx_ivschat_bucket_min(bucket->calls,
-                                             ngx_ivschat_bucket_most(bucket));
+        ngx_ivschat_bucket_sweep(bucket, line, ticket / 2);
         return;
     }
 
-    ngx_ivschat_line_lose(line, 1);
+    line->holes += 1;
+    ngx_ivschat_line_settle(line);
 }
 
 
@@ -205,12 +202,12 @@ ngx_ivschat_bucket_dead(ngx_ivschat_bucket_t *bucket, uint32_t now,
 {
     ngx_ivschat_bucket_advance(bucket, now);
 
-    ngx_ivschat_line_lose(&bucket->lines[turn], n);
+    bucket->lines[turn].holes += n;
+    ngx_ivschat_line_settle(&bucket->lines[turn]);
 
-    /* The calls that were kept for them have no owner now. */
+    /* The calls that were kept for them are not for those behind them. */
 
-    bucket->calls = ngx_ivschat_bucket_min(bucket->calls,
-                                           ngx_ivschat_bucket_most(bucket));
+    ngx_ivschat_bucket_cap(bucket, 0);
 }
 
 
@@ -250,7 +247,7 @@ ngx_ivschat_bucket_give_back(ngx_ivschat_bucket_t *bucket, uint32_t now)
 
     bucket->calls += 1;
 
-    ngx_ivschat_bucket_cap(bucket);
+    ngx_ivschat_bucket_cap(bucket, ngx_ivschat_bucket_waiting(bucket));
 }
 
 
@@ -264,8 +261,7 @@ ngx_ivschat_bucket_retry_after(ngx_ivschat_bucket_t *bucket, uint32_t now,
     ngx_ivschat_bucket_advance(bucket, now);
 
     sec = ngx_ivschat_bucket_waiting(bucket) / bucket->rate + 1;
-    drain = (unsigned) ngx_ivschat_bucket_min(sec,
-                                              NGX_IVSCHAT_BUCKET_DRAIN_MAX);
+    drain = (unsigned) ngx_ivschat_min(sec, NGX_IVSCHAT_BUCKET_DRAIN_MAX);
 
     return drain + ((uint64_t) random * (drain + 1) >> 32);
 }
@@ -284,7 +280,7 @@ ngx_ivschat_bucket_waiting(const ngx_ivschat_bucket_t *bucket)
 static void
 ngx_ivschat_bucket_advance(ngx_ivschat_bucket_t *bucket, uint32_t now)
 {
-    double    grow;
+    double    grow, most;
     uint32_t  ms;
 
     ms = now - bucket->now;
@@ -305,19 +301,19 @@ ngx_ivschat_bucket_advance(ngx_ivschat_bucket_t *bucket, uint32_t now)
 
     } else {
 
-        /* Each 100 ms somebody asks, or all have stopped: save up nothing. */
+        /* One of them asks each 100 ms, or all were stopped. */
 
-        grow = ngx_ivschat_bucket_min(grow,
-                   ngx_ivschat_bucket_max(bucket->rate,
-                                          ngx_ivschat_bucket_most(bucket)));
-        ms = ms < 1000 ? ms : 1000;
+        most = ngx_ivschat_bucket_most(bucket);
+        most = ngx_ivschat_max(most, bucket->rate);
+        grow = ngx_ivschat_min(grow, most);
+        ms = ngx_ivschat_min(ms, 1000);
 
         bucket->since += ms;
         ngx_ivschat_bucket_climb(bucket, ms / 1000.0);
     }
 
     bucket->calls += grow;
-    ngx_ivschat_bucket_cap(bucket);
+    ngx_ivschat_bucket_cap(bucket, ngx_ivschat_bucket_waiting(bucket));
 }
 
 
@@ -326,7 +322,6 @@ ngx_ivschat_bucket_advance(ngx_ivschat_bucket_t *bucket, uint32_t now)
 static void
 ngx_ivschat_bucket_mark(ngx_ivschat_bucket_t *bucket, uint32_t ms)
 {
-    int                  i;
     ngx_ivschat_line_t  *line;
 
     bucket->marked += ms;
@@ -337,9 +332,8 @@ ngx_ivschat_bucket_mark(ngx_ivschat_bucket_t *bucket, uint32_t ms)
 
     bucket->marked = 0;
 
-    for (i = 0; i < 2; i++) {
-        line = &bucket->lines[i];
-        ngx_ivschat_line_sweep(line, line->mark);
+    for (line = bucket->lines; line < bucket->lines + 2; line++) {
+        ngx_ivschat_bucket_sweep(bucket, line, line->mark);
         line->mark = line->booked;
     }
 }
@@ -357,19 +351,20 @@ ngx_ivschat_bucket_climb(ngx_ivschat_bucket_t *bucket, double sec)
 
     rate = bucket->rate;
 
-    step = NGX_IVSCHAT_BUCKET_STEP + NGX_IVSCHAT_BUCKET_STEP_SHARE * rate;
+    step = NGX_IVSCHAT_BUCKET_STEP
+           + NGX_IVSCHAT_BUCKET_STEP_MORE * rate
+             / (NGX_IVSCHAT_BUCKET_STEP_KNEE + rate);
     over = (bucket->since + NGX_IVSCHAT_BUCKET_IDLE * bucket->idle) / 1000.0
            - NGX_IVSCHAT_BUCKET_PATIENCE
            - NGX_IVSCHAT_BUCKET_PATIENCE_SMALL
-             / (NGX_IVSCHAT_BUCKET_PATIENCE_KNEE + rate);
+             / (NGX_IVSCHAT_BUCKET_KNEE + rate);
 
     if (over > 0) {
         over /= NGX_IVSCHAT_BUCKET_HURRY;
-        step *= 1 + ngx_ivschat_bucket_min(over * over,
-                                           NGX_IVSCHAT_BUCKET_HURRY_MAX);
+        step *= 1 + ngx_ivschat_min(over * over, NGX_IVSCHAT_BUCKET_HURRY_MAX);
     }
 
-    bucket->rate = ngx_ivschat_bucket_min(rate + step * sec, bucket->limit);
+    bucket->rate = ngx_ivschat_min(rate + step * sec, bucket->limit);
 }
 
 
@@ -390,12 +385,12 @@ ngx_ivschat_bucket_cut(ngx_ivschat_bucket_t *bucket)
 
     depth = NGX_IVSCHAT_BUCKET_DEPTH
             + NGX_IVSCHAT_BUCKET_DEPTH_SMALL
-              / (NGX_IVSCHAT_BUCKET_DEPTH_KNEE + bucket->rate);
-    depth = ngx_ivschat_bucket_max(depth, part);
-    depth = ngx_ivschat_bucket_min(depth, NGX_IVSCHAT_BUCKET_DEPTH_MAX);
+              / (NGX_IVSCHAT_BUCKET_KNEE + bucket->rate);
+    depth = ngx_ivschat_max(depth, part);
+    depth = ngx_ivschat_min(depth, NGX_IVSCHAT_BUCKET_DEPTH_MAX);
 
-    bucket->rate = ngx_ivschat_bucket_max(bucket->rate * (1 - depth),
-                                          NGX_IVSCHAT_BUCKET_LEAST);
+    bucket->rate = ngx_ivschat_max(bucket->rate * (1 - depth),
+                                   NGX_IVSCHAT_BUCKET_LEAST);
     bucket->accepted = 0;
     bucket->refused = 0;
     bucket->since = 0;
@@ -403,7 +398,7 @@ ngx_ivschat_bucket_cut(ngx_ivschat_bucket_t *bucket)
 
     /* What was saved up would hide the cut. */
 
-    bucket->calls = ngx_ivschat_bucket_min(bucket->calls, 1);
+    bucket->calls = ngx_ivschat_min(bucket->calls, 1);
 }
 
 
@@ -415,19 +410,17 @@ ngx_ivschat_bucket_cut(ngx_ivschat_bucket_t *bucket)
 static double
 ngx_ivschat_bucket_most(const ngx_ivschat_bucket_t *bucket)
 {
-    return ngx_ivschat_bucket_max(bucket->burst * bucket->rate / bucket->limit,
-                                  1);
+    return ngx_ivschat_max(bucket->burst * bucket->rate / bucket->limit, 1);
 }
 
 
 /* Calls beyond the burst are kept for those that wait, in case they sleep. */
 
 static void
-ngx_ivschat_bucket_cap(ngx_ivschat_bucket_t *bucket)
+ngx_ivschat_bucket_cap(ngx_ivschat_bucket_t *bucket, double kept)
 {
-    bucket->calls = ngx_ivschat_bucket_min(bucket->calls,
-                        ngx_ivschat_bucket_most(bucket)
-                        + ngx_ivschat_bucket_waiting(bucket));
+    kept += ngx_ivschat_bucket_most(bucket);
+    bucket->calls = ngx_ivschat_min(bucket->calls, kept);
 }
 
 
@@ -448,7 +441,7 @@ ngx_ivschat_bucket_ask(ngx_ivschat_bucket_t *bucket, ngx_ivschat_turn_e turn,
     }
 
     if (missing < NGX_IVSCHAT_BUCKET_ROUNDING) {
-        bucket->calls = ngx_ivschat_bucket_max(bucket->calls - 1, 0);
+        bucket->calls = ngx_ivschat_max(bucket->calls - 1, 0);
         return 0;
     }
 
@@ -456,6 +449,30 @@ ngx_ivschat_bucket_ask(ngx_ivschat_bucket_t *bucket, ngx_ivschat_turn_e turn,
 
     return missing < NGX_IVSCHAT_BUCKET_POLL - 1
            ? (unsigned) missing + 1 : NGX_IVSCHAT_BUCKET_POLL;
+}
+
+
+/*
+ * None up to this number waits any longer.  The calls that were kept for them
+ * are not for those behind them.
+ */
+
+static void
+ngx_ivschat_bucket_sweep(ngx_ivschat_bucket_t *bucket,
+    ngx_ivschat_line_t *line, uint64_t number)
+{
+    double  n;
+
+    line->swept = ngx_ivschat_max(line->swept, number);
+
+    if (number > line->gone) {
+        n = number - line->gone;
+        line->gone = number;
+        line->holes = ngx_ivschat_max(line->holes - n, 0);
+
+        ngx_ivschat_line_settle(line);
+        ngx_ivschat_bucket_cap(bucket, 0);
+    }
 }
 
 
@@ -481,10 +498,10 @@ ngx_ivschat_line_place(const ngx_ivschat_line_t *line, uint64_t number)
 
     /* The holes are in front: of a half of the line three quarters. */
 
-    part = ngx_ivschat_bucket_min(place / (line->booked - line->gone), 1);
+    part = ngx_ivschat_min(place / (line->booked - line->gone), 1);
     place -= line->holes * part * (2 - part);
 
-    return ngx_ivschat_bucket_max(place, 1);
+    return ngx_ivschat_max(place, 1);
 }
 
 
@@ -495,40 +512,12 @@ ngx_ivschat_line_next(ngx_ivschat_line_t *line)
 {
     double  part, skipped;
 
-    part = ngx_ivschat_bucket_min(2 * line->holes
-                                  / (line->booked - line->gone),
-                                  NGX_IVSCHAT_BUCKET_HOLES);
-    skipped = ngx_ivschat_bucket_min(part / (1 - part), line->holes);
+    part = 2 * line->holes / (line->booked - line->gone);
+    part = ngx_ivschat_min(part, NGX_IVSCHAT_BUCKET_HOLES);
+    skipped = ngx_ivschat_min(part / (1 - part), line->holes);
 
     line->holes -= skipped;
     line->gone += 1 + skipped;
-
-    ngx_ivschat_line_settle(line);
-}
-
-
-/* None up to this number waits. */
-
-static void
-ngx_ivschat_line_sweep(ngx_ivschat_line_t *line, uint64_t number)
-{
-    if (number > line->swept) {
-        line->swept = number;
-    }
-
-    if (number > line->gone) {
-        line->holes = ngx_ivschat_bucket_max(line->holes
-                                             - (number - line->gone), 0);
-        line->gone = number;
-        ngx_ivschat_line_settle(line);
-    }
-}
-
-
-static void
-ngx_ivschat_line_lose(ngx_ivschat_line_t *line, unsigned n)
-{
-    line->holes += n;
 
     ngx_ivschat_line_settle(line);
 }
@@ -544,18 +533,4 @@ ngx_ivschat_line_settle(ngx_ivschat_line_t *line)
         line->swept = line->booked;
         line->holes = 0;
     }
-}
-
-
-static double
-ngx_ivschat_bucket_min(double a, double b)
-{
-    return a < b ? a : b;
-}
-
-
-static double
-ngx_ivschat_bucket_max(double a, double b)
-{
-    return a > b ? a : b;
 }
