@@ -85,13 +85,13 @@ static void ngx_ivschat_bucket_cap(ngx_ivschat_bucket_t *bucket, double kept);
 static unsigned ngx_ivschat_bucket_ask(ngx_ivschat_bucket_t *bucket,
     ngx_ivschat_turn_e turn, uint64_t number);
 static void ngx_ivschat_bucket_sweep(ngx_ivschat_bucket_t *bucket,
-    ngx_ivschat_line_t *line, uint64_t number);
+    ngx_ivschat_bucket_line_t *line, uint64_t number);
 
-static double ngx_ivschat_line_live(const ngx_ivschat_line_t *line);
-static double ngx_ivschat_line_place(const ngx_ivschat_line_t *line,
+static double ngx_ivschat_line_live(const ngx_ivschat_bucket_line_t *line);
+static double ngx_ivschat_line_place(const ngx_ivschat_bucket_line_t *line,
     uint64_t number);
-static void ngx_ivschat_line_next(ngx_ivschat_line_t *line);
-static void ngx_ivschat_line_settle(ngx_ivschat_line_t *line);
+static void ngx_ivschat_line_next(ngx_ivschat_bucket_line_t *line);
+static void ngx_ivschat_line_settle(ngx_ivschat_bucket_line_t *line);
 
 
 void
@@ -136,7 +136,7 @@ ngx_ivschat_bucket_book(ngx_ivschat_bucket_t *bucket, uint32_t now,
     ngx_ivschat_turn_e turn, ngx_ivschat_bucket_ticket_t *ticket)
 {
     unsigned             delay;
-    ngx_ivschat_line_t  *line;
+    ngx_ivschat_bucket_line_t  *line;
 
     ngx_ivschat_bucket_advance(bucket, now);
 
@@ -156,7 +156,7 @@ ngx_ivschat_bucket_due(ngx_ivschat_bucket_t *bucket, uint32_t now,
     ngx_ivschat_bucket_ticket_t ticket)
 {
     unsigned             delay;
-    ngx_ivschat_line_t  *line;
+    ngx_ivschat_bucket_line_t  *line;
 
     ngx_ivschat_bucket_advance(bucket, now);
 
@@ -175,7 +175,7 @@ void
 ngx_ivschat_bucket_leave(ngx_ivschat_bucket_t *bucket, uint32_t now,
     ngx_ivschat_bucket_ticket_t ticket, unsigned expired)
 {
-    ngx_ivschat_line_t  *line;
+    ngx_ivschat_bucket_line_t  *line;
 
     ngx_ivschat_bucket_advance(bucket, now);
 
@@ -322,7 +322,7 @@ ngx_ivschat_bucket_advance(ngx_ivschat_bucket_t *bucket, uint32_t now)
 static void
 ngx_ivschat_bucket_mark(ngx_ivschat_bucket_t *bucket, uint32_t ms)
 {
-    ngx_ivschat_line_t  *line;
+    ngx_ivschat_bucket_line_t  *line;
 
     bucket->marked += ms;
 
@@ -459,7 +459,7 @@ ngx_ivschat_bucket_ask(ngx_ivschat_bucket_t *bucket, ngx_ivschat_turn_e turn,
 
 static void
 ngx_ivschat_bucket_sweep(ngx_ivschat_bucket_t *bucket,
-    ngx_ivschat_line_t *line, uint64_t number)
+    ngx_ivschat_bucket_line_t *line, uint64_t number)
 {
     double  n;
 
@@ -477,7 +477,7 @@ ngx_ivschat_bucket_sweep(ngx_ivschat_bucket_t *bucket,
 
 
 static double
-ngx_ivschat_line_live(const ngx_ivschat_line_t *line)
+ngx_ivschat_line_live(const ngx_ivschat_bucket_line_t *line)
 {
     return line->booked - line->gone - line->holes;
 }
@@ -486,7 +486,7 @@ ngx_ivschat_line_live(const ngx_ivschat_line_t *line)
 /* The place of a number in the line, 1 for the first. */
 
 static double
-ngx_ivschat_line_place(const ngx_ivschat_line_t *line, uint64_t number)
+ngx_ivschat_line_place(const ngx_ivschat_bucket_line_t *line, uint64_t number)
 {
     double  part, place;
 
@@ -508,7 +508,7 @@ ngx_ivschat_line_place(const ngx_ivschat_line_t *line, uint64_t number)
 /* The first one has gone, and with it the holes that are behind it. */
 
 static void
-ngx_ivschat_line_next(ngx_ivschat_line_t *line)
+ngx_ivschat_line_next(ngx_ivschat_bucket_line_t *line)
 {
     double  part, skipped;
 
@@ -526,7 +526,7 @@ ngx_ivschat_line_next(ngx_ivschat_line_t *line)
 /* When the last one has gone, what was estimated is known again. */
 
 static void
-ngx_ivschat_line_settle(ngx_ivschat_line_t *line)
+ngx_ivschat_line_settle(ngx_ivschat_bucket_line_t *line)
 {
     if (ngx_ivschat_line_live(line) < 0.5) {
         line->gone = line->booked;

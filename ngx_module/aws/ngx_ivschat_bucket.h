@@ -79,7 +79,7 @@ typedef struct {
                                           front do not wait any longer */
     double     holes;                  /* numbers behind those that do not
                                           wait either */
-} ngx_ivschat_line_t;
+} ngx_ivschat_bucket_line_t;
 
 
 typedef struct {
@@ -96,7 +96,7 @@ typedef struct {
     uint32_t   wait;                   /* milliseconds, the longest */
     uint64_t   marked;                 /* milliseconds since the last mark */
 
-    ngx_ivschat_line_t  lines[2];      /* by ngx_ivschat_turn_e */
+    ngx_ivschat_bucket_line_t  lines[2];      /* by ngx_ivschat_turn_e */
 } ngx_ivschat_bucket_t;
 
 

@@ -862,7 +862,7 @@ static int
 sane(void)
 {
     int                        i;
-    const ngx_ivschat_line_t  *line;
+    const ngx_ivschat_bucket_line_t  *line;
 
     for (i = 0; i < 2; i++) {
         line = &bucket.lines[i];
