@@ -17,6 +17,7 @@ typedef void (*ngx_ivschat_step_pt)(ngx_http_request_t *r,
 
 static ngx_ivschat_result_e ngx_ivschat_evaluate(ngx_http_request_t *r,
     ngx_ivschat_ctx_t *ctx);
+static ngx_uint_t ngx_ivschat_body_discarded(ngx_http_request_t *r);
 static void ngx_ivschat_body_handler(ngx_http_request_t *r);
 static void ngx_ivschat_body_done(ngx_http_request_t *r,
     ngx_ivschat_ctx_t *ctx, ngx_int_t rc);
@@ -97,6 +98,16 @@ ngx_ivschat_handler(ngx_http_request_t *r)
         result = ngx_ivschat_evaluate(r, ctx);
     }
 
+    if (result == NGX_IVSCHAT_OK && conf->client_body
+        && ngx_ivschat_body_discarded(r))
+    {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "the client's body has been discarded before the "
+                      "request was redirected to location \"%V\"", &r->uri);
+
+        result = NGX_IVSCHAT_INVALID_REQUEST;
+    }
+
     if (result != NGX_IVSCHAT_OK) {
 
         if (ngx_http_discard_request_body(r) != NGX_OK) {
@@ -134,6 +145,42 @@ ngx_ivschat_evaluate(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 
     return ngx_ivschat_policy_evaluate(r, &ctx->client_body.asked,
                                        &ctx->policy);
+}
+
+
+/* An error_page may have led here. */
+
+static ngx_uint_t
+ngx_ivschat_body_discarded(ngx_http_request_t *r)
+{
+    ngx_http_headers_in_t  *in;
+
+    in = &r->headers_in;
+
+#if (NGX_HTTP_V2)
+    if (r->stream && r->stream->skip_data) {
+        return in->content_length_n > 0 || !r->stream->in_closed;
+    }
+#endif
+
+    if (r->discard_body) {
+        return 1;
+    }
+
+    /* nothing is left of it */
+
+    if (in->content_length_n != 0) {
+        return 0;
+    }
+
+    if (in->chunked) {
+        return r->request_body && r->request_body->bufs == NULL;
+    }
+
+    return r->request_body == NULL && in->content_length
+           && ngx_atoof(in->content_length->value.data,
+                        in->content_length->value.len)
+              > 0;
 }
 
 
@@ -420,6 +467,10 @@ ngx_ivschat_resume(ngx_http_request_t *r)
     }
 
     ngx_ivschat_report(r, ctx, result);
+
+    if (ctx->subrequest.left) {
+        return;
+    }
 
     if (result == NGX_IVSCHAT_OK || ctx->timedout
         || !ngx_ivschat_again(r, ctx, result))
