@@ -660,6 +660,8 @@ ngx_ivschat_init_module(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_ivschat_subrequest_top();
+
     ngx_ivschat_creds_commit(cycle, &mcf->creds);
 
     return ngx_ivschat_rate_commit(cycle, &mcf->rate);
