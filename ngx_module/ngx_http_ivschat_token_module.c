@@ -10,17 +10,14 @@
 #include "token/ngx_ivschat_variables.h"
 
 
-/* The default size of the zone: fetched sources, pages for accounts. */
-
-#define NGX_IVSCHAT_ZONE_SOURCES    16
-#define NGX_IVSCHAT_ZONE_ACCOUNTS   32
+#define NGX_IVSCHAT_FETCHED   16    /* sources, that the zone has room for */
 
 
-/* What the shared zone begins with. */
+/* The root of the shared zone. */
 
 typedef struct {
     ngx_ivschat_creds_root_t     creds;
-    ngx_ivschat_account_t        accounts[NGX_IVSCHAT_ACCOUNTS];
+    ngx_ivschat_accounts_t      *accounts;
 } ngx_ivschat_root_t;
 
 
@@ -154,7 +151,7 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
       &ngx_ivschat_tries_rule },
 
     { ngx_string("ivschat_token_rate"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1234,
       ngx_ivschat_rate,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_ivschat_main_conf_t, rate),
@@ -386,7 +383,8 @@ static char *
 ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
     ngx_http_core_loc_conf_t *clcf)
 {
-    const char  *missing;
+    const char               *missing;
+    ngx_ivschat_main_conf_t  *mcf;
 
     if (!clcf->noname && clcf->handler != ngx_ivschat_handler) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -411,6 +409,19 @@ ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
                            "\"ivschat_token %V\" in location \"%V\" "
                            "requires \"%s\"", &conf->uri, &clcf->name, missing);
         return NGX_CONF_ERROR;
+    }
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_ivschat_token_module);
+
+    if (ngx_test_config && mcf->rate.user
+        && ngx_ivschat_literal(&conf->user->value))
+    {
+        ngx_conf_log_error(NGX_LOG_NOTICE, cf, 0,
+                           "\"ivschat_token_user\" in location \"%V\" is the "
+                           "same for all clients, so \"user\" of "
+                           "\"ivschat_token_rate\" does not limit it",
+                           &clcf->name);
     }
 
     if (conf->own_client_attributes && !conf->client_body) {
@@ -455,7 +466,7 @@ ngx_ivschat_use(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
 
     for (i = 0; i < conf->rooms->nelts; i++) {
 
-        if (ngx_ivschat_rate_pair(cf, &mcf->rate, &room[i].value.value)
+        if (ngx_ivschat_rate_room(&mcf->rate, &room[i].value.value)
             != NGX_OK)
         {
             return NGX_CONF_ERROR;
@@ -559,30 +570,33 @@ static ngx_int_t
 ngx_ivschat_add_zone(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
     ngx_uint_t fetched)
 {
-    size_t           least, pages;
+    size_t           least, roomy;
     ngx_uint_t       n;
     ngx_shm_zone_t  *zone;
 
     static ngx_str_t  name = ngx_string("ivschat_token");
 
+    n = ngx_ivschat_accounts_number(mcf->rate.names.nelts);
+
     /*
-     * The slab's own bookkeeping takes less than eight pages, which is also
-     * the least that nginx accepts.
+     * Eight pages are the least that nginx accepts, one more is for the root.
+     * The slab takes a few bytes of its own for each page.
      */
 
-    least = (sizeof(ngx_ivschat_root_t) + ngx_pagesize - 1) / ngx_pagesize;
-    pages = 8 + least + 1;
-    least = (pages + ngx_ivschat_zone_pages(fetched)) * ngx_pagesize;
+    least = ngx_ivschat_accounts_size(n) / ngx_pagesize + 10;
+    roomy = least;
 
-    if (mcf->zone_size == NGX_CONF_UNSET_SIZE) {
+    /* a reload keeps the zone while its size is the same */
 
-        /* a reload that adds a line keeps a zone of the same size */
+    for (n = NGX_IVSCHAT_FETCHED; n < fetched; n *= 2) { /* void */ }
 
-        for (n = NGX_IVSCHAT_ZONE_SOURCES; n < fetched; n *= 2) { /* void */ }
+    least += ngx_ivschat_zone_pages(fetched);
+    roomy += ngx_ivschat_zone_pages(n);
 
-        pages += NGX_IVSCHAT_ZONE_ACCOUNTS + ngx_ivschat_zone_pages(n);
-        mcf->zone_size = pages * ngx_pagesize;
-    }
+    least = (least + least / 64) * ngx_pagesize;
+    roomy = (roomy + roomy / 64) * ngx_pagesize;
+
+    ngx_conf_init_size_value(mcf->zone_size, roomy);
 
     if (mcf->zone_size < least) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
@@ -608,11 +622,13 @@ ngx_ivschat_add_zone(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
 static ngx_int_t
 ngx_ivschat_init_zone(ngx_shm_zone_t *zone, void *data)
 {
+    ngx_uint_t                n;
     ngx_slab_pool_t          *shpool;
     ngx_ivschat_root_t       *root;
     ngx_ivschat_main_conf_t  *mcf;
 
     mcf = zone->data;
+    n = ngx_ivschat_accounts_number(mcf->rate.names.nelts);
     shpool = (ngx_slab_pool_t *) zone->shm.addr;
 
     if (shpool->data == NULL) {
@@ -620,12 +636,23 @@ ngx_ivschat_init_zone(ngx_shm_zone_t *zone, void *data)
         if (shpool->data == NULL) {
             return NGX_ERROR;
         }
+
+        root = shpool->data;
+        root->accounts = ngx_ivschat_accounts_create(shpool, n);
     }
 
     root = shpool->data;
 
+    if (root->accounts == NULL || root->accounts->n < n) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "\"ivschat_token_zone\" has no room for rooms of %ui "
+                      "AWS accounts and regions: change its size",
+                      mcf->rate.names.nelts);
+        return NGX_ERROR;
+    }
+
     mcf->rate.shpool = shpool;
-    mcf->rate.accounts = root->accounts;
+    mcf->rate.table = root->accounts;
 
     return ngx_ivschat_creds_init_zone(&mcf->creds, shpool, &root->creds,
                                        zone);
@@ -643,6 +670,8 @@ ngx_ivschat_init_module(ngx_cycle_t *cycle)
     if (mcf == NULL || ngx_test_config) {
         return NGX_OK;
     }
+
+    ngx_ivschat_subrequest_top();
 
     ngx_ivschat_creds_commit(cycle, &mcf->creds);
 
@@ -673,6 +702,7 @@ ngx_ivschat_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_ivschat_creds_start(cycle, &mcf->creds);
+    ngx_ivschat_rate_start(&mcf->rate);
 
     return NGX_OK;
 }
@@ -688,5 +718,6 @@ ngx_ivschat_exit_process(ngx_cycle_t *cycle)
 
     if (mcf) {
         ngx_ivschat_creds_stop(&mcf->creds);
+        ngx_ivschat_rate_stop(&mcf->rate);
     }
 }

@@ -19,7 +19,7 @@ our $Wrong = <<'END';
     proxy_cache_methods           POST;
     proxy_cache_valid             any 1h;
     proxy_store                   on;
-    proxy_ignore_client_abort     on;
+    proxy_ignore_client_abort     off;
     proxy_ignore_headers          Cache-Control;
     proxy_ssl_server_name         off;
     proxy_ssl_verify              off;

@@ -1,18 +1,25 @@
 
 /*
  * The rate of an account: how many calls a second this host makes, and which
- * request waits for the next one.
+ * of the waiting requests makes the next one.
  *
- * The rules: the quota of CreateChatToken (NGX_IVSCHAT_QUOTA) is shared by
- * hosts that do not know of each other.  A host learns its share only from the
- * calls that AWS refuses with 429.  docs/scaling.md explains the law, and
- * t/sim/ runs this file.
+ * The rules: the quota of CreateChatToken, 200 calls a second for an account
+ * and region (Amazon IVS Chat User Guide, "Service Quotas"), is shared by
+ * hosts that do not know of each other.  A host learns its share only from
+ * the calls that AWS refuses with 429; the law is in docs/scaling.md, and
+ * t/sim/ runs this very file to show what comes of it.
  *
- * One ngx_ivschat_bucket_t is for one account and region.  It has a fixed size
- * and no pointers, and is meant for shared memory: the caller holds a lock
- * around each call.  No function allocates, reads a clock or makes random
- * numbers.  "now" is in milliseconds of a monotonic clock that all callers
- * share; a smaller value than before counts as the one before.
+ * One ngx_ivschat_bucket_t stands for an account and region.  It has a fixed
+ * size and no pointers, and is meant for shared memory: the caller holds a
+ * lock around each call.  Nothing here allocates, reads a clock, knows
+ * randomness or nginx.
+ *
+ * "now" is in milliseconds of a monotonic clock that all callers share: the
+ * low 32 bits of it, so that ngx_current_msec will do where it has 32 bits and
+ * wraps after 49.7 days, too.  Only differences are used.  A clock that is
+ * behind by up to NGX_IVSCHAT_BUCKET_BACK is taken for the latest time; any
+ * other difference is time that has passed.  However much that is, it is
+ * worth one burst, or a second.
  */
 
 
@@ -23,36 +30,24 @@
 #include <stdint.h>
 
 
-/*
- * The places in each of the two queues: a power of 2, at least 64.  At 200
- * calls a second and 4 seconds of wait 800 of them can be served.
- */
-
-#define NGX_IVSCHAT_BUCKET_TICKETS     8192
-
 /* The longest delay before the next question, in milliseconds. */
 
 #define NGX_IVSCHAT_BUCKET_POLL        100
 
-/* The longest Retry-After in seconds, without the random part. */
+/* How much one worker's clock may be behind another's, in milliseconds. */
+
+#define NGX_IVSCHAT_BUCKET_BACK        60000
+
+/* The longest advice to a client, in seconds, jitter not counted. */
 
 #define NGX_IVSCHAT_BUCKET_DRAIN_MAX   30
 
 
-typedef enum {
-    NGX_IVSCHAT_BUCKET_GRANTED = 0,    /* make one call, now */
-    NGX_IVSCHAT_BUCKET_WAIT,           /* ask again after the delay */
-    NGX_IVSCHAT_BUCKET_FULL,           /* no place to wait in */
-    NGX_IVSCHAT_BUCKET_GONE            /* no such ticket, or too old */
-} ngx_ivschat_bucket_e;
-
-
-/* A retry goes before all first attempts. */
+/* The lines: requests that had a turn go before those that had none. */
 
 typedef enum {
-    NGX_IVSCHAT_BUCKET_RETRY = 0,
-    NGX_IVSCHAT_BUCKET_FIRST,
-    NGX_IVSCHAT_BUCKET_TURNS
+    NGX_IVSCHAT_BUCKET_RETRY = 0,        /* a second or later attempt */
+    NGX_IVSCHAT_BUCKET_FIRST
 } ngx_ivschat_turn_e;
 
 
@@ -63,104 +58,130 @@ typedef enum {
 } ngx_ivschat_call_e;
 
 
+/* A number in a line; never 0. */
+
 typedef uint64_t  ngx_ivschat_bucket_ticket_t;
 
 
 /*
- * Tickets are numbers, with one bit each that is set while the ticket waits.
- * 64 tickets share a word, and a time after which all of them are dropped, so
- * that those of a killed worker are not waited for.
+ * A line counts, and does not know its members.  Those that leave from
+ * between are holes, of which more are taken to be in front: what left there
+ * has had more time to leave.  All this decides the order only: each call is
+ * taken from the calls of the bucket, so that an error here costs a moment and
+ * never a call too many.
  */
 
 typedef struct {
-    uint64_t   head;                   /* no ticket before this one waits */
-    uint64_t   tail;                   /* the next ticket's number */
-    uint64_t   waiting[NGX_IVSCHAT_BUCKET_TICKETS / 64];
-    uint64_t   latest[NGX_IVSCHAT_BUCKET_TICKETS / 64];   /* milliseconds */
-    unsigned   live;                   /* bits that are set */
-} ngx_ivschat_queue_t;
+    uint64_t   booked;                 /* the last number given */
+    uint64_t   swept;                  /* all up to it are counted in gone */
+    uint64_t   mark;                   /* booked, when last marked */
+    double     gone;                   /* how many of the numbers from the
+                                          front do not wait any longer */
+    double     holes;                  /* numbers behind those that do not
+                                          wait either */
+} ngx_ivschat_bucket_line_t;
 
 
 typedef struct {
     double     limit;                  /* calls a second, as configured */
-    double     burst;                  /* calls at once, as configured */
-    double     rate;                   /* calls a second, at present */
-    double     permits;                /* calls that may be made now */
-    double     climbed;                /* seconds of growth since the cut */
-    uint64_t   now;                    /* milliseconds, of the last call */
-    uint64_t   cut;                    /* when the rate was cut last */
-    uint64_t   accepted;               /* by AWS, of calls since then */
-    unsigned   was_cut;                /* whether it ever was */
+    double     burst;                  /* calls, as configured */
+    double     rate;                   /* calls a second, at present; what
+                                          may be shown to an operator */
+    double     calls;                  /* that may be made now */
+    double     accepted;               /* by AWS, since the last cut */
+    double     refused;
+    uint64_t   since;                  /* milliseconds since the last cut */
+    uint64_t   idle;                   /* of these nobody was in want */
+    uint32_t   now;                    /* of the last call */
+    uint32_t   wait;                   /* milliseconds, the longest */
+    uint64_t   marked;                 /* milliseconds since the last mark */
 
-    ngx_ivschat_queue_t  queues[NGX_IVSCHAT_BUCKET_TURNS];
+    ngx_ivschat_bucket_line_t  lines[2];      /* by ngx_ivschat_turn_e */
 } ngx_ivschat_bucket_t;
 
 
 /*
- * A full bucket with empty queues.  limit is in calls a second, above 0, and
- * burst in calls (less than 1 counts as 1).
+ * A new bucket with nobody waiting.  limit is in calls a second, above 0,
+ * burst in calls, 1 at least (less is taken for 1), and wait the longest time
+ * that any request waits, in milliseconds.  The bucket may not be alone:
+ * it begins at a quarter of the limit and of the burst.
  */
 
-void ngx_ivschat_bucket_init(ngx_ivschat_bucket_t *bucket, double limit,
-    double burst, uint64_t now);
+void ngx_ivschat_bucket_init(ngx_ivschat_bucket_t *bucket, uint32_t now,
+    double limit, double burst, uint32_t wait);
 
 /*
- * Another limit and burst, after a reload: the learned rate and the queues
- * stay.
+ * The same bucket with other values, after a reload.  What was learned stays,
+ * and so do the requests that wait.
  */
 
-void ngx_ivschat_bucket_configure(ngx_ivschat_bucket_t *bucket, double limit,
-    double burst, uint64_t now);
+void ngx_ivschat_bucket_configure(ngx_ivschat_bucket_t *bucket, uint32_t now,
+    double limit, double burst, uint32_t wait);
 
 /*
- * Asks for a call.  GRANTED: the call may be made, there is no ticket.  WAIT:
- * *ticket is one, to be polled after *delay milliseconds (1 to
- * NGX_IVSCHAT_BUCKET_POLL); it may be dropped after "wait" milliseconds.
- * FULL: neither.
+ * Asks for a call.  0: make it now; there is no ticket.  Otherwise *ticket is
+ * a number in the line, and the result the milliseconds, 1 to
+ * NGX_IVSCHAT_BUCKET_POLL, after which ngx_ivschat_bucket_due() is worth a
+ * call.
  */
 
-ngx_ivschat_bucket_e ngx_ivschat_bucket_join(ngx_ivschat_bucket_t *bucket,
-    ngx_ivschat_turn_e turn, uint64_t now, uint64_t wait,
-    ngx_ivschat_bucket_ticket_t *ticket, uint64_t *delay);
+unsigned ngx_ivschat_bucket_book(ngx_ivschat_bucket_t *bucket, uint32_t now,
+    ngx_ivschat_turn_e turn, ngx_ivschat_bucket_ticket_t *ticket);
 
 /*
- * Asks again: GRANTED, which ends the ticket, WAIT with *delay as above, or
- * GONE.  A ticket is granted as soon as there are permits for it and for all
- * before it, so that a late one keeps its permit and holds up no other.  A
- * worker need poll only the first of its tickets in each queue.
+ * Asks whether it is this ticket's turn.  0: make the call now; this ends the
+ * ticket.  Otherwise milliseconds, as above.  A ticket is due as soon as there
+ * are calls for it and for all before it: a worker that sleeps keeps its
+ * claims, and delays no other.  So a worker asks for the first of its own
+ * in each line only, and for the next one when the first has gone.
  */
 
-ngx_ivschat_bucket_e ngx_ivschat_bucket_poll(ngx_ivschat_bucket_t *bucket,
-    ngx_ivschat_bucket_ticket_t ticket, uint64_t now, uint64_t *delay);
-
-/* Gives a ticket up; harmless if it has ended already. */
-
-void ngx_ivschat_bucket_leave(ngx_ivschat_bucket_t *bucket,
-    ngx_ivschat_bucket_ticket_t ticket, uint64_t now);
+unsigned ngx_ivschat_bucket_due(ngx_ivschat_bucket_t *bucket, uint32_t now,
+    ngx_ivschat_bucket_ticket_t ticket);
 
 /*
- * The outcome of a call that was granted at the time "granted", the "now" of
- * the join or poll; once for each call that was answered.  THROTTLED is for
- * AWS's own answers only, not for a limit_req of the operator's.
+ * Gives up a ticket that was neither due nor given up before.  "expired": it
+ * was in the line for the whole wait; then all before it are taken to have
+ * left, too.  Set for first attempts only: the wait of retries differs.
  */
 
-void ngx_ivschat_bucket_feedback(ngx_ivschat_bucket_t *bucket, uint64_t now,
-    uint64_t granted, ngx_ivschat_call_e outcome);
-
-/* A call that was granted was not made after all. */
-
-void ngx_ivschat_bucket_give_back(ngx_ivschat_bucket_t *bucket, uint64_t now);
+void ngx_ivschat_bucket_leave(ngx_ivschat_bucket_t *bucket, uint32_t now,
+    ngx_ivschat_bucket_ticket_t ticket, unsigned expired);
 
 /*
- * Returns the seconds of a Retry-After: the time in which the queues drain, 1
- * to NGX_IVSCHAT_BUCKET_DRAIN_MAX, and up to as much again by random (uniform
- * over all its values), so that clients do not return together.
+ * The n tickets of a process that was killed are given up; the caller has
+ * counted them for each process and line.  Without this call they are
+ * forgotten after two waits at most.
+ */
+
+void ngx_ivschat_bucket_dead(ngx_ivschat_bucket_t *bucket, uint32_t now,
+    ngx_ivschat_turn_e turn, unsigned n);
+
+/*
+ * The result of a call that was allowed at the time "asked", the "now" of
+ * _book() or _due().  Each call that was answered is reported once.  Only
+ * AWS's own answers may be THROTTLED, not a limit_req of the operator's.
+ */
+
+void ngx_ivschat_bucket_feedback(ngx_ivschat_bucket_t *bucket, uint32_t now,
+    uint32_t asked, ngx_ivschat_call_e outcome);
+
+/* A call that was allowed was not made after all. */
+
+void ngx_ivschat_bucket_give_back(ngx_ivschat_bucket_t *bucket, uint32_t now);
+
+/*
+ * For a Retry-After: in how many seconds a client that is refused now may find
+ * a place.  That is the time in which those who wait now are served, 1 to
+ * NGX_IVSCHAT_BUCKET_DRAIN_MAX, and up to as much again by random (uniform
+ * over all its values), so that clients refused together do not return
+ * together.
  */
 
 unsigned ngx_ivschat_bucket_retry_after(ngx_ivschat_bucket_t *bucket,
-    uint64_t now, uint32_t random);
+    uint32_t now, uint32_t random);
 
-/* Returns the number of tickets that wait, in both queues. */
+/* How many wait now, in both lines. */
 
 unsigned ngx_ivschat_bucket_waiting(const ngx_ivschat_bucket_t *bucket);
 

@@ -144,6 +144,17 @@ ngx_ivschat_no_answer(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
         return NGX_IVSCHAT_UNAVAILABLE;
     }
 
+    if (s->unverified) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "AWS at \"%V\" could not be reached; another location "
+                      "uses the same upstream without a verified "
+                      "certificate, and its TLS sessions fail here: add "
+                      "\"include ivschat_params\" there, and "
+                      "\"proxy_ssl_session_reuse off\" to location \"%V\"",
+                      host, uri);
+        return NGX_IVSCHAT_UNAVAILABLE;
+    }
+
     if (status == NGX_HTTP_GATEWAY_TIME_OUT && s->connected) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "AWS at \"%V\" was silent for too long", host);

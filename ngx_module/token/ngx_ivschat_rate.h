@@ -1,7 +1,10 @@
 
 /*
- * ivschat_token_rate: the calls to AWS of an account and region, shared by all
- * workers, and its retry quota.
+ * ivschat_token_rate: which request makes the next call to AWS, and how many
+ * requests of one user wait or run.
+ *
+ * The buckets are in the shared zone.  Each worker has a queue for each line
+ * of each bucket; only the first request of a queue asks the bucket.
  */
 
 
@@ -13,31 +16,18 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 
-#include "../aws/ngx_ivschat_bucket.h"
-#include "../aws/ngx_ivschat_retry.h"
-#include "../aws/ngx_ivschat_sigv4.h"
+#include "ngx_ivschat_accounts.h"
 
 
-#define NGX_IVSCHAT_ACCOUNTS   16
-
-/* 12 digits, "/", and the region of a room's ARN */
-
-#define NGX_IVSCHAT_PAIR_MAX   (32 + 1 + NGX_IVSCHAT_SIGV4_REGION_MAX)
+typedef struct ngx_ivschat_queues_s  ngx_ivschat_queues_t;
 
 
-typedef struct ngx_ivschat_line_up_s  ngx_ivschat_line_up_t;
-
-
-/* One account and region, in the shared zone. */
-
-typedef struct {
-    u_char                       pair[NGX_IVSCHAT_PAIR_MAX];
-    size_t                       len;        /* 0: free */
-    ngx_msec_t                   used;       /* last */
-    ngx_uint_t                   configured; /* a literal room is of it */
-    ngx_ivschat_bucket_t         rate;
-    ngx_ivschat_retry_quota_t    quota;
-} ngx_ivschat_account_t;
+typedef enum {
+    NGX_IVSCHAT_REFUSAL_WAIT = 0,
+    NGX_IVSCHAT_REFUSAL_USER,
+    NGX_IVSCHAT_REFUSAL_FULL,
+    NGX_IVSCHAT_REFUSALS               /* how many there are */
+} ngx_ivschat_refusal_e;
 
 
 /* Of the main configuration. */
@@ -46,30 +36,52 @@ typedef struct {
     ngx_uint_t                   rate;       /* a second; 0: off */
     ngx_uint_t                   burst;
     ngx_msec_t                   wait;
-    ngx_array_t                  pairs;      /* of literal rooms: account and
-                                                region, ngx_str_t */
+    ngx_uint_t                   user;       /* requests of each; 0: off */
+    ngx_array_t                  names;      /* of literal rooms' accounts,
+                                                ngx_ivschat_account_name_t */
 
     ngx_slab_pool_t             *shpool;     /* of the zone; NULL: no zone */
-    ngx_ivschat_account_t       *accounts;   /* in it */
+    ngx_ivschat_accounts_t      *table;      /* in it */
 
-    ngx_ivschat_line_up_t       *lines;      /* of this worker */
+    /* of this worker */
+
+    ngx_ivschat_queues_t        *queues;     /* of each account */
+    ngx_queue_t                 *users;      /* ngx_ivschat_place_t by hash */
+    uint64_t                     seed;       /* of the hash */
+
+    ngx_event_t                  timer;      /* of the log's summary */
+    ngx_connection_t             dummy;
+    struct {
+        ngx_uint_t               count;      /* since the last line */
+        ngx_uint_t               logged;     /* in this second */
+    } refusals[NGX_IVSCHAT_REFUSALS];
 } ngx_ivschat_rate_conf_t;
 
 
-/* Of one request; handler and data are its owner's. */
+/* Of one request; handler, data, and the timer's data and log are set by it. */
 
 typedef struct {
     void                       (*handler)(void *data, ngx_uint_t granted);
     void                        *data;
+    ngx_event_t                  timer;
 
     ngx_ivschat_rate_conf_t     *rcf;
-    ngx_ivschat_account_t       *account;    /* NULL: not found yet */
-    ngx_queue_t                  queue;
-    uint64_t                     ticket;
-    ngx_msec_t                   granted;    /* or asked for */
-    ngx_msec_t                   waited;     /* by all attempts */
+    ngx_ivschat_account_name_t   name;
+    ngx_ivschat_account_t       *account;    /* NULL: none is held */
+    ngx_ivschat_tally_t         *tally;
     ngx_uint_t                   cost;       /* of the last retry */
-    unsigned                     queued:1;
+
+    ngx_queue_t                  queue;
+    ngx_queue_t                 *line;       /* NULL: does not wait */
+    ngx_ivschat_turn_e           turn;
+    uint64_t                     ticket;
+    ngx_msec_t                   asked;      /* or granted */
+    ngx_msec_t                   wait;       /* NGX_TIMER_INFINITE: its owner
+                                                has a timer */
+    ngx_msec_t                   waited;     /* by all attempts */
+
+    ngx_queue_t                  user_queue;
+    ngx_str_t                   *user;       /* NULL: not counted */
 } ngx_ivschat_place_t;
 
 
@@ -77,47 +89,48 @@ typedef struct {
 
 char *ngx_ivschat_rate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
-/*
- * Notes the account and region of a literal room; NGX_ERROR, and a message, if
- * they are more than the zone has room for.
- */
+/* Notes the account and region of a literal room. */
 
-ngx_int_t ngx_ivschat_rate_pair(ngx_conf_t *cf, ngx_ivschat_rate_conf_t *rcf,
-    ngx_str_t *arn);
+ngx_int_t ngx_ivschat_rate_room(ngx_ivschat_rate_conf_t *rcf, ngx_str_t *arn);
 
-/* create main conf, init main conf, init module */
+/* create main conf, init main conf, init module, init and exit process */
 
 ngx_int_t ngx_ivschat_rate_create(ngx_conf_t *cf,
     ngx_ivschat_rate_conf_t *rcf);
 void ngx_ivschat_rate_defaults(ngx_ivschat_rate_conf_t *rcf);
 ngx_int_t ngx_ivschat_rate_commit(ngx_cycle_t *cycle,
     ngx_ivschat_rate_conf_t *rcf);
+void ngx_ivschat_rate_start(ngx_ivschat_rate_conf_t *rcf);
+void ngx_ivschat_rate_stop(ngx_ivschat_rate_conf_t *rcf);
 
 /*
- * The account of this room, into place->account; NGX_DECLINED if there are too
- * many (the log says so).
+ * Counts a request for this room; user is NULL if users are not counted.
+ * NGX_BUSY: the user has as many as "user" of ivschat_token_rate allows.
  */
 
-ngx_int_t ngx_ivschat_rate_find(ngx_ivschat_rate_conf_t *rcf,
-    ngx_ivschat_place_t *place, ngx_str_t *arn, ngx_log_t *log);
+ngx_int_t ngx_ivschat_rate_enter(ngx_ivschat_rate_conf_t *rcf,
+    ngx_ivschat_place_t *place, ngx_str_t *arn, ngx_str_t *user);
 
 /*
  * Asks for one call to AWS, as a first attempt or as a retry.  NGX_OK: go;
- * NGX_AGAIN: place->handler will be called, with granted 0 if the wait was in
- * vain; NGX_BUSY: too many wait.
+ * NGX_AGAIN: place->handler will be called, with granted 0 at the end of the
+ * wait; NGX_DECLINED: all accounts are in use.  What is refused is logged.
  */
 
 ngx_int_t ngx_ivschat_rate_take(ngx_ivschat_place_t *place,
     ngx_uint_t retry, ngx_msec_t wait);
 
-/* Stops waiting; harmless if the request does not wait. */
+/* The request needs no more calls; harmless if that is known. */
 
 void ngx_ivschat_rate_leave(ngx_ivschat_place_t *place);
 
-/* What became of the call that was granted: AWS's answer, or no call. */
+/*
+ * The result of a call: AWS's answer, with success if it was a token, after
+ * which the request needs no more calls; or that no call was made.
+ */
 
 void ngx_ivschat_rate_tell(ngx_ivschat_place_t *place,
-    ngx_ivschat_call_e outcome);
+    ngx_ivschat_call_e outcome, ngx_uint_t success);
 void ngx_ivschat_rate_give_back(ngx_ivschat_place_t *place);
 
 /* Seconds for the Retry-After header of a request that is refused. */
@@ -128,7 +141,6 @@ ngx_uint_t ngx_ivschat_rate_retry_after(ngx_ivschat_place_t *place);
 
 ngx_int_t ngx_ivschat_rate_retry(ngx_ivschat_place_t *place,
     ngx_ivschat_retry_e cls);
-void ngx_ivschat_rate_success(ngx_ivschat_place_t *place);
 
 
 #endif /* _NGX_IVSCHAT_RATE_H_INCLUDED_ */

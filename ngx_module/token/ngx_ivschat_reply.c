@@ -16,6 +16,7 @@ static ngx_uint_t ngx_ivschat_has_error_page(ngx_http_request_t *r,
     ngx_uint_t status);
 static ngx_int_t ngx_ivschat_send_json(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, ngx_str_t *json);
+static ngx_int_t ngx_ivschat_no_expires(ngx_http_request_t *r);
 
 
 static ngx_str_t  ngx_ivschat_allow = ngx_string("Allow");
@@ -191,7 +192,9 @@ ngx_ivschat_send_json(ngx_http_request_t *r, ngx_uint_t status,
 
     static ngx_str_t  name = ngx_string("Cache-Control");
 
-    if (ngx_ivschat_push_header(r, &name, "no-store") != NGX_OK) {
+    if (ngx_ivschat_push_header(r, &name, "no-store") != NGX_OK
+        || ngx_ivschat_no_expires(r) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -205,4 +208,47 @@ ngx_ivschat_send_json(ngx_http_request_t *r, ngx_uint_t status,
     cv.value = *json;
 
     return ngx_http_send_response(r, status, type, &cv);
+}
+
+
+/*
+ * "expires" sets the headers that are known to nginx, or adds them.  These are
+ * known, but not sent.
+ */
+
+static ngx_int_t
+ngx_ivschat_no_expires(ngx_http_request_t *r)
+{
+    ngx_table_elt_t  *h;
+#if (nginx_version < 1023000)
+    ngx_table_elt_t  **cc;
+#endif
+
+    h = ngx_pcalloc(r->pool, 2 * sizeof(ngx_table_elt_t));
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_set(&h[0].value, "no-store");
+    ngx_str_set(&h[1].value, "Thu, 01 Jan 1970 00:00:01 GMT");
+
+#if (nginx_version < 1023000)
+
+    if (ngx_array_init(&r->headers_out.cache_control, r->pool, 1,
+                       sizeof(ngx_table_elt_t *))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    cc = ngx_array_push(&r->headers_out.cache_control);
+    *cc = &h[0];
+
+#else
+    r->headers_out.cache_control = &h[0];
+#endif
+
+    r->headers_out.expires = &h[1];
+
+    return NGX_OK;
 }

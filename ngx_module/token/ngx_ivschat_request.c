@@ -17,10 +17,13 @@ typedef void (*ngx_ivschat_step_pt)(ngx_http_request_t *r,
 
 static ngx_ivschat_result_e ngx_ivschat_evaluate(ngx_http_request_t *r,
     ngx_ivschat_ctx_t *ctx);
+static ngx_uint_t ngx_ivschat_body_discarded(ngx_http_request_t *r);
 static void ngx_ivschat_body_handler(ngx_http_request_t *r);
 static void ngx_ivschat_body_done(ngx_http_request_t *r,
     ngx_ivschat_ctx_t *ctx, ngx_int_t rc);
 
+static ngx_ivschat_result_e ngx_ivschat_enter(ngx_http_request_t *r,
+    ngx_ivschat_ctx_t *ctx);
 static void ngx_ivschat_next(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx);
 static void ngx_ivschat_attempt(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx);
 static void ngx_ivschat_not_granted(ngx_http_request_t *r,
@@ -31,7 +34,7 @@ static void ngx_ivschat_test_client(ngx_http_request_t *r);
 static void ngx_ivschat_run(ngx_ivschat_ctx_t *ctx, ngx_ivschat_step_pt step);
 static void ngx_ivschat_rate_handler(void *data, ngx_uint_t granted);
 static void ngx_ivschat_creds_handler(void *data);
-static void ngx_ivschat_timer_handler(ngx_event_t *ev);
+static void ngx_ivschat_pause_handler(ngx_event_t *ev);
 static void ngx_ivschat_deadline_handler(ngx_event_t *ev);
 
 static void ngx_ivschat_resume(ngx_http_request_t *r);
@@ -95,6 +98,16 @@ ngx_ivschat_handler(ngx_http_request_t *r)
         result = ngx_ivschat_evaluate(r, ctx);
     }
 
+    if (result == NGX_IVSCHAT_OK && conf->client_body
+        && ngx_ivschat_body_discarded(r))
+    {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "the client's body has been discarded before the "
+                      "request was redirected to location \"%V\"", &r->uri);
+
+        result = NGX_IVSCHAT_INVALID_REQUEST;
+    }
+
     if (result != NGX_IVSCHAT_OK) {
 
         if (ngx_http_discard_request_body(r) != NGX_OK) {
@@ -138,6 +151,42 @@ ngx_ivschat_evaluate(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
     (void) ngx_ivschat_user_show(r, &hidden);
 
     return result;
+}
+
+
+/* An error_page may have led here. */
+
+static ngx_uint_t
+ngx_ivschat_body_discarded(ngx_http_request_t *r)
+{
+    ngx_http_headers_in_t  *in;
+
+    in = &r->headers_in;
+
+#if (NGX_HTTP_V2)
+    if (r->stream && r->stream->skip_data) {
+        return in->content_length_n > 0 || !r->stream->in_closed;
+    }
+#endif
+
+    if (r->discard_body) {
+        return 1;
+    }
+
+    /* nothing is left of it */
+
+    if (in->content_length_n != 0) {
+        return 0;
+    }
+
+    if (in->chunked) {
+        return r->request_body && r->request_body->bufs == NULL;
+    }
+
+    return r->request_body == NULL && in->content_length
+           && ngx_atoof(in->content_length->value.data,
+                        in->content_length->value.len)
+              > 0;
 }
 
 
@@ -187,13 +236,8 @@ ngx_ivschat_body_done(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
         r->keepalive = 0;              /* the next request may begin anywhere */
     }
 
-    if (result == NGX_IVSCHAT_OK
-        && ngx_ivschat_rate_find(&ngx_ivschat_get_main_conf(r)->rate,
-                                 &ctx->place, &ctx->policy.room.arn,
-                                 r->connection->log)
-           != NGX_OK)
-    {
-        result = NGX_IVSCHAT_ROOM_NOT_FOUND;
+    if (result == NGX_IVSCHAT_OK) {
+        result = ngx_ivschat_enter(r, ctx);
     }
 
     if (result != NGX_IVSCHAT_OK) {
@@ -208,6 +252,22 @@ ngx_ivschat_body_done(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
 }
 
 
+/* A user line without variables is the same user for all clients. */
+
+static ngx_ivschat_result_e
+ngx_ivschat_enter(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
+{
+    ngx_str_t  *user;
+
+    user = ngx_ivschat_literal(&ngx_ivschat_get_conf(r)->user->value)
+           ? NULL : &ctx->policy.user;
+
+    return ngx_ivschat_rate_enter(&ngx_ivschat_get_main_conf(r)->rate,
+                                  &ctx->place, &ctx->policy.room.arn, user)
+           == NGX_OK ? NGX_IVSCHAT_OK : NGX_IVSCHAT_THROTTLED;
+}
+
+
 /*
  * Every attempt takes a place in the account's rate.  The first one waits for
  * it as ivschat_token_rate says, the others until the deadline.
@@ -219,30 +279,20 @@ ngx_ivschat_next(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
     ngx_int_t   rc;
     ngx_msec_t  wait;
 
-    wait = ctx->deadline.timer_set ? ngx_ivschat_get_conf(r)->timeout
+    wait = ctx->deadline.timer_set ? NGX_TIMER_INFINITE
                                    : ngx_ivschat_get_main_conf(r)->rate.wait;
 
     rc = ngx_ivschat_rate_take(&ctx->place, ctx->attempts != 0, wait);
 
     if (rc == NGX_OK) {
         ngx_ivschat_attempt(r, ctx);
-        return;
-    }
 
-    if (rc == NGX_AGAIN) {
-        if (!ctx->deadline.timer_set) {
-            ngx_add_timer(&ctx->timer, wait);
-        }
-
+    } else if (rc == NGX_AGAIN) {
         ngx_ivschat_test_client(r);
-        return;
+
+    } else {
+        ngx_ivschat_not_granted(r, ctx);
     }
-
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "too many requests wait for the rate of "
-                  "\"ivschat_token_rate\"");
-
-    ngx_ivschat_finish(r, ctx, NGX_IVSCHAT_THROTTLED);
 }
 
 
@@ -289,9 +339,6 @@ ngx_ivschat_attempt(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 static void
 ngx_ivschat_not_granted(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 {
-    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                  "no token within the wait of \"ivschat_token_rate\"");
-
     ngx_ivschat_finish(r, ctx, NGX_IVSCHAT_THROTTLED);
 }
 
@@ -367,14 +414,8 @@ ngx_ivschat_run(ngx_ivschat_ctx_t *ctx, ngx_ivschat_step_pt step)
 static void
 ngx_ivschat_rate_handler(void *data, ngx_uint_t granted)
 {
-    ngx_ivschat_ctx_t  *ctx = data;
-
-    if (ctx->timer.timer_set) {
-        ngx_del_timer(&ctx->timer);
-    }
-
-    ngx_ivschat_run(ctx, granted ? ngx_ivschat_attempt
-                                 : ngx_ivschat_not_granted);
+    ngx_ivschat_run(data, granted ? ngx_ivschat_attempt
+                                  : ngx_ivschat_not_granted);
 }
 
 
@@ -390,17 +431,11 @@ ngx_ivschat_creds_handler(void *data)
 }
 
 
-/* The end of a pause, or of the wait for the rate. */
-
 static void
-ngx_ivschat_timer_handler(ngx_event_t *ev)
+ngx_ivschat_pause_handler(ngx_event_t *ev)
 {
-    ngx_ivschat_ctx_t  *ctx;
-
-    ctx = ngx_queue_data(ev, ngx_ivschat_ctx_t, timer);
-
-    ngx_ivschat_run(ctx, ctx->place.queued ? ngx_ivschat_not_granted
-                                           : ngx_ivschat_next);
+    ngx_ivschat_run(ngx_queue_data(ev, ngx_ivschat_ctx_t, pause),
+                    ngx_ivschat_next);
 }
 
 
@@ -439,6 +474,10 @@ ngx_ivschat_resume(ngx_http_request_t *r)
 
     ngx_ivschat_report(r, ctx, result);
 
+    if (ctx->subrequest.left) {
+        return;
+    }
+
     if (result == NGX_IVSCHAT_OK || ctx->timedout
         || !ngx_ivschat_again(r, ctx, result))
     {
@@ -466,17 +505,14 @@ ngx_ivschat_report(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
     }
 
     if (!ngx_ivschat_answer_from_aws(r, s)) {
-        ngx_ivschat_rate_tell(&ctx->place, NGX_IVSCHAT_CALL_OTHER);
+        ngx_ivschat_rate_tell(&ctx->place, NGX_IVSCHAT_CALL_OTHER, 0);
         return;
     }
 
     ngx_ivschat_rate_tell(&ctx->place, result == NGX_IVSCHAT_THROTTLED
                                        ? NGX_IVSCHAT_CALL_THROTTLED
-                                       : NGX_IVSCHAT_CALL_OK);
-
-    if (result == NGX_IVSCHAT_OK) {
-        ngx_ivschat_rate_success(&ctx->place);
-    }
+                                       : NGX_IVSCHAT_CALL_OK,
+                          result == NGX_IVSCHAT_OK);
 
     if (s->date != NGX_ERROR && s->age.data == NULL) {
         ctx->skewed = ngx_ivschat_zone_skew(
@@ -533,7 +569,7 @@ ngx_ivschat_again(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
         return 0;
     }
 
-    ngx_add_timer(&ctx->timer, ngx_max(pause, 1));
+    ngx_add_timer(&ctx->pause, ngx_max(pause, 1));
     ngx_ivschat_test_client(r);
 
     return 1;
@@ -619,15 +655,6 @@ ngx_ivschat_end(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
 {
     ngx_uint_t  retry_after;
 
-    ngx_ivschat_let_go(ctx);
-
-    if (result == NGX_IVSCHAT_UNKNOWN) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ctx->result = result;
-    ctx->end = ngx_current_msec;
-
     retry_after = 0;
 
     if (result == NGX_IVSCHAT_THROTTLED) {
@@ -636,6 +663,15 @@ ngx_ivschat_end(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
     } else if (result == NGX_IVSCHAT_NO_CREDENTIALS) {
         retry_after = 5 + ngx_random() % 6;
     }
+
+    ngx_ivschat_let_go(ctx);
+
+    if (result == NGX_IVSCHAT_UNKNOWN) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->result = result;
+    ctx->end = ngx_current_msec;
 
     return ngx_ivschat_reply(r, result, retry_after, &ctx->answer.json);
 }
@@ -650,8 +686,8 @@ ngx_ivschat_let_go(ngx_ivschat_ctx_t *ctx)
         ngx_del_timer(&ctx->deadline);
     }
 
-    if (ctx->timer.timer_set) {
-        ngx_del_timer(&ctx->timer);
+    if (ctx->pause.timer_set) {
+        ngx_del_timer(&ctx->pause);
     }
 
     ngx_ivschat_rate_leave(&ctx->place);
@@ -721,12 +757,14 @@ ngx_ivschat_create_ctx(ngx_http_request_t *r)
     ctx->deadline.data = r->connection;
     ctx->deadline.log = r->connection->log;
 
-    ctx->timer.handler = ngx_ivschat_timer_handler;
-    ctx->timer.data = r->connection;
-    ctx->timer.log = r->connection->log;
+    ctx->pause.handler = ngx_ivschat_pause_handler;
+    ctx->pause.data = r->connection;
+    ctx->pause.log = r->connection->log;
 
     ctx->place.handler = ngx_ivschat_rate_handler;
     ctx->place.data = ctx;
+    ctx->place.timer.data = r->connection;
+    ctx->place.timer.log = r->connection->log;
 
     ctx->waiter.handler = ngx_ivschat_creds_handler;
     ctx->waiter.data = ctx;

@@ -29,8 +29,7 @@ typedef struct {
     ngx_ivschat_answer_t         answer;
 
     ngx_event_t                  deadline;
-    ngx_event_t                  timer;      /* of a pause, or of the wait for
-                                                the rate */
+    ngx_event_t                  pause;      /* between attempts */
     ngx_uint_t                   attempts;
     ngx_ivschat_result_e         failure;    /* of the last attempt */
     ngx_ivschat_result_e         result;

@@ -30,6 +30,12 @@ static ngx_int_t ngx_ivschat_create(ngx_http_request_t *r,
 static ngx_int_t ngx_ivschat_set_headers(ngx_http_request_t *sr,
     ngx_ivschat_signed_t *sgn);
 static ngx_int_t ngx_ivschat_set_body(ngx_http_request_t *sr, ngx_str_t *body);
+static void ngx_ivschat_clear_limits(ngx_http_request_t *r,
+    ngx_ivschat_subrequest_t *s);
+static void ngx_ivschat_restore_limits(ngx_http_request_t *r,
+    ngx_ivschat_subrequest_t *s);
+static void ngx_ivschat_reading(ngx_http_request_t *sr);
+static ngx_uint_t ngx_ivschat_client_left(ngx_http_request_t *r);
 static ngx_int_t ngx_ivschat_done(ngx_http_request_t *sr, void *data,
     ngx_int_t rc);
 static void ngx_ivschat_collect(ngx_http_request_t *sr,
@@ -40,14 +46,29 @@ static void ngx_ivschat_collect_sent(ngx_http_upstream_t *u,
     ngx_ivschat_subrequest_t *s);
 static ngx_ivschat_subrequest_t *ngx_ivschat_awaited(ngx_http_request_t *r);
 static ngx_int_t ngx_ivschat_header_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_ivschat_top_header_filter(ngx_http_request_t *r);
+static void ngx_ivschat_see(ngx_http_request_t *r);
 static ngx_int_t ngx_ivschat_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
+static ngx_int_t ngx_ivschat_top_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_int_t ngx_ivschat_collect_body(ngx_http_request_t *r,
+    ngx_ivschat_subrequest_t *s, ngx_chain_t *in);
 static ngx_int_t ngx_ivschat_keep(ngx_http_request_t *r,
     ngx_ivschat_subrequest_t *s, ngx_buf_t *b);
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+
+/* what is below our filters at the top, if there are such */
+
+static ngx_http_output_header_filter_pt  ngx_ivschat_below_header_filter;
+static ngx_http_output_body_filter_pt    ngx_ivschat_below_body_filter;
+
+/* whose connections to a server without a verified certificate, last seen */
+
+static ngx_http_upstream_srv_conf_t     *ngx_ivschat_unverified;
 
 
 /* Headers of an answer, and where their values go. */
@@ -74,10 +95,14 @@ ngx_ivschat_subrequest_send(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
 {
     ngx_int_t             rc;
     ngx_ivschat_signed_t  sgn;
+    ngx_ivschat_limits_t  limits;
+
+    limits = s->limits;
 
     ngx_memzero(s, sizeof(ngx_ivschat_subrequest_t));
     ngx_memzero(&sgn, sizeof(ngx_ivschat_signed_t));
 
+    s->limits = limits;
     s->handler = handler;
     s->date = NGX_ERROR;
 
@@ -272,10 +297,121 @@ ngx_ivschat_create(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
 
     ngx_http_set_ctx(sr, s, ngx_http_ivschat_token_module);
 
+    /* the proxy module keeps it if "proxy_ignore_client_abort" is on */
+
+    sr->read_event_handler = ngx_ivschat_reading;
+
     s->active = sr;
     s->sent = ngx_time();
 
+    ngx_ivschat_clear_limits(r, s);
+
     return NGX_OK;
+}
+
+
+/*
+ * limit_req and limit_conn count once per request.  Those of the internal
+ * location count, too, for the first attempt.
+ */
+
+static void
+ngx_ivschat_clear_limits(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s)
+{
+    if (s->limits.cleared) {
+        return;
+    }
+
+    s->limits.cleared = 1;
+    s->limits.req = r->limit_req_status;
+    s->limits.conn = r->limit_conn_status;
+
+    r->limit_req_status = 0;
+    r->limit_conn_status = 0;
+}
+
+
+static void
+ngx_ivschat_restore_limits(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s)
+{
+    if (s->limits.req) {
+        r->limit_req_status = s->limits.req;
+    }
+
+    if (s->limits.conn) {
+        r->limit_conn_status = s->limits.conn;
+    }
+}
+
+
+/*
+ * The client has sent something, or has left.  A request that AWS has is
+ * finished, so that its connection can be kept.
+ */
+
+static void
+ngx_ivschat_reading(ngx_http_request_t *sr)
+{
+    ngx_event_t               *rev;
+    ngx_ivschat_subrequest_t  *s;
+
+    rev = sr->connection->read;
+
+    if ((ngx_event_flags & NGX_USE_LEVEL_EVENT) && rev->active
+        && ngx_del_event(rev, NGX_READ_EVENT, 0) != NGX_OK)
+    {
+        ngx_http_finalize_request(sr, NGX_ERROR);
+        return;
+    }
+
+    s = ngx_http_get_module_ctx(sr, ngx_http_ivschat_token_module);
+
+    if (s->active == sr && ngx_ivschat_client_left(sr)) {
+
+        s->left = 1;
+        sr->read_event_handler = ngx_http_request_empty_handler;
+
+        if (sr->upstream == NULL || !sr->upstream->request_sent) {
+            ngx_ivschat_subrequest_cancel(s, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+        }
+    }
+}
+
+
+/* As ngx_http_test_reading(), which ends the request. */
+
+static ngx_uint_t
+ngx_ivschat_client_left(ngx_http_request_t *r)
+{
+    char               buf[1];
+    ssize_t            n;
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    if (c->error || c->read->error || c->read->pending_eof) {
+        return 1;
+    }
+
+#if (NGX_HTTP_V2)
+    if (r->stream) {
+        return 0;
+    }
+#endif
+
+#if (NGX_HTTP_V3)
+    if (c->quic) {
+        return 0;
+    }
+#endif
+
+    if (!c->read->ready) {
+        return 0;
+    }
+
+    n = recv(c->fd, buf, 1, MSG_PEEK);
+
+    return n == 0 || (n == -1 && ngx_socket_errno != NGX_EAGAIN);
 }
 
 
@@ -367,7 +503,7 @@ ngx_ivschat_set_body(ngx_http_request_t *sr, ngx_str_t *body)
 
 
 /*
- * The post-subrequest handler.  An error returned here would end the client's
+ * The post-subrequest handler.  An error returned here ends the client's
  * request, so it returns NGX_OK, unless the client has left.
  */
 
@@ -382,13 +518,21 @@ ngx_ivschat_done(ngx_http_request_t *sr, void *data, ngx_int_t rc)
 
     s->active = NULL;
 
-    if (rc == NGX_HTTP_CLIENT_CLOSED_REQUEST || sr->connection->error) {
-        return rc;                     /* nginx ends the main request, too */
+    ngx_ivschat_restore_limits(sr->main, s);
+
+    if (rc == NGX_HTTP_CLIENT_CLOSED_REQUEST) {
+        return rc;
     }
 
     s->rc = rc;
+    s->left = s->left || ngx_ivschat_client_left(sr);
 
     ngx_ivschat_collect(sr, s);
+
+    if (s->left) {
+        s->handler(sr->parent);
+        return NGX_HTTP_CLIENT_CLOSED_REQUEST;
+    }
 
     sr->parent->write_event_handler = s->handler;
 
@@ -428,6 +572,10 @@ ngx_ivschat_collect(ngx_http_request_t *sr, ngx_ivschat_subrequest_t *s)
 
         s->no_socket = s->status == NGX_HTTP_INTERNAL_SERVER_ERROR
                        && u->state->peer == NULL;
+
+        s->unverified = u->ssl && u->conf->ssl_verify
+                        && u->conf->ssl_session_reuse && !s->connected
+                        && u->upstream == ngx_ivschat_unverified;
     }
 
     clcf = ngx_http_get_module_loc_conf(sr, ngx_http_core_module);
@@ -446,7 +594,7 @@ ngx_ivschat_collect_headers(ngx_http_upstream_t *u,
     ngx_ivschat_subrequest_t *s)
 {
     ngx_uint_t        i, n;
-    ngx_str_t        *name, *value;
+    ngx_str_t        *name;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
@@ -469,13 +617,17 @@ ngx_ivschat_collect_headers(ngx_http_upstream_t *u,
             for (n = 0; ngx_ivschat_answer_headers[n].name.len; n++) {
                 name = &ngx_ivschat_answer_headers[n].name;
 
+                /* nothing else may get into a log or a header */
+
                 if (h[i].key.len == name->len
                     && ngx_strncasecmp(h[i].key.data, name->data, name->len)
-                       == 0)
+                       == 0
+                    && ngx_ivschat_str_only(ngx_ivschat_pure(&h[i].value),
+                                            NGX_IVSCHAT_VISIBLE))
                 {
-                    value = (ngx_str_t *) ((u_char *) s
-                                   + ngx_ivschat_answer_headers[n].offset);
-                    *value = h[i].value;
+                    *(ngx_str_t *) ((u_char *) s
+                                    + ngx_ivschat_answer_headers[n].offset)
+                        = h[i].value;
                 }
             }
         }
@@ -578,6 +730,23 @@ ngx_ivschat_subrequest_init(void)
 }
 
 
+/* Filters of modules that are loaded later must not alter AWS's answer. */
+
+void
+ngx_ivschat_subrequest_top(void)
+{
+    if (ngx_http_top_header_filter != ngx_ivschat_header_filter) {
+        ngx_ivschat_below_header_filter = ngx_http_top_header_filter;
+        ngx_http_top_header_filter = ngx_ivschat_top_header_filter;
+    }
+
+    if (ngx_http_top_body_filter != ngx_ivschat_body_filter) {
+        ngx_ivschat_below_body_filter = ngx_http_top_body_filter;
+        ngx_http_top_body_filter = ngx_ivschat_top_body_filter;
+    }
+}
+
+
 /* The state of this subrequest, if it is ours and in flight. */
 
 static ngx_ivschat_subrequest_t *
@@ -595,33 +764,85 @@ ngx_ivschat_awaited(ngx_http_request_t *r)
 }
 
 
+static ngx_int_t
+ngx_ivschat_header_filter(ngx_http_request_t *r)
+{
+    ngx_ivschat_see(r);
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static ngx_int_t
+ngx_ivschat_top_header_filter(ngx_http_request_t *r)
+{
+    ngx_ivschat_see(r);
+
+    return ngx_ivschat_below_header_filter(r);
+}
+
+
 /*
  * The connection itself tells whether its certificate was verified: it may be
  * a kept-alive one that a location without verification has opened.
  */
 
-static ngx_int_t
-ngx_ivschat_header_filter(ngx_http_request_t *r)
+static void
+ngx_ivschat_see(ngx_http_request_t *r)
 {
+    ngx_uint_t                 verified;
     ngx_connection_t          *c;
     ngx_http_upstream_t       *u;
     ngx_ivschat_subrequest_t  *s;
 
+    u = r->upstream;
+
+    if (u == NULL) {
+        return;
+    }
+
+    c = u->peer.connection;
+
+    verified = c && c->ssl
+               && SSL_get_verify_result(c->ssl->connection) == X509_V_OK;
+
+    if (u->ssl && !verified) {
+        ngx_ivschat_unverified = u->upstream;
+    }
+
     s = ngx_ivschat_awaited(r);
 
     if (s) {
-        u = r->upstream;
-        c = u->peer.connection;
-
-        s->tls = u->ssl && u->conf->ssl_verify && c && c->ssl
-                 && SSL_get_verify_result(c->ssl->connection) == X509_V_OK;
+        s->tls = u->ssl && u->conf->ssl_verify && verified;
 
         if (!s->tls) {
             u->headers_in.connection_close = 1;    /* do not keep it alive */
         }
     }
+}
 
-    return ngx_http_next_header_filter(r);
+
+static ngx_int_t
+ngx_ivschat_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_ivschat_subrequest_t  *s;
+
+    s = ngx_ivschat_awaited(r);
+
+    return s ? ngx_ivschat_collect_body(r, s, in)
+             : ngx_http_next_body_filter(r, in);
+}
+
+
+static ngx_int_t
+ngx_ivschat_top_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_ivschat_subrequest_t  *s;
+
+    s = ngx_ivschat_awaited(r);
+
+    return s ? ngx_ivschat_collect_body(r, s, in)
+             : ngx_ivschat_below_body_filter(r, in);
 }
 
 
@@ -631,16 +852,10 @@ ngx_ivschat_header_filter(ngx_http_request_t *r)
  */
 
 static ngx_int_t
-ngx_ivschat_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+ngx_ivschat_collect_body(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
+    ngx_chain_t *in)
 {
-    ngx_chain_t               *cl;
-    ngx_ivschat_subrequest_t  *s;
-
-    s = ngx_ivschat_awaited(r);
-
-    if (s == NULL) {
-        return ngx_http_next_body_filter(r, in);
-    }
+    ngx_chain_t  *cl;
 
     for (cl = in; cl; cl = cl->next) {
 

@@ -12,7 +12,18 @@
 #include "ngx_ivschat_policy.h"
 
 
+/* What limit_req and limit_conn say of the main request. */
+
 typedef struct {
+    unsigned                     cleared:1;
+    unsigned                     req:3;
+    unsigned                     conn:2;
+} ngx_ivschat_limits_t;
+
+
+typedef struct {
+    ngx_ivschat_limits_t         limits;     /* kept for all attempts */
+
     ngx_http_request_t          *active;     /* in flight, or NULL */
     ngx_http_event_handler_pt    handler;    /* when it is done */
     ngx_atomic_uint_t            generation; /* of the credentials */
@@ -37,6 +48,9 @@ typedef struct {
     unsigned                     no_socket:1;    /* nginx had none to give */
     unsigned                     unresolved:1;   /* no upstream block of the
                                                     name, and no resolver */
+    unsigned                     unverified:1;   /* the upstream is used without
+                                                verification, too */
+    unsigned                     left:1;     /* the client has left */
     unsigned                     tls:1;      /* with a verified certificate */
     unsigned                     whole:1;    /* the body, to its end */
     unsigned                     not_http:1; /* an answer without a status
@@ -48,7 +62,8 @@ typedef struct {
 
 /*
  * Signs and sends what the policy grants.  NGX_OK: s->active is set, and
- * handler will be called with the main request when it is done; NGX_AGAIN:
+ * handler will be called with the main request when it is done, with s->left
+ * if nginx then ends the request, since its client has left; NGX_AGAIN:
  * credentials are being fetched, and the caller may wait for them;
  * NGX_DECLINED: there are no credentials, which is logged; NGX_ERROR: out of
  * memory, or refused by nginx or libcrypto.
@@ -67,9 +82,10 @@ ngx_int_t ngx_ivschat_subrequest_send(ngx_http_request_t *r,
 void ngx_ivschat_subrequest_cancel(ngx_ivschat_subrequest_t *s,
     ngx_int_t status);
 
-/* postconfiguration: adds the filters that see the answer. */
+/* postconfiguration, init module: add the filters that see the answer. */
 
 void ngx_ivschat_subrequest_init(void);
+void ngx_ivschat_subrequest_top(void);
 
 
 #endif /* _NGX_IVSCHAT_SUBREQUEST_H_INCLUDED_ */

@@ -29,7 +29,7 @@ build() {
     mkdir -p objs/sim
     ${CC:-cc} -std=gnu11 -Wall -Wextra -Werror -O2 \
         -ffp-contract=off -Ingx_module -It/sim -o "$sim.$$" \
-        t/sim/rate_sim.c t/sim/law.c \
+        t/sim/rate_sim.c t/sim/edges.c t/sim/heap.c t/sim/law.c \
         ngx_module/aws/ngx_ivschat_bucket.c -lm
     mv "$sim.$$" "$sim"
 }

@@ -30,8 +30,9 @@ UPSTREAMS = ''.join(upstream(region, more=no_keepalive())
                     for region in REGIONS)
 
 HTTP = '''
-    ivschat_token_tries 3;
-    ivschat_token_rate  off;
+    ivschat_token_tries   3;
+    ivschat_token_timeout 3s;          # an attempt is finished before it
+    ivschat_token_rate    off;
     resolver            127.0.0.1:%(dns)d ipv6=off;
     limit_req_zone      $binary_remote_addr zone=slow:1m rate=1r/m;
 
@@ -202,7 +203,7 @@ class Worker:
         """Open files without the connections to AWS, which may be kept."""
         return fds(self.pid) - self.open()
 
-    def freed(self, seconds=1.5, more=0):
+    def freed(self, seconds=5, more=0):
         """Whether all is as it was, but for so many files more, soon."""
         return wait_for(
             lambda: self.files() <= self.baseline + more and self.open() <= 16
@@ -248,8 +249,8 @@ def test_one_of_each(worker, service):
     # sockets and files are as before, but for the connections of HTTP/2
     # that live on
     assert worker.freed(more=more), worker
-    # AWS sees its connections end in the middle of what it did
-    assert wait_for(lambda: worker.left() >= expected, 2)
+    # AWS sees its connections end where its answer does not come in time
+    assert wait_for(lambda: worker.left() >= expected, 5)
     assert worker.left() == expected
     assert crowd.wrong_lines() == []
 
@@ -289,7 +290,7 @@ def test_streams_of_one_connection(worker, service):
 
 def test_many_times(worker, service):
     nginx = worker.nginx
-    rounds = 8 if sanitized() else 20
+    rounds = 8 if sanitized() else 16
     sizes, bad = [], []
 
     # further attempts come from a quota, each region has its own
@@ -305,7 +306,7 @@ def test_many_times(worker, service):
             time.sleep(0.01 * (number % 5))   # wherever they are
             there = True
         more = crowd.leave()
-        if not (there and worker.freed(3, more)):
+        if not (there and worker.freed(5, more)):
             bad.append((number, there, str(worker)))
         if number % 2:
             bad += crowd.wrong_lines()

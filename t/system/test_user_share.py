@@ -22,7 +22,7 @@ EACH, BURST = 1, 3                     # of one user, a second and at once
 HTTP = f'''
     limit_req_zone $ivschat_token_user zone=per_user:1m rate={EACH}r/s;
 
-    ivschat_token_rate {RATE} burst={RATE // 6} wait=1s;
+    ivschat_token_rate {RATE} burst={RATE // 6} wait=1s user=@USER@;
     ivschat_token_tries 3;
 '''
 SERVER = f'''
@@ -43,11 +43,12 @@ SERVER = f'''
 class Trial:
     """What came to others, with or without the loud one."""
 
-    def __init__(self, service, target, loud, status=503):
-        service.forget()
+    def __init__(self, service, target, loud, status=503, user='off'):
         server = SERVER.replace('@STATUS@', str(status))
-        with Nginx(service, workers=2, http=HTTP, server=server) as nginx, \
-                Crowd() as crowd:
+        with Nginx(service, workers=2, http=HTTP.replace('@USER@', user),
+                   server=server) as nginx, Crowd() as crowd:
+            self.warm(service, nginx, crowd)
+            before = len(nginx.access_log())
             others = crowd.every(nginx.port, OTHERS,
                                  lambda number: f'other {number % 250}',
                                  target)
@@ -58,10 +59,20 @@ class Trial:
             self.loud = noise.stop().asked if noise else []
             self.seconds = time.monotonic() - start
             self.others = others.stop().asked
-            self.lines = nginx.logged(len(self.loud) + len(self.others))
+            self.lines = nginx.logged(before + len(self.loud)
+                                      + len(self.others))[before:]
             self.seen = service.requests()
             self.next = ask(nginx.port, request('/limited-token', 'new'))
             nginx.check()
+
+    @staticmethod
+    def warm(service, nginx, crowd):
+        """A new bucket begins at a quarter, and climbs while it is in want."""
+        stream = crowd.always(nginx.port, 30, lambda number: f'warm {number}')
+        time.sleep(10)
+        stream.stop()
+        time.sleep(1.5)
+        service.forget()
 
     @property
     def served(self):
@@ -90,6 +101,11 @@ def alone(service):
 def test_all_others_are_served_without_the_loud_user(alone):
     assert alone.served == 1, alone
     assert len(alone.others) >= OTHERS * SECONDS * 0.8
+
+
+def test_a_user_has_no_more_than_eight_requests(service):
+    trial = Trial(service, '/token', True, user='8')
+    assert trial.served > 0.99, trial
 
 
 def test_without_a_limit_they_are_not_and_wait(service, alone):
