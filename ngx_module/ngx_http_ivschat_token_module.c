@@ -382,9 +382,9 @@ ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
 
     if (!clcf->noname && clcf->handler != ngx_ivschat_handler) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"ivschat_token %V\" in location \"%V\" would "
-                           "have no effect, since another directive there "
-                           "handles its requests",
+                           "\"ivschat_token %V\" in location \"%V\" has no "
+                           "effect, because another directive handles its "
+                           "requests",
                            &conf->uri, &clcf->name);
         return NGX_CONF_ERROR;
     }
@@ -400,8 +400,8 @@ ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
 
     if (missing) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"ivschat_token %V\" in location \"%V\" needs "
-                           "an \"%s\"", &conf->uri, &clcf->name, missing);
+                           "\"ivschat_token %V\" in location \"%V\" "
+                           "requires \"%s\"", &conf->uri, &clcf->name, missing);
         return NGX_CONF_ERROR;
     }
 
@@ -494,24 +494,23 @@ ngx_ivschat_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (uri->len == 0 || uri->data[0] != '/') {
         return ngx_ivschat_invalid(cf, uri,
-                       "the URI of the internal location begins with \"/\"");
+                                   "the URI must start with \"/\"");
     }
 
     if (ngx_strchr(uri->data, '$')) {
-        return ngx_ivschat_invalid(cf, uri, "no variables are allowed here");
+        return ngx_ivschat_invalid(cf, uri, "variables are not allowed");
     }
 
     if (strpbrk((char *) uri->data, "?#")) {
         return ngx_ivschat_invalid(cf, uri,
-                           "a URI without arguments or a fragment is needed");
+                          "arguments and fragments are not allowed");
     }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (ngx_ivschat_equal(&clcf->name, uri)) {
         return ngx_ivschat_invalid(cf, uri,
-                         "this is the location itself; another, internal one "
-                         "that passes the request to AWS is needed");
+                         "the location cannot be its own internal location");
     }
 
     ilcf->uri = *uri;

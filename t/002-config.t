@@ -109,21 +109,21 @@ sub uri {
 }
 
 bad('a URI without "/"', uri('ivschat'),
-    invalid($pass, 'ivschat', 'the URI of the internal location begins with'));
+    invalid($pass, 'ivschat', 'the URI must start with'));
 bad('an empty URI', uri('""'),
-    invalid($pass, '', 'the URI of the internal location begins with'));
+    invalid($pass, '', 'the URI must start with'));
 bad('a named location', uri('@ivschat'),
-    invalid($pass, '@ivschat', 'the URI of the internal location begins with'));
+    invalid($pass, '@ivschat', 'the URI must start with'));
 bad('a URL', uri('https://ivschat.us-west-2.amazonaws.com/'),
     invalid($pass, 'https://ivschat.us-west-2.amazonaws.com/', 'the URI'));
 bad('a variable in the URI', uri('/$host'),
-    invalid($pass, '/$host', 'no variables are allowed here'));
+    invalid($pass, '/$host', 'variables are not allowed'));
 bad('arguments in the URI', uri('/ivschat?a=b'),
-    invalid($pass, '/ivschat?a=b', 'a URI without arguments'));
+    invalid($pass, '/ivschat?a=b', 'arguments and fragments'));
 bad('a fragment in the URI', uri('"/ivschat#a"'),
-    invalid($pass, '/ivschat#a', 'a URI without arguments or a fragment'));
+    invalid($pass, '/ivschat#a', 'arguments and fragments are not allowed'));
 bad('the location itself', uri('/token'),
-    invalid($pass, '/token', 'this is the location itself'));
+    invalid($pass, '/token', 'the location cannot be its own internal location'));
 bad('two ivschat_token', { add => 'ivschat_token /other;' },
     '"ivschat_token" directive is duplicate');
 bad('ivschat_token without a URI', uri(''),
@@ -142,20 +142,20 @@ bad('ivschat_token in "limit_except"',
     { location => 'location / { limit_except GET { ivschat_token /x; } }' },
     '"ivschat_token" directive is not allowed here');
 bad('no user', { user => '' },
-    '"ivschat_token /ivschat" in location "/token" needs an '
+    '"ivschat_token /ivschat" in location "/token" requires '
     . '"ivschat_token_user"');
 bad('no room', { room => '' },
-    '"ivschat_token /ivschat" in location "/token" needs an '
+    '"ivschat_token /ivschat" in location "/token" requires '
     . '"ivschat_token_room"');
 bad('"none" for the room', { room => 'ivschat_token_room none;' },
-    '"ivschat_token /ivschat" in location "/token" needs an '
+    '"ivschat_token /ivschat" in location "/token" requires '
     . '"ivschat_token_room"');
 bad('"none" over a room of the server',
     { server => $ROOM, room => 'ivschat_token_room none;' },
-    'needs an "ivschat_token_room"');
+    'requires "ivschat_token_room"');
 bad('a user that is there for another server only',
     { user => '', server => "location / { $USER }" },
-    'needs an "ivschat_token_user"');
+    'requires "ivschat_token_user"');
 
 for my $handler ('proxy_pass http://127.0.0.1:1', 'empty_gif',
                  'fastcgi_pass 127.0.0.1:1', 'memcached_pass 127.0.0.1:1')
@@ -163,13 +163,13 @@ for my $handler ('proxy_pass http://127.0.0.1:1', 'empty_gif',
     my ($name) = split ' ', $handler;
 
     bad("$name behind it", { add => "$handler;" },
-        '"ivschat_token /ivschat" in location "/token" would have no effect');
+        '"ivschat_token /ivschat" in location "/token" has no effect');
 }
 
 bad('empty_gif before it',
     { location => "location = /token { empty_gif; ivschat_token /ivschat; "
                   . "$USER $ROOM proxy_pass http://127.0.0.1:1; }" },
-    '"ivschat_token /ivschat" in location "/token" would have no effect');
+    '"ivschat_token /ivschat" in location "/token" has no effect');
 
 
 # ivschat_token_user
