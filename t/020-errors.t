@@ -105,7 +105,7 @@ POST /token?fault=validation => 502 rejected
 --- ask
 POST /token?fault=mention-values => 502 rejected
 --- logged
-/AWS answered 400 ValidationException .*: "\(not shown: it quotes .*\)"; a value/
+/AWS answered 400 ValidationException .*: "\(not shown: contains .*\)"; a value/
 --- not_logged
 -in-question
 --- inspect eval: $main::Silent
@@ -264,13 +264,13 @@ POST /token?fault=nested                        => 502 bad_response
 POST /token?fault=gzip                          => 502 bad_response
 POST /token?fault=times-garbage                 => 502 bad_response
 --- logged
-/AWS's answer is not the one of CreateChatToken: not JSON \(request id "[-0-9a-f]{36}"\)/
-/AWS's answer is not the one of CreateChatToken: empty \(request id/
-/AWS's answer is not the one of CreateChatToken: no token \(request id/
-/AWS's answer is not the one of CreateChatToken: no expiration time/
-/AWS's answer is not the one of CreateChatToken: an expiration time is neither ISO 8601 nor a number/
-/AWS's answer is not the one of CreateChatToken: duplicate token/
-/AWS's answer is not the one of CreateChatToken: not UTF-8, or contains U\+0000/
+/AWS's response is not a CreateChatToken response: not JSON \(request id "[-0-9a-f]{36}"\)/
+/AWS's response is not a CreateChatToken response: empty \(request id/
+/AWS's response is not a CreateChatToken response: no token \(request id/
+/AWS's response is not a CreateChatToken response: no expiration time/
+/AWS's response is not a CreateChatToken response: an expiration time is neither ISO 8601 nor a number/
+/AWS's response is not a CreateChatToken response: duplicate token/
+/AWS's response is not a CreateChatToken response: not UTF-8, or contains U\+0000/
 --- inspect eval: $main::Silent
 
 
@@ -284,7 +284,7 @@ POST /token?fault=long-token-12000 => 200
 POST /token?fault=huge             => 502 bad_response
 POST /token?fault=big-300          => 502 rejected
 --- logged
-/AWS's answer does not fit: if it should, raise "subrequest_output_buffer_size" in location "\/ivschat" \(request id "[-0-9a-f]{36}"\)/
+/AWS's response is too big: if it is valid, increase "subrequest_output_buffer_size" in location "\/ivschat" \(request id "[-0-9a-f]{36}"\)/
 --- inspect eval
 sub {
     my ($seen, $bodies, $name) = @_;
@@ -302,7 +302,7 @@ POST /token?fault=bigheader-15000 => token
 POST /token?fault=bigheader-17000 => 502 bad_response
 POST /token?fault=bigheader-40000 => 502 bad_response
 --- logged
-the head of AWS's answer does not fit: raise "proxy_buffer_size" in location "/ivschat"
+AWS's response header is too big: increase "proxy_buffer_size" in location "/ivschat"
 
 
 
@@ -315,8 +315,8 @@ POST /token?fault=reset-body    => 502 unavailable
 POST /token?fault=close-before  => 502 unavailable
 POST /token?fault=truncated     => 502 unavailable
 --- logged
-AWS at "ivschat.us-west-2.amazonaws.com" could not be reached, or broke the connection off
-/AWS's answer broke off \(request id "[-0-9a-f]{36}"\)/
+AWS at "ivschat.us-west-2.amazonaws.com" could not be reached or closed the connection prematurely
+/AWS closed the connection before the end of its response \(request id "[-0-9a-f]{36}"\)/
 --- inspect eval: $main::Silent
 
 
@@ -342,7 +342,7 @@ POST /token?fault=nothing => 502 unavailable
 --- arrived
 nothing
 --- logged
-AWS at "ivschat.us-west-2.amazonaws.com" could not be reached, or broke the connection off
+AWS at "ivschat.us-west-2.amazonaws.com" could not be reached or closed the connection prematurely
 
 
 

@@ -206,7 +206,7 @@ $main::Token . q(
 --- ask
 POST /token?user=a => 500 misconfigured
 --- logged
-the request was not passed to AWS, nginx answered 200 itself: "ivschat_token /ivschat" needs a location "/ivschat" with "proxy_pass https://$ivschat_token_host/CreateChatToken"
+the request was not passed to AWS, nginx returned 200 itself: "ivschat_token /ivschat" requires a location "/ivschat" with "proxy_pass https://$ivschat_token_host/CreateChatToken"
 
 
 
@@ -226,7 +226,7 @@ $main::Token . '
 --- ask
 POST /token?user=a => 500 misconfigured
 --- logged
-/the request was not passed to AWS, nginx answered 40\d itself: "ivschat_token \/ivschat" needs a location/
+/the request was not passed to AWS, nginx returned 40\d itself: "ivschat_token \/ivschat" requires a location/
 
 
 
@@ -240,7 +240,7 @@ POST /token?user=a => 500 misconfigured
 --- ask
 POST /token => 500 misconfigured
 --- logged
-/nginx answered 40\d itself: "ivschat_token \/nowhere" needs a location "\/nowhere" with "proxy_pass/
+/nginx returned 40\d itself: "ivschat_token \/nowhere" requires a location "\/nowhere" with "proxy_pass/
 
 
 
@@ -278,9 +278,9 @@ POST /token  => 500 misconfigured
 POST /token2 => 500 misconfigured
 POST /token3 => 500 misconfigured
 --- logged
-nginx answered 403 itself
-nginx answered 404 itself
-nginx answered 500 itself
+nginx returned 403 itself
+nginx returned 404 itself
+nginx returned 500 itself
 
 
 
@@ -337,7 +337,7 @@ $main::Token . '
 --- ask
 POST /token?user=a => 502 rejected
 --- logged
-the answer is dropped, since it did not come over TLS with a verified certificate: location "/ivschat" needs "proxy_pass https://…" and "proxy_ssl_verify on", which "include ivschat_params" has
+the response was rejected, because it was not received over TLS with a verified certificate: location "/ivschat" requires "proxy_pass https://…" and "include ivschat_params"
 
 
 
@@ -404,7 +404,7 @@ POST /token?user=a => 502 unavailable
 POST /token    => 502 rejected
 POST /careless => token
 --- logged
-the answer is dropped, since it did not come over TLS with a verified certificate: location "/ivschat" needs
+the response was rejected, because it was not received over TLS with a verified certificate: location "/ivschat" requires
 
 
 
@@ -496,7 +496,7 @@ $main::Token . '
 GET /other         => 404
 POST /token?user=a => 502 rejected
 --- logged
-no other location may use its upstream without them
+and so does any other location that uses its upstream
 --- inspect eval
 sub {
     my ($seen, $bodies, $name) = @_;
@@ -542,7 +542,7 @@ sub {
 --- ask
 POST /token?user=a => 502 bad_response
 --- logged
-/AWS's answer does not fit: if it should, raise "subrequest_output_buffer_size" in location "\/ivschat"/
+/AWS's response is too big: if it is valid, increase "subrequest_output_buffer_size" in location "\/ivschat"/
 
 
 
@@ -551,7 +551,7 @@ POST /token?user=a => 502 bad_response
 --- ask
 POST /token?user=a => 502 bad_response
 --- logged
-the head of AWS's answer does not fit: raise "proxy_buffer_size" in location "/ivschat"
+AWS's response header is too big: increase "proxy_buffer_size" in location "/ivschat"
 
 
 
@@ -560,7 +560,7 @@ the head of AWS's answer does not fit: raise "proxy_buffer_size" in location "/i
 --- ask
 POST /token?user=a => 500 misconfigured
 --- logged
-nginx answered 413 itself
+nginx returned 413 itself
 
 
 
@@ -604,7 +604,7 @@ POST /token?room=fault-chunked   => token
 --- ask
 POST /token => 500 misconfigured
 --- logged
-there is no "upstream ivschat.eu-west-1.amazonaws.com" block, and no "resolver" to look the name up: add one of them
+neither "upstream ivschat.eu-west-1.amazonaws.com" nor a "resolver" for this name is defined: add one of them
 
 
 
@@ -654,7 +654,7 @@ token
 token
 429 throttled retry
 --- logged
-location "/ivschat" answered 503 itself, so its limits keep the request from AWS
+location "/ivschat" returned 503 itself: its limits rejected the request
 --- inspect eval
 sub {
     my ($seen, $bodies, $name) = @_;
@@ -675,7 +675,7 @@ main::internal('limit_req zone=user; limit_req_status 429;')
 token
 429 throttled retry
 --- logged
-location "/ivschat" answered 429 itself
+location "/ivschat" returned 429 itself
 
 
 

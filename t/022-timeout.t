@@ -230,7 +230,7 @@ POST /token?room=AbCdEfGhIjKl  => token
 /timeout 1 0\.[3-6]\d\d/
 /ok 1 \d\.\d{3}/
 --- logged
-AWS at "ivschat.us-west-2.amazonaws.com" was silent for too long
+AWS at "ivschat.us-west-2.amazonaws.com" did not respond in time
 
 
 

@@ -9,6 +9,8 @@ static ngx_ivschat_result_e ngx_ivschat_nginx_error(ngx_http_request_t *r,
     ngx_ivschat_subrequest_t *s);
 static ngx_ivschat_result_e ngx_ivschat_no_answer(ngx_http_request_t *r,
     ngx_ivschat_subrequest_t *s, ngx_str_t *host);
+static ngx_ivschat_result_e ngx_ivschat_failed(ngx_http_request_t *r,
+    ngx_ivschat_result_e result, const char *format, ngx_str_t *value);
 static ngx_ivschat_result_e ngx_ivschat_not_whole(ngx_http_request_t *r,
     ngx_ivschat_subrequest_t *s);
 static ngx_ivschat_result_e ngx_ivschat_parse(ngx_http_request_t *r,
@@ -39,15 +41,14 @@ ngx_ivschat_answer_check(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
     }
 
     if (!ngx_ivschat_answer_from_aws(r, s)) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the answer is dropped, since it did not come over "
-                      "TLS with a verified certificate: location \"%V\" "
-                      "needs \"proxy_pass https://…\" and "
-                      "\"proxy_ssl_verify on\", which \"include "
-                      "ivschat_params\" has, and no other location may use "
-                      "its upstream without them",
-                      &ngx_ivschat_get_conf(r)->uri);
-        return NGX_IVSCHAT_REJECTED;
+        return ngx_ivschat_failed(r, NGX_IVSCHAT_REJECTED,
+                                  "the response was rejected, because it was "
+                                  "not received over TLS with a verified "
+                                  "certificate: location \"%V\" requires "
+                                  "\"proxy_pass https://…\" and \"include "
+                                  "ivschat_params\", and so does any other "
+                                  "location that uses its upstream",
+                                  &ngx_ivschat_get_conf(r)->uri);
     }
 
     if (s->aws_status != NGX_HTTP_OK) {
@@ -70,134 +71,137 @@ ngx_ivschat_answer_from_aws(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s)
 }
 
 
-/* The internal location has not asked anyone. */
+/* The internal location has not passed the request on. */
 
 static ngx_ivschat_result_e
 ngx_ivschat_nginx_error(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s)
 {
-    ngx_str_t   *uri;
-    ngx_uint_t   status;
+    ngx_str_t  *uri;
 
-    status = s->status;
     uri = &ngx_ivschat_get_conf(r)->uri;
 
-    if (status == NGX_HTTP_TOO_MANY_REQUESTS
-        || status == NGX_HTTP_SERVICE_UNAVAILABLE)
+    if (s->status == NGX_HTTP_TOO_MANY_REQUESTS
+        || s->status == NGX_HTTP_SERVICE_UNAVAILABLE)
     {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                      "location \"%V\" answered %ui itself, so its limits "
-                      "keep the request from AWS", uri, status);
+                      "location \"%V\" returned %ui itself: its limits "
+                      "rejected the request", uri, s->status);
         return NGX_IVSCHAT_THROTTLED;
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "the request was not passed to AWS, nginx answered %ui "
-                  "itself: \"ivschat_token %V\" needs a location \"%V\" "
+                  "the request was not passed to AWS, nginx returned %ui "
+                  "itself: \"ivschat_token %V\" requires a location \"%V\" "
                   "with \"proxy_pass https://$ivschat_token_host"
-                  NGX_IVSCHAT_PATH "\"", status, uri, uri);
+                  NGX_IVSCHAT_PATH "\"", s->status, uri, uri);
 
     return NGX_IVSCHAT_MISCONFIGURED;
 }
 
 
-/* Nobody has answered; nginx itself has logged why. */
+/* There is no response; nginx itself has logged why. */
 
 static ngx_ivschat_result_e
 ngx_ivschat_no_answer(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
     ngx_str_t *host)
 {
-    ngx_str_t   *uri;
-    ngx_uint_t   status;
+    ngx_str_t  *uri;
 
-    status = s->status;
     uri = &ngx_ivschat_get_conf(r)->uri;
 
     if (s->big_header) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the head of AWS's answer does not fit: raise "
-                      "\"proxy_buffer_size\" in location \"%V\"", uri);
-        return NGX_IVSCHAT_BAD_RESPONSE;
+        return ngx_ivschat_failed(r, NGX_IVSCHAT_BAD_RESPONSE,
+                                  "AWS's response header is too big: increase "
+                                  "\"proxy_buffer_size\" in location \"%V\"",
+                                  uri);
     }
 
     if (s->not_http) {
 
         /* nginx takes it for HTTP/0.9 */
 
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "what answers at \"%V\" does not speak HTTP/1", host);
-        return NGX_IVSCHAT_BAD_RESPONSE;
+        return ngx_ivschat_failed(r, NGX_IVSCHAT_BAD_RESPONSE,
+                                  "the server at \"%V\" does not speak HTTP/1",
+                                  host);
     }
 
     if (s->unresolved) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "there is no \"upstream %V\" block, and no "
-                      "\"resolver\" to look the name up: add one of them",
-                      host);
-        return NGX_IVSCHAT_MISCONFIGURED;
+        return ngx_ivschat_failed(r, NGX_IVSCHAT_MISCONFIGURED,
+                                  "neither \"upstream %V\" nor a "
+                                  "\"resolver\" for this name is defined: "
+                                  "add one of them",
+                                  host);
     }
 
     if (s->no_socket) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "no connection to AWS at \"%V\" could be opened: the "
-                      "worker has none left (\"worker_connections\", "
-                      "\"worker_rlimit_nofile\"), or no memory", host);
-        return NGX_IVSCHAT_UNAVAILABLE;
+        return ngx_ivschat_failed(r, NGX_IVSCHAT_UNAVAILABLE,
+                                  "failed to open a connection to AWS at "
+                                  "\"%V\": \"worker_connections\", "
+                                  "\"worker_rlimit_nofile\" or memory is "
+                                  "exhausted", host);
     }
 
     if (s->unverified) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "AWS at \"%V\" could not be reached; another location "
-                      "uses the same upstream without a verified "
-                      "certificate, and its TLS sessions fail here: add "
-                      "\"include ivschat_params\" there, and "
-                      "\"proxy_ssl_session_reuse off\" to location \"%V\"",
-                      host, uri);
-        return NGX_IVSCHAT_UNAVAILABLE;
+        return ngx_ivschat_failed(r, NGX_IVSCHAT_UNAVAILABLE,
+                                  "AWS at \"%V\" could not be reached; another "
+                                  "location uses the same upstream without a "
+                                  "verified certificate, and its TLS sessions "
+                                  "fail here: add \"include ivschat_params\" "
+                                  "there, or use \"proxy_ssl_session_reuse "
+                                  "off\"", host);
     }
 
-    if (status == NGX_HTTP_GATEWAY_TIME_OUT && s->connected) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "AWS at \"%V\" was silent for too long", host);
-        return NGX_IVSCHAT_TIMEOUT;
+    if (s->status == NGX_HTTP_GATEWAY_TIME_OUT && s->connected) {
+        return ngx_ivschat_failed(r, NGX_IVSCHAT_TIMEOUT,
+                                  "AWS at \"%V\" did not respond in time",
+                                  host);
     }
 
-    if (status == NGX_HTTP_BAD_GATEWAY
-        || status == NGX_HTTP_GATEWAY_TIME_OUT)
+    if (s->status == NGX_HTTP_BAD_GATEWAY
+        || s->status == NGX_HTTP_GATEWAY_TIME_OUT)
     {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "AWS at \"%V\" could not be reached, or broke the "
-                      "connection off", host);
-        return NGX_IVSCHAT_UNAVAILABLE;
+        return ngx_ivschat_failed(r, NGX_IVSCHAT_UNAVAILABLE,
+                                  "AWS at \"%V\" could not be reached or "
+                                  "closed the connection prematurely", host);
     }
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "the request was not passed to AWS, nginx answered %ui "
-                  "itself: correct the \"proxy_pass\" of location \"%V\"",
-                  status, uri);
+                  "the request was not passed to AWS, nginx returned %ui "
+                  "itself: correct \"proxy_pass\" of location \"%V\"",
+                  s->status, uri);
 
     return NGX_IVSCHAT_MISCONFIGURED;
 }
 
 
-/* The status came, but its body did not come, or did not fit. */
+static ngx_ivschat_result_e
+ngx_ivschat_failed(ngx_http_request_t *r, ngx_ivschat_result_e result,
+    const char *format, ngx_str_t *value)
+{
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, format, value);
+
+    return result;
+}
+
+
+/* The status has been received, but not the whole body. */
 
 static ngx_ivschat_result_e
 ngx_ivschat_not_whole(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s)
 {
     if (s->big_body) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "AWS's answer does not fit: if it should, raise "
+                      "AWS's response is too big: if it is valid, increase "
                       "\"subrequest_output_buffer_size\" in location \"%V\" "
                       "(request id \"%V\")",
                       &ngx_ivschat_get_conf(r)->uri, &s->request_id);
         return NGX_IVSCHAT_BAD_RESPONSE;
     }
 
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "AWS's answer broke off (request id \"%V\")",
-                  &s->request_id);
-
-    return NGX_IVSCHAT_UNAVAILABLE;
+    return ngx_ivschat_failed(r, NGX_IVSCHAT_UNAVAILABLE,
+                              "AWS closed the connection before the end of "
+                              "its response (request id \"%V\")",
+                              &s->request_id);
 }
 
 
@@ -215,7 +219,7 @@ ngx_ivschat_parse(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
         != 0)
     {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "AWS's answer is not the one of CreateChatToken: %s "
+                      "AWS's response is not a CreateChatToken response: %s "
                       "(request id \"%V\")",
                       reason, &s->request_id);
         return NGX_IVSCHAT_BAD_RESPONSE;
@@ -243,8 +247,8 @@ ngx_ivschat_parse(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
 
 
 /*
- * The official SDK gets a new token a minute before this one expires: viewers
- * who came together would all do so together.  What is short is left alone.
+ * The official SDK requests a new token a minute before this one expires.
+ * Viewers who joined together would all do so together.
  */
 
 static void
@@ -315,7 +319,7 @@ ngx_ivschat_aws_error(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
 }
 
 
-/* A message that quotes the user or an attribute must not get into the log. */
+/* A message with the user id or an attribute must not get into the log. */
 
 static const char *
 ngx_ivschat_aws_message(const char *message, ngx_ivschat_request_t *request)
@@ -323,12 +327,12 @@ ngx_ivschat_aws_message(const char *message, ngx_ivschat_request_t *request)
     size_t  i;
 
     if (ngx_ivschat_quotes(message, &request->user)) {
-        return "(not shown: it quotes the user's id)";
+        return "(not shown: contains the user id)";
     }
 
     for (i = 0; i < request->nattributes; i++) {
         if (ngx_ivschat_quotes(message, &request->attributes[i].value)) {
-            return "(not shown: it quotes an attribute)";
+            return "(not shown: contains an attribute)";
         }
     }
 

@@ -1,8 +1,8 @@
 
 /*
- * The way of one request: the user, the client's body, the policy, and then
- * attempts, each with a place in the rate, a signed subrequest and an answer,
- * before one deadline for all of them.
+ * One request: the user, the client's body, the policy, and then attempts,
+ * each with a place in the rate, a signed subrequest and a response.  One
+ * deadline applies to all attempts.
  */
 
 
@@ -233,7 +233,7 @@ ngx_ivschat_body_done(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
     }
 
     if (rc != NGX_OK) {
-        r->keepalive = 0;              /* the next request may begin anywhere */
+        r->keepalive = 0;              /* the rest of the body is not read */
     }
 
     if (result == NGX_IVSCHAT_OK) {
@@ -360,7 +360,7 @@ ngx_ivschat_expire(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 
     if (!ctx->waiter.waiting) {
 
-        /* the failure of the last attempt says more than the timeout */
+        /* the last failure is more specific than the timeout */
 
         ngx_ivschat_finish(r, ctx,
                            ctx->failure ? ctx->failure : NGX_IVSCHAT_TIMEOUT);
@@ -392,7 +392,7 @@ ngx_ivschat_test_client(ngx_http_request_t *r)
 }
 
 
-/* Goes on with a request when an event happens that it has waited for. */
+/* Continues a request after the event that it has waited for. */
 
 static void
 ngx_ivschat_run(ngx_ivschat_ctx_t *ctx, ngx_ivschat_step_pt step)
@@ -565,7 +565,8 @@ ngx_ivschat_again(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx,
 
     if (ngx_ivschat_rate_retry(&ctx->place, kind) != NGX_OK) {
         ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
-                      "no further attempt, since too many have failed");
+                      "the request is not retried: the retry quota is "
+                      "exhausted");
         return 0;
     }
 

@@ -148,7 +148,7 @@ ngx_ivschat_sign(ngx_http_request_t *r, ngx_ivschat_subrequest_t *s,
 
     if (ngx_ivschat_sign_scope(r, policy, &creds, &sgn->scope) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                      "no signing key could be derived");
+                      "failed to derive the signing key");
         return NGX_ERROR;
     }
 
@@ -234,7 +234,7 @@ ngx_ivschat_sign_headers(ngx_http_request_t *r, ngx_ivschat_policy_t *policy,
         != 0)
     {
         ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
-                      "the request for a chat token could not be signed");
+                      "failed to sign the request for a chat token");
         return NGX_ERROR;
     }
 

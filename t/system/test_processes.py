@@ -64,7 +64,7 @@ def test_no_connection_is_left(service):
         found = [code(client.ask(b'x' * 10)) for client in halves[:3]]
         assert found[0] == UNAVAILABLE
         assert set(found) <= {UNAVAILABLE, (200, None)}
-        assert 'the worker has none left' in nginx.error_log()
+        assert 'failed to open a connection to AWS' in nginx.error_log()
 
         for client in clients + halves:
             client.close()
