@@ -123,7 +123,7 @@ bad('arguments in the URI', uri('/ivschat?a=b'),
 bad('a fragment in the URI', uri('"/ivschat#a"'),
     invalid($pass, '/ivschat#a', 'the URI must not contain arguments or a fragment'));
 bad('the location itself', uri('/token'),
-    invalid($pass, '/token', 'the location cannot be its own internal location'));
+    invalid($pass, '/token', 'this is the location itself'));
 bad('two ivschat_token', { add => 'ivschat_token /other;' },
     '"ivschat_token" directive is duplicate');
 bad('ivschat_token without a URI', uri(''),

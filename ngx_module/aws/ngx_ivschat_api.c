@@ -404,7 +404,6 @@ ngx_ivschat_time_parse(const char *s, int64_t *ms)
     int          fraction, scale;
     char         date[] = "0000-00-00T00:00:00", again[sizeof(date)];
     struct tm    tm, zone;
-    const char  *end;
 
     (void) snprintf(date, sizeof(date), "%s", s);
 
@@ -444,17 +443,24 @@ ngx_ivschat_time_parse(const char *s, int64_t *ms)
         *ms += fraction;
     }
 
-    if (*s == '\0' || strchr("+-Zz", *s) == NULL) {
+    /* not every libc reads "Z" as a zone */
+
+    if (*s == '+' || *s == '-') {
+        s = strptime(s, "%z", &zone);
+
+        if (s == NULL || labs(zone.tm_gmtoff) >= 24 * 60 * 60) {
+            return -1;
+        }
+
+        *ms -= (int64_t) zone.tm_gmtoff * 1000;
+
+    } else if (*s++ != 'Z' && s[-1] != 'z') {
         return -1;
     }
 
-    end = strptime(strcmp(s, "z") == 0 ? "Z" : s, "%z", &zone);
-
-    if (end == NULL || *end != '\0' || labs(zone.tm_gmtoff) >= 24 * 60 * 60) {
+    if (*s != '\0') {
         return -1;
     }
-
-    *ms -= (int64_t) zone.tm_gmtoff * 1000;
 
     return *ms < 0 || *ms > NGX_IVSCHAT_TIME_MAX ? -1 : 0;
 }

@@ -390,7 +390,10 @@ ngx_ivschat_sts_remedy(int web, unsigned status, const char *code)
 }
 
 
-/* Never NULL: without a row for the code, the status decides. */
+/*
+ * Never NULL: without a row for the code, the status decides.  Each 429 is
+ * throttling, whatever its code.
+ */
 
 static const ngx_ivschat_error_row_t *
 ngx_ivschat_error_row(unsigned status, const char *code)
@@ -398,7 +401,9 @@ ngx_ivschat_error_row(unsigned status, const char *code)
     const ngx_ivschat_error_row_t  *row;
 
     for (row = ngx_ivschat_error_rows; row->code; row++) {
-        if (strcmp(code, row->code) == 0) {
+        if (strcmp(code, row->code) == 0
+            && (status != 429 || (row->kind & NGX_IVSCHAT_ERROR_THROTTLING)))
+        {
             return row;
         }
     }

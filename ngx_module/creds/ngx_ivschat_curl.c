@@ -145,6 +145,7 @@ ngx_ivschat_curl_destroy(ngx_ivschat_curl_t *http)
 
     if (http->multi) {
         (void) curl_multi_cleanup(http->multi);
+        http->multi = NULL;
     }
 
     /* sockets that libcurl has not removed */

@@ -577,9 +577,8 @@ ngx_ivschat_watch_changed(ngx_ivschat_slot_t *slot)
         }
 
         changed |= fi.st_ino != seen->st_ino || fi.st_size != seen->st_size
-                   || ngx_memcmp(&fi.st_mtim, &seen->st_mtim,
-                                 sizeof(struct timespec))
-                      != 0;
+                   || fi.st_mtim.tv_sec != seen->st_mtim.tv_sec
+                   || fi.st_mtim.tv_nsec != seen->st_mtim.tv_nsec;
         *seen = fi;
     }
 

@@ -417,7 +417,7 @@ ngx_ivschat_check_duration(ngx_ivschat_str_t value)
 
     return duration == NGX_ERROR
            ? "it must be a time such as \"1h\""
-           : ngx_ivschat_sts_check_duration((unsigned) duration);
+           : ngx_ivschat_sts_check_duration(ngx_min(duration, 1000000));
 }
 
 

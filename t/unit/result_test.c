@@ -94,6 +94,7 @@ static const aws_case_t  aws[] = {
     { 429, "ThrottlingException", NGX_IVSCHAT_THROTTLED, "quota" },
     { 429, "", NGX_IVSCHAT_THROTTLED, "quota" },
     { 429, "FooError", NGX_IVSCHAT_THROTTLED, "quota" },
+    { 429, "AccessDeniedException", NGX_IVSCHAT_THROTTLED, "quota" },
 
     /* credentials, signature, clock, path */
 
