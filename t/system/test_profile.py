@@ -628,7 +628,7 @@ WRONG_WEB = [
     ({'AWS_WEB_IDENTITY_TOKEN_FILE': '/a', 'AWS_ROLE_ARN': 'web'},
      'the ARN of a role'),
     ({'AWS_WEB_IDENTITY_TOKEN_FILE': '/a', 'AWS_ROLE_ARN': ROLE,
-      'AWS_ROLE_SESSION_NAME': 'a b'}, 'a session name has only'),
+      'AWS_ROLE_SESSION_NAME': 'a b'}, 'a session name has 2 to 64'),
     ({'AWS_WEB_IDENTITY_TOKEN_FILE': '/a', 'AWS_ROLE_ARN': ROLE,
       'AWS_ENDPOINT_URL_STS': 'http://sts.example'},
      'the endpoint of STS must be https'),
