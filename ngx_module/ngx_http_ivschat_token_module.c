@@ -9,6 +9,12 @@
 #include "token/ngx_ivschat_variables.h"
 
 
+/* The default size of the zone: fetched sources, pages for accounts. */
+
+#define NGX_IVSCHAT_ZONE_SOURCES    16
+#define NGX_IVSCHAT_ZONE_ACCOUNTS   32
+
+
 /* What the shared zone begins with. */
 
 typedef struct {
@@ -64,7 +70,7 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
       &ngx_ivschat_user_rule },
 
     { ngx_string("ivschat_token_room"),
-      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE123,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1234,
       ngx_ivschat_lines_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, rooms),
@@ -85,14 +91,14 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
       &ngx_ivschat_capabilities_rule },
 
     { ngx_string("ivschat_token_attribute"),
-      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE123,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1234,
       ngx_ivschat_lines_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, attributes),
       &ngx_ivschat_attribute_rule },
 
     { ngx_string("ivschat_token_session_duration"),
-      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE12,
       ngx_ivschat_line_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, session_duration),
@@ -127,7 +133,7 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
       NULL },
 
     { ngx_string("ivschat_token_region"),
-      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE12,
       ngx_ivschat_line_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, region),
@@ -351,6 +357,11 @@ ngx_ivschat_merge_pass(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *prev,
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
+    conf->outer = prev;
+#if (NGX_PCRE)
+    conf->regex = clcf->regex;
+#endif
+
     if (clcf->noname && conf->uri.len == 0) {
         conf->uri = prev->uri;
     }
@@ -379,9 +390,9 @@ ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
 
     if (!clcf->noname && clcf->handler != ngx_ivschat_handler) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"ivschat_token %V\" in location \"%V\" would "
-                           "have no effect, since another directive there "
-                           "handles its requests",
+                           "\"ivschat_token %V\" in location \"%V\" has no "
+                           "effect: another directive handles the requests "
+                           "of the location",
                            &conf->uri, &clcf->name);
         return NGX_CONF_ERROR;
     }
@@ -397,8 +408,8 @@ ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
 
     if (missing) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"ivschat_token %V\" in location \"%V\" needs "
-                           "an \"%s\"", &conf->uri, &clcf->name, missing);
+                           "\"ivschat_token %V\" in location \"%V\" "
+                           "requires \"%s\"", &conf->uri, &clcf->name, missing);
         return NGX_CONF_ERROR;
     }
 
@@ -408,6 +419,10 @@ ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
                            "\"%V\" has no effect without "
                            "\"ivschat_token_client_body on\"",
                            &clcf->name);
+    }
+
+    if (!clcf->noname) {
+        ngx_ivschat_check_internal(cf, conf);
     }
 
     return ngx_ivschat_policy_check(cf, conf);
@@ -478,24 +493,25 @@ ngx_ivschat_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (uri->len == 0 || uri->data[0] != '/') {
         return ngx_ivschat_invalid(cf, uri,
-                       "the URI of the internal location begins with \"/\"");
+                       "a URI that begins with \"/\" is expected");
     }
 
     if (ngx_strchr(uri->data, '$')) {
-        return ngx_ivschat_invalid(cf, uri, "no variables are allowed here");
+        return ngx_ivschat_invalid(cf, uri,
+                                   "the URI must not contain variables");
     }
 
     if (strpbrk((char *) uri->data, "?#")) {
         return ngx_ivschat_invalid(cf, uri,
-                           "a URI without arguments or a fragment is needed");
+                           "the URI must not contain arguments or a fragment");
     }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (ngx_ivschat_equal(&clcf->name, uri)) {
         return ngx_ivschat_invalid(cf, uri,
-                         "this is the location itself; another, internal one "
-                         "that passes the request to AWS is needed");
+                         "this is the location itself; an internal one is "
+                         "expected");
     }
 
     ilcf->uri = *uri;
@@ -527,11 +543,11 @@ ngx_ivschat_init(ngx_conf_t *cf)
     mcf = ngx_http_conf_get_module_main_conf(cf,
                                              ngx_http_ivschat_token_module);
 
-    mcf->auth_basic = ngx_ivschat_user_wrap_auth(cf,
-                                                 ngx_ivschat_access_handler);
     ngx_ivschat_subrequest_init();
 
-    if (ngx_ivschat_creds_init(cf, &mcf->creds, &fetched, &used) != NGX_OK) {
+    if (ngx_ivschat_user_init(cf, ngx_ivschat_access_handler) != NGX_OK
+        || ngx_ivschat_creds_init(cf, &mcf->creds, &fetched, &used) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -543,7 +559,8 @@ static ngx_int_t
 ngx_ivschat_add_zone(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
     ngx_uint_t fetched)
 {
-    size_t           least;
+    size_t           least, pages;
+    ngx_uint_t       n;
     ngx_shm_zone_t  *zone;
 
     static ngx_str_t  name = ngx_string("ivschat_token");
@@ -554,9 +571,18 @@ ngx_ivschat_add_zone(ngx_conf_t *cf, ngx_ivschat_main_conf_t *mcf,
      */
 
     least = (sizeof(ngx_ivschat_root_t) + ngx_pagesize - 1) / ngx_pagesize;
-    least = (8 + least + 1 + ngx_ivschat_zone_pages(fetched)) * ngx_pagesize;
+    pages = 8 + least + 1;
+    least = (pages + ngx_ivschat_zone_pages(fetched)) * ngx_pagesize;
 
-    ngx_conf_init_size_value(mcf->zone_size, least);
+    if (mcf->zone_size == NGX_CONF_UNSET_SIZE) {
+
+        /* a reload that adds a line keeps a zone of the same size */
+
+        for (n = NGX_IVSCHAT_ZONE_SOURCES; n < fetched; n *= 2) { /* void */ }
+
+        pages += NGX_IVSCHAT_ZONE_ACCOUNTS + ngx_ivschat_zone_pages(n);
+        mcf->zone_size = pages * ngx_pagesize;
+    }
 
     if (mcf->zone_size < least) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,

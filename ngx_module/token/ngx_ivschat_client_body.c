@@ -38,14 +38,14 @@ ngx_ivschat_client_attributes(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         name = ngx_array_push(*names);
 
         if (name == NULL
-            || ngx_ivschat_attribute_name(cf, &value[i]) != NGX_CONF_OK)
+            || ngx_ivschat_check_name(cf, &value[i], &value[i]) != NGX_CONF_OK)
         {
             return NGX_CONF_ERROR;
         }
 
         if (ngx_ivschat_is_condition(&value[i])) {
             return ngx_ivschat_invalid(cf, &value[i],
-                                       "these lines have no condition");
+                                       "conditions are not supported here");
         }
 
         *name = ngx_ivschat_pure(&value[i]);
@@ -53,7 +53,7 @@ ngx_ivschat_client_attributes(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         for (j = 0; j + 1 < (*names)->nelts; j++) {
             if (ngx_ivschat_str_equal(known[j], *name)) {
-                return ngx_ivschat_invalid(cf, &value[i], "it is there twice");
+                return ngx_ivschat_invalid(cf, &value[i], "duplicate");
             }
         }
     }
@@ -77,7 +77,7 @@ ngx_ivschat_client_body_start(ngx_http_request_t *r,
                && r->headers_in.content_length_n > NGX_IVSCHAT_BODY_MAX)
     {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the client's body has %O bytes, and may have %d",
+                      "the client's body has %O bytes, the limit is %d",
                       r->headers_in.content_length_n, NGX_IVSCHAT_BODY_MAX);
 
         /* as in nginx, without waiting for it and without "100 Continue" */
@@ -90,8 +90,9 @@ ngx_ivschat_client_body_start(ngx_http_request_t *r,
     } else {
 
         /*
-         * Many may wait for the rate, and most bodies are small.  While a body
-         * comes in chunks nginx adds them up here, so it is looked at now.
+         * Many requests may wait for the rate, and most bodies are small.
+         * nginx adds up the chunks of a body here, so that the length is
+         * checked now.
          */
 
         if (r->headers_in.content_length_n > 0) {
@@ -115,8 +116,8 @@ ngx_ivschat_client_body_start(ngx_http_request_t *r,
 
 
 /*
- * An error page has led here from another location, or a module such as
- * "mirror" has read the body before us.
+ * An error page of another location has redirected here, or a module such as
+ * "mirror" has already read the body.
  */
 
 static ngx_int_t
@@ -126,8 +127,8 @@ ngx_ivschat_body_was_read(ngx_http_request_t *r,
     if (r->discard_body) {
 
         /*
-         * It is being thrown away, which a subrequest must not see.  The
-         * connection ends with this request, so the rest need not be read.
+         * The body is being discarded, which a subrequest must not see.  The
+         * connection is closed after this request, so the rest is not read.
          */
 
         r->main->count--;
@@ -141,7 +142,7 @@ ngx_ivschat_body_was_read(ngx_http_request_t *r,
 
     if (r->reading_body) {
 
-        /* the error was one in the body itself */
+        /* the error was in the body */
 
         return NGX_HTTP_BAD_REQUEST;
     }
@@ -187,9 +188,8 @@ ngx_ivschat_client_body_read(ngx_http_request_t *r,
         }
 
         /*
-         * While its buffer is in use nginx reads no further, though there may
-         * be more, and no event tells of it: only an empty chain means that
-         * an event will come.
+         * nginx does not read on while its buffer is in use, and no event
+         * follows: only an empty chain means that an event will follow.
          */
 
         if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
@@ -199,7 +199,7 @@ ngx_ivschat_client_body_read(ngx_http_request_t *r,
 }
 
 
-/* Without "ivschat_token_client_body on" there is nothing to keep. */
+/* Keeps the body only with "ivschat_token_client_body on". */
 
 static ngx_int_t
 ngx_ivschat_keep_body(ngx_http_request_t *r, ngx_ivschat_client_body_t *body)
@@ -251,7 +251,7 @@ ngx_ivschat_keep_buf(ngx_http_request_t *r, ngx_ivschat_client_body_t *body,
 
     if (size > kept->end - kept->last) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the client's body has more than %d bytes",
+                      "the client's body exceeds %d bytes",
                       NGX_IVSCHAT_BODY_MAX);
         return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
@@ -324,7 +324,7 @@ ngx_ivschat_client_body_parse(ngx_http_request_t *r,
         != 0)
     {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the client's body is refused: %s", reason);
+                      "the client's body is rejected: %s", reason);
         return NGX_IVSCHAT_INVALID_REQUEST;
     }
 

@@ -1,12 +1,11 @@
 
 /*
- * The client's body: always read to its end before there is a subrequest.
- * With "ivschat_token_client_body on" it is kept, up to its limit, and looked
- * at; otherwise each part is thrown away as it comes.
+ * The client's body: always read completely before the subrequest starts.
+ * With "ivschat_token_client_body on" it is kept, up to its limit, and parsed;
+ * otherwise each part is discarded when it arrives.
  *
- * It is read first because nginx would count the bytes that are still to be
- * discarded by the subrequest's length, and take the rest of the body for the
- * next request.
+ * It is read first because nginx would discard as many bytes as the subrequest
+ * has, and treat the rest of the body as the next request.
  */
 
 

@@ -1,10 +1,9 @@
 
 /*
- * The policy: who gets into which room, with which capabilities and
- * attributes, for how long.  It is evaluated once for a request, in this
- * order, and each step sees the variables of those before it.  A client's
- * body, where one is accepted, is read between the user and the room; it can
- * make less of what is granted, and never more.
+ * The policy: the room, capabilities, attributes and duration for a user.  It
+ * is evaluated once for a request, in this order, and each step sees the
+ * variables of the previous ones.  The client's body, if it is accepted, is
+ * read between the user and the room; it can only reduce what is granted.
  */
 
 
@@ -40,10 +39,6 @@ extern ngx_ivschat_line_rule_t  ngx_ivschat_capabilities_rule;
 extern ngx_ivschat_line_rule_t  ngx_ivschat_attribute_rule;
 extern ngx_ivschat_line_rule_t  ngx_ivschat_duration_rule;
 extern ngx_ivschat_line_rule_t  ngx_ivschat_region_rule;
-
-/* Checks the name of an attribute in an argument. */
-
-char *ngx_ivschat_attribute_name(ngx_conf_t *cf, ngx_str_t *arg);
 
 /* Checks what a location that mints tokens has, inherited lines included. */
 

@@ -1,11 +1,10 @@
 
 /*
- * The rooms: the directives that list them, and which of them a request is
- * for.
+ * The rooms: the directives that list them, and the choice for a request.
  *
- * Without names, the first line whose condition holds is the room.  With
- * names, one is picked: by "ivschat_token_room_name" or, where the client's
- * body is accepted and that says nothing, by the ARN in the body.
+ * Without names, the first line whose condition is true is the room.  With
+ * names, "ivschat_token_room_name" selects one or, if that is empty and the
+ * client's body is accepted, the ARN in the body.
  */
 
 

@@ -163,10 +163,8 @@ ngx_ivschat_sign_scope(ngx_http_request_t *r, ngx_ivschat_policy_t *policy,
     if (ngx_ivschat_sigv4_time(ngx_ivschat_creds_time(&mcf->creds),
                                scope->time)
         != 0
-        || ngx_ivschat_sigv4_cached_key(&mcf->keys, creds->id,
-                                        ngx_ivschat_pure(&creds->secret_key),
-                                        scope->time, scope->region,
-                                        scope->service, scope->key)
+        || ngx_ivschat_sigv4_cached_key(&mcf->keys, creds->id, scope,
+                                        ngx_ivschat_pure(&creds->secret_key))
            != 0)
     {
         return NGX_ERROR;

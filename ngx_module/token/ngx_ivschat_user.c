@@ -1,27 +1,16 @@
 
-/*
- * The user, and whether auth_basic has checked it.
- *
- * nginx takes $remote_user from the Authorization header, whether or not
- * anything has checked the password: without auth_basic, or where "satisfy
- * any" has let the client in by its address, it is what the client says.
- * Nothing public tells that auth_basic has checked it, so we stand before its
- * access handler and see what it returns.
- */
-
-
 #include "ngx_ivschat_user.h"
 #include "../aws/ngx_ivschat_api.h"
 
 
 static const char *ngx_ivschat_check_user(ngx_str_t *value);
+static const char *ngx_ivschat_user_fault(ngx_str_t *value);
 static ngx_uint_t ngx_ivschat_no_user(ngx_str_t *value);
 static ngx_uint_t ngx_ivschat_user_complete(ngx_http_request_t *r,
     ngx_http_complex_value_t *value);
 
 
 ngx_ivschat_line_rule_t  ngx_ivschat_user_rule = {
-    .params = NGX_IVSCHAT_LINE_TRUSTED,
     .check = ngx_ivschat_check_user
 };
 
@@ -29,16 +18,25 @@ ngx_ivschat_line_rule_t  ngx_ivschat_user_rule = {
 static const char *
 ngx_ivschat_check_user(ngx_str_t *value)
 {
+    return ngx_ivschat_no_user(value) ? "an empty value and \"-\" mean that "
+                                        "there is no user"
+                                      : ngx_ivschat_user_fault(value);
+}
+
+
+static const char *
+ngx_ivschat_user_fault(ngx_str_t *value)
+{
     long  n;
 
-    if (ngx_ivschat_no_user(value)) {
-        return "this stands for \"no user\"";
+    if (ngx_ivschat_has_control(value)) {
+        return "it contains a control character";
     }
 
     n = ngx_ivschat_utf8_length(ngx_ivschat_pure(value));
 
-    return n < 0 ? "it is not UTF-8"
-           : n > NGX_IVSCHAT_USER_MAX ? "a user's id has at most "
+    return n < 0 ? "it is not valid UTF-8"
+           : n > NGX_IVSCHAT_USER_MAX ? "it is longer than "
              ngx_ivschat_value(NGX_IVSCHAT_USER_MAX) " characters" : NULL;
 }
 
@@ -56,15 +54,28 @@ ngx_ivschat_no_user(ngx_str_t *value)
  * Without the module, every $remote_user needs "trusted".
  */
 
-ngx_http_handler_pt
-ngx_ivschat_user_wrap_auth(ngx_conf_t *cf, ngx_http_handler_pt handler)
+ngx_int_t
+ngx_ivschat_user_init(ngx_conf_t *cf, ngx_http_handler_pt handler)
 {
     ngx_uint_t                  i, n;
     ngx_array_t                *handlers;
     ngx_module_t              **m;
     ngx_http_module_t          *ctx;
     ngx_http_handler_pt        *h;
+    ngx_ivschat_main_conf_t    *mcf;
     ngx_http_core_main_conf_t  *cmcf;
+
+    static ngx_str_t  name = ngx_string("remote_user");
+
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_ivschat_token_module);
+
+    /* all uses of an indexed variable share its cached value */
+
+    mcf->remote_user = ngx_http_get_variable_index(cf, &name);
+    if (mcf->remote_user == NGX_ERROR) {
+        return NGX_ERROR;
+    }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
     handlers = &cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers;
@@ -83,11 +94,12 @@ ngx_ivschat_user_wrap_auth(ngx_conf_t *cf, ngx_http_handler_pt handler)
         || ctx->postconfiguration(cf) != NGX_OK
         || handlers->nelts != n + 1)
     {
-        return NULL;
+        return NGX_OK;
     }
 
     handlers->nelts = n;
     h = handlers->elts;
+    mcf->auth_basic = h[n];
 
     for (i = 0; i < n; i++) {
         if (h[i] == h[n]) {
@@ -95,60 +107,55 @@ ngx_ivschat_user_wrap_auth(ngx_conf_t *cf, ngx_http_handler_pt handler)
         }
     }
 
-    return h[n];
+    return NGX_OK;
 }
 
 
 ngx_ivschat_result_e
-ngx_ivschat_user_evaluate(ngx_http_request_t *r, ngx_uint_t checked,
+ngx_ivschat_user_evaluate(ngx_http_request_t *r, ngx_uint_t verified,
     ngx_str_t *user)
 {
-    long                 n;
-    ngx_str_t            value;
-    ngx_uint_t           sent, level;
-    ngx_ivschat_line_t  *line;
+    ngx_int_t              rc;
+    ngx_str_t              value;
+    ngx_uint_t             complete, withheld, level;
+    const char            *fault;
+    ngx_ivschat_line_t    *line;
+    ngx_ivschat_hidden_t   hidden;
 
     line = ngx_ivschat_get_conf(r)->user;
 
-    if (line->remote_user && !line->trusted && !checked) {
+    ngx_ivschat_user_hide(r, verified, &hidden);
 
-        /* what is in the header is the client's word alone */
+    rc = ngx_ivschat_line_value(r, line, &value);
+    complete = (rc == NGX_OK && !ngx_ivschat_no_user(&value)
+                && ngx_ivschat_user_complete(r, &line->value));
 
-        sent = (r->headers_in.authorization != NULL);
-        level = sent ? NGX_LOG_ERR : NGX_LOG_INFO;
+    withheld = ngx_ivschat_user_show(r, &hidden);
 
-        ngx_log_error(level, r->connection->log, 0,
-                      sent ? "\"ivschat_token_user\" has $remote_user, but "
-                             "\"auth_basic\" has not checked it for this "
-                             "request: add it to the location, without "
-                             "\"satisfy any\", or \"trusted\" to the line "
-                             "if something else has"
-                           : "no token without a user: the client sent no "
-                             "credentials for $remote_user");
-
-        return NGX_IVSCHAT_UNAUTHENTICATED;
-    }
-
-    if (ngx_ivschat_line_value(r, line, &value) != NGX_OK) {
+    if (rc != NGX_OK) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    if (ngx_ivschat_no_user(&value)
-        || !ngx_ivschat_user_complete(r, &line->value))
-    {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "no token without a user: \"ivschat_token_user\", or "
-                      "a variable in it, is empty");
+    if (!complete) {
+        level = withheld ? NGX_LOG_ERR : NGX_LOG_INFO;
+
+        ngx_log_error(level, r->connection->log, 0,
+                      withheld
+                      ? "no token without a user: \"ivschat_token_user\" "
+                        "depends on $remote_user, which \"auth_basic\" has "
+                        "not verified for this request; add \"auth_basic\" "
+                        "to the location, without \"satisfy any\", or add "
+                        "\"trusted\" to the line if another module has"
+                      : "no token without a user: \"ivschat_token_user\", "
+                        "or a variable in it, is empty");
         return NGX_IVSCHAT_UNAUTHENTICATED;
     }
 
-    n = ngx_ivschat_utf8_length(ngx_ivschat_pure(&value));
+    fault = ngx_ivschat_user_fault(&value);
 
-    if (n < 0 || n > NGX_IVSCHAT_USER_MAX) {
+    if (fault) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the value of \"ivschat_token_user\" is %s",
-                      n < 0 ? "not UTF-8" : "longer than "
-                      ngx_ivschat_value(NGX_IVSCHAT_USER_MAX) " characters");
+                      "invalid value of \"ivschat_token_user\": %s", fault);
         return NGX_IVSCHAT_INVALID_USER;
     }
 
@@ -158,9 +165,57 @@ ngx_ivschat_user_evaluate(ngx_http_request_t *r, ngx_uint_t checked,
 }
 
 
+void
+ngx_ivschat_user_hide(ngx_http_request_t *r, ngx_uint_t verified,
+    ngx_ivschat_hidden_t *hidden)
+{
+    ngx_http_variable_value_t  *vv;
+
+    hidden->active = !verified && !ngx_ivschat_get_conf(r)->user->trusted;
+
+    if (!hidden->active) {
+        return;
+    }
+
+    hidden->sent = (ngx_http_auth_basic_user(r) == NGX_OK);
+    hidden->name = r->headers_in.user;
+
+    /* this is how nginx marks that there is no name */
+
+    ngx_str_set(&r->headers_in.user, "");
+
+    vv = &r->variables[ngx_ivschat_get_main_conf(r)->remote_user];
+
+    hidden->value = *vv;
+    vv->valid = 0;
+    vv->not_found = 0;
+}
+
+
+ngx_uint_t
+ngx_ivschat_user_show(ngx_http_request_t *r, ngx_ivschat_hidden_t *hidden)
+{
+    ngx_uint_t                  asked;
+    ngx_http_variable_value_t  *vv;
+
+    if (!hidden->active) {
+        return 0;
+    }
+
+    vv = &r->variables[ngx_ivschat_get_main_conf(r)->remote_user];
+
+    asked = vv->not_found;
+
+    r->headers_in.user = hidden->name;
+    *vv = hidden->value;
+
+    return asked && hidden->sent;
+}
+
+
 /*
- * "u-$jwt_claim_sub" is nobody's name when the claim is empty.  The variables
- * have the values just used.
+ * Without the claim, "u-$jwt_claim_sub" is not a user.  The variables have the
+ * values just used.
  */
 
 static ngx_uint_t
