@@ -5,7 +5,6 @@
  */
 
 
-#include "creds/ngx_ivschat_dumpable.h"
 #include "token/ngx_ivschat_request.h"
 #include "token/ngx_ivschat_variables.h"
 
@@ -43,6 +42,7 @@ static ngx_int_t ngx_ivschat_add_zone(ngx_conf_t *cf,
 static ngx_int_t ngx_ivschat_init_zone(ngx_shm_zone_t *zone, void *data);
 static ngx_int_t ngx_ivschat_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_ivschat_init_process(ngx_cycle_t *cycle);
+static void ngx_ivschat_not_dumpable(ngx_cycle_t *cycle);
 static void ngx_ivschat_exit_process(ngx_cycle_t *cycle);
 
 
@@ -705,6 +705,34 @@ ngx_ivschat_init_process(ngx_cycle_t *cycle)
     ngx_ivschat_rate_start(&mcf->rate);
 
     return NGX_OK;
+}
+
+
+/*
+ * Other processes of the same user cannot read the memory of this one, unless
+ * the configuration allows core files.  A worker calls this after nginx has
+ * made it dumpable.
+ */
+
+static void
+ngx_ivschat_not_dumpable(ngx_cycle_t *cycle)
+{
+#if (NGX_HAVE_PR_SET_DUMPABLE)
+
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    if (ccf->rlimit_core > 0 || ccf->working_directory.len) {
+        return;
+    }
+
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
+                      "prctl(PR_SET_DUMPABLE) failed");
+    }
+
+#endif
 }
 
 

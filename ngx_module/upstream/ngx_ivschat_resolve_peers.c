@@ -1,18 +1,16 @@
 
 /*
- * ivschat_token_resolve: the addresses, and the requests that use them.
+ * The addresses of an upstream that follow DNS, and round robin over them.
  *
- * All the addresses that are good at one time are a generation: a pool of its
- * own, with the peers that nginx's round robin itself has made in it.  When an
- * answer differs from what there is, a new generation takes the place of the
- * current one, and what round robin knows of the addresses that stay (failures,
- * connections, weights, TLS sessions) goes with them.  A request holds each
- * generation that it has used to its end, since $upstream_addr and others
- * point there, but it chooses an address in the current one only.
+ * A generation is a set of addresses in a pool of its own, with the peers that
+ * nginx's round robin has created from them.  If DNS returns other addresses,
+ * a new generation replaces the current one.  A request holds the generations
+ * that it has used until it ends, since $upstream_addr and others point there,
+ * but it chooses an address in the current one only.
  */
 
 
-#include "ngx_ivschat_resolve.h"
+#include "ngx_ivschat_resolve_peers.h"
 
 
 /* An address of a peer, which peer->sockaddr points to. */
@@ -21,14 +19,13 @@ typedef struct {
     ngx_sockaddr_t                           sockaddr;   /* must be first */
 
     /*
-     * The same in each generation that the address is in; another one when it
-     * comes back after it was withdrawn.
+     * The same in all generations while the address is in use; another one
+     * if the address was withdrawn and has come back.
      */
     ngx_uint_t                               serial;
 
-    ngx_ssl_t                               *ssl;        /* the location's
-                                                            that has made
-                                                            ssl_session */
+    /* of the location that has made peer->ssl_session */
+    ngx_ssl_t                               *ssl;
 
     u_char                                   text[NGX_SOCKADDR_STRLEN];
 } ngx_ivschat_resolve_addr_t;
@@ -40,31 +37,27 @@ typedef struct {
     ngx_http_upstream_rr_peer_data_t         rrp;        /* must be first */
 
     ngx_http_request_t                      *request;
-    ngx_ivschat_resolve_conf_t              *conf;
+    ngx_ivschat_resolve_peers_t             *rps;
     ngx_ivschat_generation_t                *generation; /* that of rrp */
     ngx_uint_t                               attempts;
 } ngx_ivschat_resolve_peer_t;
 
 
 static ngx_ivschat_generation_t *
-    ngx_ivschat_resolve_create(ngx_ivschat_resolve_conf_t *rcf);
-static ngx_int_t ngx_ivschat_resolve_copy(ngx_ivschat_resolve_conf_t *rcf,
+    ngx_ivschat_resolve_create(ngx_ivschat_resolve_peers_t *rps,
+                               ngx_uint_t n, ngx_resolver_ctx_t *ctx);
+static ngx_int_t ngx_ivschat_resolve_fill(ngx_ivschat_resolve_peers_t *rps,
     ngx_pool_t *pool, ngx_http_upstream_server_t *server,
-    ngx_http_upstream_server_t *from);
-static ngx_int_t ngx_ivschat_resolve_fill(ngx_ivschat_resolve_conf_t *rcf,
-    ngx_pool_t *pool, ngx_http_upstream_server_t *server,
-    ngx_resolver_ctx_t *ctx, in_port_t port);
-static ngx_int_t ngx_ivschat_resolve_add(ngx_ivschat_resolve_conf_t *rcf,
-    ngx_pool_t *pool, ngx_http_upstream_server_t *server,
-    struct sockaddr *sockaddr, socklen_t socklen, in_port_t port);
+    ngx_http_upstream_server_t *from, ngx_resolver_ctx_t *ctx);
+static ngx_ivschat_resolve_addr_t *
+    ngx_ivschat_resolve_known(ngx_http_upstream_server_t *server,
+                              struct sockaddr *sockaddr, socklen_t socklen);
 static void ngx_ivschat_resolve_inherit(ngx_http_upstream_rr_peers_t *peers,
     ngx_http_upstream_rr_peers_t *old);
 
 static ngx_int_t ngx_ivschat_resolve_get_peer(ngx_peer_connection_t *pc,
     void *data);
 static void ngx_ivschat_resolve_revive(ngx_http_upstream_rr_peer_data_t *rrp);
-static ngx_uint_t ngx_ivschat_resolve_failed(
-    ngx_http_upstream_rr_peer_t *peer);
 static void ngx_ivschat_resolve_free_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t state);
 static ngx_uint_t ngx_ivschat_resolve_follow(ngx_ivschat_resolve_peer_t *rp);
@@ -94,40 +87,18 @@ static ngx_http_upstream_rr_peer_t *ngx_ivschat_resolve_find(
 
 
 ngx_int_t
-ngx_ivschat_resolve_replace(ngx_ivschat_resolve_conf_t *rcf,
-    ngx_ivschat_resolve_name_t *name, ngx_resolver_ctx_t *ctx, ngx_log_t *log)
+ngx_ivschat_resolve_replace(ngx_ivschat_resolve_peers_t *rps, ngx_uint_t n,
+    ngx_resolver_ctx_t *ctx, ngx_log_t *log)
 {
-    ngx_int_t                    rc;
-    ngx_uint_t                   i;
-    ngx_conf_t                   cf;
-    ngx_ivschat_generation_t    *g, *old;
-    ngx_http_upstream_server_t  *server, *from;
+    ngx_conf_t                 cf;
+    ngx_ivschat_generation_t  *g, *old;
 
-    g = ngx_ivschat_resolve_create(rcf);
+    g = ngx_ivschat_resolve_create(rps, n, ctx);
     if (g == NULL) {
         return NGX_ERROR;
     }
 
-    old = rcf->current;
-
-    server = g->upstream.servers->elts;
-    from = old ? old->upstream.servers->elts : rcf->upstream->servers->elts;
-
-    for (i = 0; i < g->upstream.servers->nelts; i++) {
-
-        if (name && rcf->servers[i].name == name) {
-            rc = ngx_ivschat_resolve_fill(rcf, g->pool, &server[i], ctx,
-                                          rcf->servers[i].port);
-        } else {
-            rc = ngx_ivschat_resolve_copy(rcf, g->pool, &server[i], &from[i]);
-        }
-
-        if (rc != NGX_OK) {
-            goto failed;
-        }
-    }
-
-    /* round robin makes its peers as it does for a configuration */
+    /* round robin creates its peers as it does for a configuration */
 
     ngx_memzero(&cf, sizeof(ngx_conf_t));
 
@@ -135,8 +106,11 @@ ngx_ivschat_resolve_replace(ngx_ivschat_resolve_conf_t *rcf,
     cf.log = log;
 
     if (ngx_http_upstream_init_round_robin(&cf, &g->upstream) != NGX_OK) {
-        goto failed;
+        ngx_destroy_pool(g->pool);
+        return NGX_ERROR;
     }
+
+    old = rps->current;
 
     if (old) {
         ngx_ivschat_resolve_inherit(g->upstream.peer.data,
@@ -144,60 +118,61 @@ ngx_ivschat_resolve_replace(ngx_ivschat_resolve_conf_t *rcf,
         ngx_ivschat_resolve_release(old);
     }
 
-    rcf->current = g;
+    rps->current = g;
 
-    /* for those who only look at it */
+    /* for modules that read the peers of an upstream */
 
-    rcf->upstream->peer.data = g->upstream.peer.data;
+    rps->upstream->peer.data = g->upstream.peer.data;
 
     return NGX_OK;
-
-failed:
-
-    ngx_destroy_pool(g->pool);
-
-    return NGX_ERROR;
 }
 
 
 static ngx_ivschat_generation_t *
-ngx_ivschat_resolve_create(ngx_ivschat_resolve_conf_t *rcf)
+ngx_ivschat_resolve_create(ngx_ivschat_resolve_peers_t *rps, ngx_uint_t n,
+    ngx_resolver_ctx_t *ctx)
 {
+    size_t                       size;
+    ngx_uint_t                   i;
     ngx_pool_t                  *pool;
-    ngx_uint_t                   n;
+    ngx_array_t                 *servers;
     ngx_ivschat_generation_t    *g;
-    ngx_http_upstream_server_t  *server;
+    ngx_http_upstream_server_t  *server, *from;
 
-    pool = ngx_create_pool(4096, rcf->log);
+    pool = ngx_create_pool(4096, rps->log);
     if (pool == NULL) {
         return NULL;
     }
 
+    servers = rps->upstream->servers;
+    size = servers->nelts * sizeof(ngx_http_upstream_server_t);
+
     g = ngx_palloc(pool, sizeof(ngx_ivschat_generation_t));
-    if (g == NULL) {
+    server = ngx_palloc(pool, size);
+
+    if (g == NULL || server == NULL) {
         goto failed;
     }
+
+    ngx_memcpy(server, servers->elts, size);
 
     g->pool = pool;
     g->refs = 1;
-    g->upstream = *rcf->upstream;
-    g->upstream.peer.data = NULL;
+    g->servers = *servers;
+    g->servers.elts = server;
+    g->upstream = *rps->upstream;
+    g->upstream.servers = &g->servers;
 
-    n = rcf->upstream->servers->nelts;
+    from = rps->current ? rps->current->servers.elts : servers->elts;
 
-    g->upstream.servers = ngx_array_create(pool, n,
-                                           sizeof(ngx_http_upstream_server_t));
-    if (g->upstream.servers == NULL) {
-        goto failed;
+    for (i = 0; i < servers->nelts; i++) {
+        if (ngx_ivschat_resolve_fill(rps, pool, &server[i], &from[i],
+                                     i == n ? ctx : NULL)
+            != NGX_OK)
+        {
+            goto failed;
+        }
     }
-
-    server = ngx_array_push_n(g->upstream.servers, n);
-    if (server == NULL) {
-        goto failed;
-    }
-
-    ngx_memcpy(server, rcf->upstream->servers->elts,
-               sizeof(ngx_http_upstream_server_t) * n);
 
     return g;
 
@@ -209,140 +184,106 @@ failed:
 }
 
 
-static ngx_int_t
-ngx_ivschat_resolve_copy(ngx_ivschat_resolve_conf_t *rcf, ngx_pool_t *pool,
-    ngx_http_upstream_server_t *server, ngx_http_upstream_server_t *from)
-{
-    ngx_uint_t  i;
-
-    server->naddrs = 0;
-
-    server->addrs = ngx_pcalloc(pool, sizeof(ngx_addr_t) * from->naddrs);
-    if (server->addrs == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < from->naddrs; i++) {
-        if (ngx_ivschat_resolve_add(rcf, pool, server,
-                                    from->addrs[i].sockaddr,
-                                    from->addrs[i].socklen, 0)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
+/* Sets the addresses of a server to those of ctx, or else to those of from. */
 
 static ngx_int_t
-ngx_ivschat_resolve_fill(ngx_ivschat_resolve_conf_t *rcf, ngx_pool_t *pool,
-    ngx_http_upstream_server_t *server, ngx_resolver_ctx_t *ctx,
-    in_port_t port)
+ngx_ivschat_resolve_fill(ngx_ivschat_resolve_peers_t *rps, ngx_pool_t *pool,
+    ngx_http_upstream_server_t *server, ngx_http_upstream_server_t *from,
+    ngx_resolver_ctx_t *ctx)
 {
-    ngx_uint_t  i;
-
-    server->naddrs = 0;
-
-    server->addrs = ngx_pcalloc(pool, sizeof(ngx_addr_t) * ctx->naddrs);
-    if (server->addrs == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < ctx->naddrs; i++) {
-        if (ngx_ivschat_resolve_add(rcf, pool, server,
-                                    ctx->addrs[i].sockaddr,
-                                    ctx->addrs[i].socklen, port)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/* Adds an address, once, to a server that has room for it; port 0: its own. */
-
-static ngx_int_t
-ngx_ivschat_resolve_add(ngx_ivschat_resolve_conf_t *rcf, ngx_pool_t *pool,
-    ngx_http_upstream_server_t *server, struct sockaddr *sockaddr,
-    socklen_t socklen, in_port_t port)
-{
-    ngx_uint_t                   i;
+    socklen_t                    socklen;
+    ngx_uint_t                   i, n;
     ngx_addr_t                  *addr;
-    ngx_ivschat_resolve_addr_t  *ra;
+    struct sockaddr             *sockaddr;
+    ngx_ivschat_resolve_addr_t  *ra, *known;
 
-    ra = ngx_pcalloc(pool, sizeof(ngx_ivschat_resolve_addr_t));
-    if (ra == NULL) {
+    n = ctx ? ctx->naddrs : from->naddrs;
+
+    addr = ngx_pcalloc(pool, n * sizeof(ngx_addr_t));
+    ra = ngx_pcalloc(pool, n * sizeof(ngx_ivschat_resolve_addr_t));
+
+    if (addr == NULL || ra == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(&ra->sockaddr, sockaddr, socklen);
+    server->addrs = addr;
+    server->naddrs = 0;
 
-    if (port) {
-        ngx_inet_set_port(&ra->sockaddr.sockaddr, port);
+    for (i = 0; i < n; i++) {
+        sockaddr = ctx ? ctx->addrs[i].sockaddr : from->addrs[i].sockaddr;
+        socklen = ctx ? ctx->addrs[i].socklen : from->addrs[i].socklen;
+
+        ngx_memcpy(&ra->sockaddr, sockaddr, socklen);
+
+        sockaddr = &ra->sockaddr.sockaddr;
+        ngx_inet_set_port(sockaddr, ngx_inet_get_port(from->addrs->sockaddr));
+
+        if (ngx_ivschat_resolve_known(server, sockaddr, socklen)) {
+            continue;                  /* a duplicate in the answer */
+        }
+
+        known = rps->current ? ngx_ivschat_resolve_known(from, sockaddr,
+                                                         socklen) : NULL;
+
+        ra->serial = known ? known->serial : ++rps->serial;
+        ra->ssl = known ? known->ssl : NULL;
+
+        addr->sockaddr = sockaddr;
+        addr->socklen = socklen;
+        addr->name.data = ra->text;
+        addr->name.len = ngx_sock_ntop(sockaddr, socklen, ra->text,
+                                       NGX_SOCKADDR_STRLEN, 1);
+        addr++;
+        ra++;
+        server->naddrs++;
     }
+
+    return NGX_OK;
+}
+
+
+static ngx_ivschat_resolve_addr_t *
+ngx_ivschat_resolve_known(ngx_http_upstream_server_t *server,
+    struct sockaddr *sockaddr, socklen_t socklen)
+{
+    ngx_uint_t   i;
+    ngx_addr_t  *addr;
+
+    addr = server->addrs;
 
     for (i = 0; i < server->naddrs; i++) {
-        if (ngx_cmp_sockaddr(server->addrs[i].sockaddr,
-                             server->addrs[i].socklen,
-                             &ra->sockaddr.sockaddr, socklen, 1)
+        if (ngx_cmp_sockaddr(addr[i].sockaddr, addr[i].socklen, sockaddr,
+                             socklen, 1)
             == NGX_OK)
         {
-            return NGX_OK;
+            return ngx_ivschat_resolve_addr(&addr[i]);
         }
     }
 
-    ra->serial = ++rcf->serial;
-
-    addr = &server->addrs[server->naddrs++];
-
-    addr->sockaddr = &ra->sockaddr.sockaddr;
-    addr->socklen = socklen;
-    addr->name.data = ra->text;
-    addr->name.len = ngx_sock_ntop(addr->sockaddr, socklen, ra->text,
-                                   NGX_SOCKADDR_STRLEN, 1);
-
-    return NGX_OK;
+    return NULL;
 }
 
 
 /*
- * What is known of the addresses that stay.  Requests that still use the old
- * peers will account for them at the new ones.
+ * Takes over the state of unchanged addresses.  Requests that still use the
+ * old peers will account for them at the new ones.
  */
 
 static void
 ngx_ivschat_resolve_inherit(ngx_http_upstream_rr_peers_t *peers,
     ngx_http_upstream_rr_peers_t *old)
 {
+    ngx_uint_t                    n;
     ngx_http_upstream_rr_peer_t  *peer, *from;
 
     for ( /* void */ ; peers && old; peers = peers->next, old = old->next) {
 
         for (peer = peers->peer; peer; peer = peer->next) {
 
-            for (from = old->peer; from; from = from->next) {
-                if (from->server.data == peer->server.data
-                    && ngx_cmp_sockaddr(from->sockaddr, from->socklen,
-                                        peer->sockaddr, peer->socklen, 1)
-                    == NGX_OK)
-                {
-                    break;
-                }
-            }
-
+            from = ngx_ivschat_resolve_find(old, peer, &n);
             if (from == NULL) {
                 continue;
             }
-
-            ngx_ivschat_resolve_addr(peer)->serial =
-                                   ngx_ivschat_resolve_addr(from)->serial;
-            ngx_ivschat_resolve_addr(peer)->ssl =
-                                   ngx_ivschat_resolve_addr(from)->ssl;
 
             peer->current_weight = from->current_weight;
             peer->effective_weight = from->effective_weight;
@@ -388,14 +329,10 @@ ngx_ivschat_resolve_release(void *data)
 
 
 ngx_int_t
-ngx_ivschat_resolve_init_peer(ngx_http_request_t *r,
-    ngx_http_upstream_srv_conf_t *us)
+ngx_ivschat_resolve_init_request(ngx_http_request_t *r,
+    ngx_ivschat_resolve_peers_t *rps)
 {
-    ngx_ivschat_resolve_conf_t  *rcf;
     ngx_ivschat_resolve_peer_t  *rp;
-
-    rcf = ngx_http_conf_upstream_srv_conf(us,
-                                   ngx_http_ivschat_token_resolve_module);
 
     rp = ngx_pcalloc(r->pool, sizeof(ngx_ivschat_resolve_peer_t));
     if (rp == NULL) {
@@ -403,7 +340,7 @@ ngx_ivschat_resolve_init_peer(ngx_http_request_t *r,
     }
 
     rp->request = r;
-    rp->conf = rcf;
+    rp->rps = rps;
 
     if (ngx_ivschat_resolve_hold(rp) != NGX_OK) {
         return NGX_ERROR;
@@ -411,7 +348,7 @@ ngx_ivschat_resolve_init_peer(ngx_http_request_t *r,
 
     r->upstream->peer.data = &rp->rrp;
 
-    if (ngx_http_upstream_init_round_robin_peer(r, &rcf->current->upstream)
+    if (ngx_http_upstream_init_round_robin_peer(r, &rps->current->upstream)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -433,13 +370,13 @@ ngx_ivschat_resolve_get_peer(ngx_peer_connection_t *pc, void *data)
 
     ngx_int_t  rc;
 
-    if (rp->generation != rp->conf->current) {
+    if (rp->generation != rp->rps->current) {
 
         ngx_log_debug0(NGX_LOG_DEBUG_HTTP, pc->log, 0,
                        "ivschat resolve: the addresses have changed");
 
         rc = ngx_ivschat_resolve_move(rp,
-                                      rp->conf->current->upstream.peer.data);
+                                      rp->rps->current->upstream.peer.data);
         if (rc != NGX_OK) {
             return NGX_ERROR;
         }
@@ -455,7 +392,7 @@ ngx_ivschat_resolve_get_peer(ngx_peer_connection_t *pc, void *data)
 
 /*
  * If all the addresses left for a request are marked as failed, round robin
- * is made to try them as it does after "fail_timeout".
+ * tries them as it does after "fail_timeout".
  */
 
 static void
@@ -470,7 +407,9 @@ ngx_ivschat_resolve_revive(ngx_http_upstream_rr_peer_data_t *rrp)
 
             if ((peers != rrp->peers || !ngx_ivschat_resolve_tried(rrp, i))
                 && !peer->down
-                && !ngx_ivschat_resolve_failed(peer))
+                && (peer->max_fails == 0
+                    || peer->fails < peer->max_fails
+                    || ngx_time() - peer->checked > peer->fail_timeout))
             {
                 return;
             }
@@ -486,15 +425,6 @@ ngx_ivschat_resolve_revive(ngx_http_upstream_rr_peer_data_t *rrp)
             }
         }
     }
-}
-
-
-static ngx_uint_t
-ngx_ivschat_resolve_failed(ngx_http_upstream_rr_peer_t *peer)
-{
-    return peer->max_fails
-           && peer->fails >= peer->max_fails
-           && ngx_time() - peer->checked <= peer->fail_timeout;
 }
 
 
@@ -514,7 +444,7 @@ ngx_ivschat_resolve_free_peer(ngx_peer_connection_t *pc, void *data,
         return;
     }
 
-    /* all that was known has failed, and has meanwhile been replaced */
+    /* all the addresses have failed, and there are new ones */
 
     limit = rp->request->upstream->conf->next_upstream_tries;
 
@@ -525,8 +455,8 @@ ngx_ivschat_resolve_free_peer(ngx_peer_connection_t *pc, void *data,
 
 
 /*
- * Whether the address in use is in the current generation, where it is to be
- * accounted for; then rp is moved there.
+ * Moves the request to the current generation, if the address in use is still
+ * there; connections and failures are then counted there.
  */
 
 static ngx_uint_t
@@ -536,11 +466,11 @@ ngx_ivschat_resolve_follow(ngx_ivschat_resolve_peer_t *rp)
     ngx_http_upstream_rr_peer_t   *peer;
     ngx_http_upstream_rr_peers_t  *peers;
 
-    if (rp->generation == rp->conf->current) {
+    if (rp->generation == rp->rps->current) {
         return 1;
     }
 
-    for (peers = rp->conf->current->upstream.peer.data;
+    for (peers = rp->rps->current->upstream.peer.data;
          peers;
          peers = peers->next)
     {
@@ -561,15 +491,15 @@ ngx_ivschat_resolve_follow(ngx_ivschat_resolve_peer_t *rp)
 
 
 /*
- * To these peers of the current generation; those that the request has tried
- * already stay so.
+ * Moves the request to these peers of the current generation, together with
+ * the list of addresses that it has tried.
  */
 
 static ngx_int_t
 ngx_ivschat_resolve_move(ngx_ivschat_resolve_peer_t *rp,
     ngx_http_upstream_rr_peers_t *peers)
 {
-    uintptr_t                          data, *tried;
+    uintptr_t                         *tried;
     ngx_uint_t                         i, n;
     ngx_http_upstream_rr_peer_t       *peer;
     ngx_http_upstream_rr_peers_t      *all;
@@ -577,23 +507,13 @@ ngx_ivschat_resolve_move(ngx_ivschat_resolve_peer_t *rp,
 
     rrp = &rp->rrp;
 
-    all = rp->conf->current->upstream.peer.data;
-    n = all->number;
+    all = rp->rps->current->upstream.peer.data;
+    n = all->next ? ngx_max(all->number, all->next->number) : all->number;
+    n = (n + NGX_IVSCHAT_WORD - 1) / NGX_IVSCHAT_WORD;
 
-    if (all->next && all->next->number > n) {
-        n = all->next->number;
-    }
-
-    data = 0;
-    tried = &data;
-
-    if (n > NGX_IVSCHAT_WORD) {
-        n = (n + NGX_IVSCHAT_WORD - 1) / NGX_IVSCHAT_WORD;
-
-        tried = ngx_pcalloc(rp->request->pool, n * sizeof(uintptr_t));
-        if (tried == NULL) {
-            return NGX_ERROR;
-        }
+    tried = ngx_pcalloc(rp->request->pool, n * sizeof(uintptr_t));
+    if (tried == NULL) {
+        return NGX_ERROR;
     }
 
     for (peer = rrp->peers->peer, i = 0; peer; peer = peer->next, i++) {
@@ -612,14 +532,13 @@ ngx_ivschat_resolve_move(ngx_ivschat_resolve_peer_t *rp,
 
     rrp->peers = peers;
     rrp->current = NULL;
-    rrp->data = data;
-    rrp->tried = (tried == &data) ? &rrp->data : tried;
+    rrp->tried = tried;
 
     return NGX_OK;
 }
 
 
-/* The current generation stays to the end of the request. */
+/* Keeps the current generation until the end of the request. */
 
 static ngx_int_t
 ngx_ivschat_resolve_hold(ngx_ivschat_resolve_peer_t *rp)
@@ -632,7 +551,7 @@ ngx_ivschat_resolve_hold(ngx_ivschat_resolve_peer_t *rp)
         return NGX_ERROR;
     }
 
-    g = rp->conf->current;
+    g = rp->rps->current;
     g->refs++;
 
     cln->handler = ngx_ivschat_resolve_release;
@@ -645,9 +564,10 @@ ngx_ivschat_resolve_hold(ngx_ivschat_resolve_peer_t *rp)
 
 
 /*
- * nginx does not verify a resumed session anew, but takes over the result.
- * Another location may verify nothing or have other authorities or a client
- * certificate of its own, so that each resumes its own sessions only.
+ * nginx does not verify a resumed session anew, but takes the session's
+ * result.  Another location may not verify certificates, or use other
+ * authorities or a client certificate, so that a location resumes its own
+ * sessions only.
  */
 
 static ngx_int_t

@@ -520,6 +520,14 @@ def test_weights(services, dns):
         assert served(services, nginx, 40) == [0, 10, 30]
 
 
+def test_name_in_two_lines(services, dns):
+    """Both of them follow it."""
+    line = f'{NAME}:{services.port}'
+    with Follower(services, f'{line} weight=3', line) as nginx:
+        nginx.move(TWO, count=2)
+        assert served(services, nginx, 10) == [0, 10, 0]
+
+
 def test_backup(services, dns):
     """It is used by its name, and not when the others are well."""
     dns.set(NAME, DEAD)
@@ -785,17 +793,17 @@ BAD = {
                     'keepalive 2;')},
 }
 if not at_least(1, 29, 7):
-    BAD[AFTER] = 'must stand before "keepalive"'
+    BAD[AFTER] = 'directive must precede "keepalive"'
 if ZONES:
     BAD.update({line: '"ivschat_token_resolve" cannot be used with "zone"'
                 for line in (f'{SERVER} zone z 64k; ivschat_token_resolve;',
                              f'ivschat_token_resolve; {SERVER} zone z 64k;')})
 if NATIVE:
     BAD.update({f'server {NAME}:443 resolve; {zone} ivschat_token_resolve;':
-                f'cannot be used with "server {NAME}:443 resolve"'
+                'or "server ... resolve" in upstream'
                 for zone in ('zone z 64k;', '')})
 
-NONE = 'has no name server to ask'
+NONE = 'no resolver defined for "ivschat_token_resolve"'
 
 
 def try_upstream(services, upstream, http=None):
@@ -839,9 +847,9 @@ def test_refused_outside_of_an_upstream(services, line):
     ('# nameserver 127.0.0.1\n; nameserver 127.0.0.1\n'
      ' nameserver 127.0.0.1\nnameserver\nnameservers 127.0.0.1\n', NONE),
     ('nameserver fe80::1%eth0\n',
-     'name server "fe80::1%eth0" in /etc/resolv.conf is skipped'),
+     'name server "fe80::1%eth0" in /etc/resolv.conf ignored'),
     ('nameserver example.com\n',
-     'name server "example.com" in /etc/resolv.conf is skipped')))
+     'name server "example.com" in /etc/resolv.conf ignored')))
 def test_resolv_conf_without_a_name_server(services, text, message):
     services.resolv_conf(text)
     status, said = try_upstream(services, GOOD[0], '')
