@@ -26,10 +26,14 @@ PURE_INCS =	-Ingx_module
 UNIT =		$(patsubst t/unit/%.c,objs/unit/%,$(wildcard t/unit/*_test.c))
 
 
+# Fuzz targets: by libFuzzer, and their corpora replayed as unit tests.
+
 FUZZ =		$(patsubst t/fuzz/%.c,objs/fuzz/%,$(wildcard t/fuzz/*_fuzz.c))
-FUZZ_CFLAGS =	-std=gnu11 -Wall -Wextra -Werror -O1 -g			\
-		-fsanitize=fuzzer,address,undefined			\
-		-fno-sanitize-recover=undefined -fno-omit-frame-pointer
+REPLAY =	$(FUZZ:objs/fuzz/%_fuzz=objs/unit/%_replay)
+FUZZED =	$(PURE) ngx_module/creds/ngx_ivschat_url.c
+FUZZ_OBJS =	$(FUZZED:ngx_module/%.c=objs/fuzz/obj/%.o)
+FUZZ_CFLAGS =	$(UNIT_CFLAGS) -D_GNU_SOURCE
+FUZZ_LIBS =	$(UNIT_LIBS) -lcurl
 CLANG ?=	clang
 SECONDS ?=	60
 
@@ -72,7 +76,7 @@ sanitize:
 unit: unit-binaries
 	@/usr/bin/python3 -m pytest -q t/unit
 
-unit-binaries: $(UNIT)
+unit-binaries: $(UNIT) $(REPLAY)
 
 # SECONDS for each target.  What is found goes to objs/fuzz/, and so do the
 # inputs that reach new code.
@@ -134,13 +138,23 @@ objs/unit/obj/%.o: ngx_module/%.c
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
 
-objs/fuzz/%_fuzz: t/fuzz/%_fuzz.c $(PURE)
-	@mkdir -p objs/fuzz
-	$(CLANG) $(FUZZ_CFLAGS) -MMD -MP -MF $@.d $(PURE_INCS) \
-		-o $@ $< $(PURE) $(UNIT_LIBS)
+objs/unit/%_replay: t/fuzz/%_fuzz.c t/fuzz/replay.c \
+		$(FUZZED:ngx_module/%.c=objs/unit/obj/%.o)
+	$(CC) $(FUZZ_CFLAGS) -MMD -MP -MF $@.d $(PURE_INCS)		\
+		-DTARGET='"$*_fuzz.c"' -DCORPUS='"t/fuzz/corpus/$*"'	\
+		-o $@ t/fuzz/replay.c $(filter %.o,$^) $(FUZZ_LIBS)
 
-$(UNIT) $(PURE_OBJS) $(FUZZ): Makefile
+objs/fuzz/%_fuzz: t/fuzz/%_fuzz.c $(FUZZ_OBJS)
+	$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d	\
+		$(PURE_INCS) -o $@ $< $(FUZZ_OBJS) $(FUZZ_LIBS)
 
-.SECONDARY: $(PURE_OBJS)
+objs/fuzz/obj/%.o: ngx_module/%.c
+	@mkdir -p $(@D)
+	$(CLANG) $(UNIT_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
--include $(wildcard objs/unit/*.d objs/unit/obj/*/*.d objs/fuzz/*.d)
+$(UNIT) $(PURE_OBJS) $(FUZZ) $(FUZZ_OBJS) $(REPLAY): Makefile
+
+.SECONDARY: $(PURE_OBJS) $(FUZZ_OBJS)
+
+-include $(wildcard objs/unit/*.d objs/unit/obj/*/*.d objs/fuzz/*.d	\
+		objs/fuzz/obj/*/*.d)

@@ -5,6 +5,7 @@
  */
 
 
+#include "creds/ngx_ivschat_dumpable.h"
 #include "token/ngx_ivschat_request.h"
 #include "token/ngx_ivschat_variables.h"
 
@@ -66,7 +67,7 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
       &ngx_ivschat_user_rule },
 
     { ngx_string("ivschat_token_room"),
-      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE123,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1234,
       ngx_ivschat_lines_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, rooms),
@@ -87,14 +88,14 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
       &ngx_ivschat_capabilities_rule },
 
     { ngx_string("ivschat_token_attribute"),
-      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE123,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1234,
       ngx_ivschat_lines_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, attributes),
       &ngx_ivschat_attribute_rule },
 
     { ngx_string("ivschat_token_session_duration"),
-      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE12,
       ngx_ivschat_line_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, session_duration),
@@ -129,7 +130,7 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
       NULL },
 
     { ngx_string("ivschat_token_region"),
-      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
+      NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE12,
       ngx_ivschat_line_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, region),
@@ -144,10 +145,10 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
     { ngx_string("ivschat_token_tries"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_ivschat_tries,
+      ngx_ivschat_number_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, tries),
-      NULL },
+      &ngx_ivschat_tries_rule },
 
     { ngx_string("ivschat_token_rate"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1234,
@@ -158,10 +159,10 @@ static ngx_command_t  ngx_http_ivschat_token_commands[] = {
 
     { ngx_string("ivschat_token_refresh_spread"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_TAKE1,
-      ngx_ivschat_refresh_spread,
+      ngx_ivschat_number_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_ivschat_loc_conf_t, refresh_spread),
-      NULL },
+      &ngx_ivschat_spread_rule },
 
     { ngx_string("ivschat_token_credentials"),
       NGX_IVSCHAT_ANYWHERE|NGX_CONF_1MORE,
@@ -353,6 +354,11 @@ ngx_ivschat_merge_pass(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *prev,
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
+    conf->outer = prev;
+#if (NGX_PCRE)
+    conf->regex = clcf->regex;
+#endif
+
     if (clcf->noname && conf->uri.len == 0) {
         conf->uri = prev->uri;
     }
@@ -383,8 +389,8 @@ ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
     if (!clcf->noname && clcf->handler != ngx_ivschat_handler) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"ivschat_token %V\" in location \"%V\" has no "
-                           "effect, because another directive handles its "
-                           "requests",
+                           "effect: another directive handles the requests "
+                           "of the location",
                            &conf->uri, &clcf->name);
         return NGX_CONF_ERROR;
     }
@@ -424,6 +430,10 @@ ngx_ivschat_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
                            "\"%V\" has no effect without "
                            "\"ivschat_token_client_body on\"",
                            &clcf->name);
+    }
+
+    if (!clcf->noname) {
+        ngx_ivschat_check_internal(cf, conf);
     }
 
     return ngx_ivschat_policy_check(cf, conf);
@@ -494,23 +504,25 @@ ngx_ivschat_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (uri->len == 0 || uri->data[0] != '/') {
         return ngx_ivschat_invalid(cf, uri,
-                                   "the URI must start with \"/\"");
+                       "a URI that begins with \"/\" is expected");
     }
 
     if (ngx_strchr(uri->data, '$')) {
-        return ngx_ivschat_invalid(cf, uri, "variables are not allowed");
+        return ngx_ivschat_invalid(cf, uri,
+                                   "the URI must not contain variables");
     }
 
     if (strpbrk((char *) uri->data, "?#")) {
         return ngx_ivschat_invalid(cf, uri,
-                          "arguments and fragments are not allowed");
+                           "the URI must not contain arguments or a fragment");
     }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     if (ngx_ivschat_equal(&clcf->name, uri)) {
         return ngx_ivschat_invalid(cf, uri,
-                         "the location cannot be its own internal location");
+                         "this is the location itself; an internal one is "
+                         "expected");
     }
 
     ilcf->uri = *uri;
@@ -542,11 +554,11 @@ ngx_ivschat_init(ngx_conf_t *cf)
     mcf = ngx_http_conf_get_module_main_conf(cf,
                                              ngx_http_ivschat_token_module);
 
-    mcf->auth_basic = ngx_ivschat_user_wrap_auth(cf,
-                                                 ngx_ivschat_access_handler);
     ngx_ivschat_subrequest_init();
 
-    if (ngx_ivschat_creds_init(cf, &mcf->creds, &fetched, &used) != NGX_OK) {
+    if (ngx_ivschat_user_init(cf, ngx_ivschat_access_handler) != NGX_OK
+        || ngx_ivschat_creds_init(cf, &mcf->creds, &fetched, &used) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -663,6 +675,12 @@ ngx_ivschat_init_module(ngx_cycle_t *cycle)
 
     ngx_ivschat_creds_commit(cycle, &mcf->creds);
 
+    /* only root can read the memory of root's master */
+
+    if (mcf->zone_size != NGX_CONF_UNSET_SIZE && geteuid() != 0) {
+        ngx_ivschat_not_dumpable(cycle);
+    }
+
     return ngx_ivschat_rate_commit(cycle, &mcf->rate);
 }
 
@@ -675,10 +693,16 @@ ngx_ivschat_init_process(ngx_cycle_t *cycle)
     mcf = ngx_http_cycle_get_module_main_conf(cycle,
                                               ngx_http_ivschat_token_module);
 
-    if (mcf) {
-        ngx_ivschat_creds_start(cycle, &mcf->creds);
-        ngx_ivschat_rate_start(&mcf->rate);
+    if (mcf == NULL) {
+        return NGX_OK;
     }
+
+    if (mcf->zone_size != NGX_CONF_UNSET_SIZE) {
+        ngx_ivschat_not_dumpable(cycle);
+    }
+
+    ngx_ivschat_creds_start(cycle, &mcf->creds);
+    ngx_ivschat_rate_start(&mcf->rate);
 
     return NGX_OK;
 }

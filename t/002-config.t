@@ -109,21 +109,21 @@ sub uri {
 }
 
 bad('a URI without "/"', uri('ivschat'),
-    invalid($pass, 'ivschat', 'the URI must start with'));
+    invalid($pass, 'ivschat', 'a URI that begins with'));
 bad('an empty URI', uri('""'),
-    invalid($pass, '', 'the URI must start with'));
+    invalid($pass, '', 'a URI that begins with'));
 bad('a named location', uri('@ivschat'),
-    invalid($pass, '@ivschat', 'the URI must start with'));
+    invalid($pass, '@ivschat', 'a URI that begins with'));
 bad('a URL', uri('https://ivschat.us-west-2.amazonaws.com/'),
-    invalid($pass, 'https://ivschat.us-west-2.amazonaws.com/', 'the URI'));
+    invalid($pass, 'https://ivschat.us-west-2.amazonaws.com/', 'a URI that'));
 bad('a variable in the URI', uri('/$host'),
-    invalid($pass, '/$host', 'variables are not allowed'));
+    invalid($pass, '/$host', 'the URI must not contain variables'));
 bad('arguments in the URI', uri('/ivschat?a=b'),
-    invalid($pass, '/ivschat?a=b', 'arguments and fragments'));
+    invalid($pass, '/ivschat?a=b', 'the URI must not contain arguments'));
 bad('a fragment in the URI', uri('"/ivschat#a"'),
-    invalid($pass, '/ivschat#a', 'arguments and fragments are not allowed'));
+    invalid($pass, '/ivschat#a', 'the URI must not contain arguments or a fragment'));
 bad('the location itself', uri('/token'),
-    invalid($pass, '/token', 'the location cannot be its own internal location'));
+    invalid($pass, '/token', 'this is the location itself'));
 bad('two ivschat_token', { add => 'ivschat_token /other;' },
     '"ivschat_token" directive is duplicate');
 bad('ivschat_token without a URI', uri(''),
@@ -172,6 +172,40 @@ bad('empty_gif before it',
     '"ivschat_token /ivschat" in location "/token" has no effect');
 
 
+# The internal location, where nginx -t can tell which one that is
+
+sub target {
+    my ($uri, $locations) = @_;
+    return { location => "location = /token { ivschat_token $uri; $USER $ROOM "
+                         . "} $locations" };
+}
+
+my $warning = 'to which "ivschat_token" in location "/token" passes requests, '
+              . 'is not "internal": clients can send requests of their own';
+
+good('an exact location that is not internal',
+    target('/a', 'location = /a { }'), "location \"/a\", $warning");
+good('a prefix that is not internal', target('/a/b', 'location /a { }'),
+    "location \"/a\", $warning");
+good('the longest prefix counts',
+    target('/a/b', 'location / { internal; } location /a/ { } '
+                   . 'location = /a/c { internal; }'),
+    "location \"/a/\", $warning");
+good('a nested location', target('/a/b', 'location /a/ { internal; '
+                                         . 'location = /a/d { } '
+                                         . 'location /a/b { } }'));
+good('a prefix above regular expressions that it excludes',
+    target('/a', 'location ^~ /a { } location ~ a { internal; }'),
+    "location \"/a\", $warning");
+good('an exact location that is internal',
+    target('/a', 'location / { } location = /a { internal; }'));
+good('a regular expression, which may match',
+    target('/a', 'location / { } location ~ ^/a$ { internal; }'));
+good('a nested regular expression, which may match',
+    target('/a', 'location / { location ~ ^/a$ { internal; } }'));
+good('no location at all', target('/a', ''));
+
+
 # ivschat_token_user
 
 my $user = 'ivschat_token_user';
@@ -181,18 +215,23 @@ sub user {
     return { user => "ivschat_token_user $value;" };
 }
 
-bad('an empty user', user('""'), invalid($user, '', 'this stands for'));
-bad('"-" for a user', user('-'), invalid($user, '-', 'this stands for'));
+bad('an empty user', user('""'), invalid($user, '', 'an empty value and "-" mean'));
+bad('"-" for a user', user('-'), invalid($user, '-', 'an empty value and "-" mean'));
 bad('a user of 129 characters', user('x' x 129),
-    invalid($user, 'x' x 129, 'a user\'s id has at most 128 characters'));
+    invalid($user, 'x' x 129, 'it is longer than 128 characters'));
 bad('a user of 129 characters in two bytes each', user("\xc3\xa9" x 129),
-    invalid($user, "\xc3\xa9" x 129, 'a user\'s id has at most 128'));
+    invalid($user, "\xc3\xa9" x 129, 'it is longer than 128'));
 bad('a user that is not UTF-8', user("al\xffice"),
-    invalid($user, "al\xffice", 'it is not UTF-8'));
+    invalid($user, "al\xffice", 'it is not valid UTF-8'));
 bad('a surrogate in the user', user("\xed\xa0\x80"),
-    invalid($user, "\xed\xa0\x80", 'it is not UTF-8'));
+    invalid($user, "\xed\xa0\x80", 'it is not valid UTF-8'));
 bad('an overlong form in the user', user("\xc0\xaf"),
-    invalid($user, "\xc0\xaf", 'it is not UTF-8'));
+    invalid($user, "\xc0\xaf", 'it is not valid UTF-8'));
+
+bad('a control character in the user', user("\"al\nice\""),
+    invalid($user, "al\nice", 'it contains a control character'));
+bad('DEL in the user', user("al\x7fice"),
+    invalid($user, "al\x7fice", 'it contains a control character'));
 
 for my $value ('$http_x_user', '${http_x_user}', '$HTTP_X_USER',
                'u-$http_x-y', '$arg_user', '$args', '$cookie_user',
@@ -200,16 +239,16 @@ for my $value ('$http_x_user', '${http_x_user}', '$HTTP_X_USER',
                '$remote_user $cookie_a')
 {
     bad("$value for the user", user("\"$value\""),
-        invalid($user, $value, 'the client itself writes this variable'));
+        invalid($user, $value, 'the client writes "$'));
 }
 
 bad('an unknown variable for the user', user('$nosuch_variable'),
     'unknown "nosuch_variable" variable');
 bad('an invalid variable for the user', user('"$"'), 'invalid variable name');
 bad('another word than "trusted"', user('alice sure'),
-    invalid($user, 'sure', 'the only parameter here is "trusted"'));
+    invalid($user, 'sure', '"[trusted]" is expected'));
 bad('"Trusted"', user('$http_x_user Trusted'),
-    invalid($user, 'Trusted', 'the only parameter here is "trusted"'));
+    invalid($user, 'Trusted', '"[trusted]" is expected'));
 bad('two users', { add => 'ivschat_token_user bob;' },
     '"ivschat_token_user" directive is duplicate');
 bad('no argument for the user', user(''),
@@ -221,7 +260,7 @@ bad('three arguments for the user', user('alice trusted trusted'),
 # ivschat_token_room
 
 my $room = 'ivschat_token_room';
-my $no_arn = 'it is no room\'s ARN';
+my $no_arn = 'a room ARN';
 
 sub room {
     return { room => join ' ', map { "ivschat_token_room $_;" } @_ };
@@ -244,42 +283,42 @@ for my $value ('lobby', '""', "arn:aws:ivs:us-west-2:123456789012:room/a",
         invalid($room, $text, $no_arn));
 }
 
-bad('a room behind one that always counts', room($ARN, '$arg_room'),
-    invalid($room, '$arg_room', 'this room can never be reached, since a '
-                                . 'line above it always counts'));
+bad('a room behind one that always counts', room($ARN, '$remote_addr'),
+    invalid($room, '$remote_addr', 'this room can never be selected: a '
+                                . 'line above always applies'));
 bad('the same room twice', room($ARN, $ARN),
-    invalid($room, $ARN, 'this room can never be reached'));
-bad('a room behind one with if=1', room("$ARN if=1", '$arg_room'),
-    invalid($room, '$arg_room', 'this room can never be reached'));
+    invalid($room, $ARN, 'this room can never be selected'));
+bad('a room behind one with if=1', room("$ARN if=1", '$remote_addr'),
+    invalid($room, '$remote_addr', 'this room can never be selected'));
 bad('a conditional room behind one that always counts',
-    room($ARN, "$ARN if=\$arg_a"),
-    invalid($room, $ARN, 'this room can never be reached'));
+    room($ARN, "$ARN if=\$https"),
+    invalid($room, $ARN, 'this room can never be selected'));
 
 for my $false (qw(0 false off no null FALSE Off)) {
     bad("a room with if=$false", room("$ARN if=$false"),
-        invalid($room, "if=$false", 'this room can never be reached'));
+        invalid($room, "if=$false", 'this room can never be selected'));
 }
 
 bad('a condition without a variable', room("$ARN if=is_moderator"),
-    invalid($room, 'if=is_moderator', 'there is no variable in it'));
+    invalid($room, 'if=is_moderator', 'a condition without variables'));
 bad('an empty condition', room("$ARN if="),
-    invalid($room, 'if=', 'the condition is empty'));
+    invalid($room, 'if=', 'empty condition'));
 bad('a condition with an unknown variable', room("$ARN if=\$nosuch_variable"),
     'unknown "nosuch_variable" variable');
-bad('another parameter than if=', room("$ARN when=\$arg_a"),
-    invalid($room, 'when=$arg_a', '"if=condition" is expected'));
-bad('a condition before the room', room("if=\$arg_a $ARN"),
-    invalid($room, 'if=$arg_a', 'the room\'s ARN comes first'));
-bad('a room with three arguments', room("$ARN if=\$arg_a if=\$arg_b"),
-    'invalid number of arguments in "ivschat_token_room" directive');
+bad('another parameter than if=', room("$ARN when=\$https"),
+    invalid($room, 'when=$https', '"[if=condition] [trusted]" is expected'));
+bad('a condition before the room', room("if=\$https $ARN"),
+    invalid($room, 'if=$https', 'a value is expected before "if="'));
+bad('a room with three arguments', room("$ARN if=\$https if=\$scheme"),
+    '"[if=condition] [trusted]" is expected');
 bad('a room and then "none"', room($ARN, 'none'),
-    invalid($room, 'none', '"none" empties the list, and stands alone'));
+    invalid($room, 'none', '"none" must be the only line on its level'));
 bad('"none" and then a room', room('none', $ARN),
-    invalid($room, 'none', '"none" empties the list') =~ s/"none"(?= in)/"$ARN"/r);
+    invalid($room, 'none', '"none" must be the only line') =~ s/"none"(?= in)/"$ARN"/r);
 bad('"none" twice for rooms', { room => $ROOM, server =>
                                'ivschat_token_room none; '
                                . 'ivschat_token_room none;' },
-    invalid($room, 'none', '"none" empties the list, and stands alone'));
+    invalid($room, 'none', '"none" must be the only line on its level'));
 bad('an unknown variable for a room', room('$nosuch_variable'),
     'unknown "nosuch_variable" variable');
 
@@ -293,32 +332,32 @@ sub caps {
 }
 
 bad('an unknown capability', caps('SEND_MESSAGES'),
-    invalid($caps, 'SEND_MESSAGES', 'the capabilities are SEND_MESSAGE'));
+    invalid($caps, 'SEND_MESSAGES', 'SEND_MESSAGE, DISCONNECT_USER or'));
 bad('a capability in lower case', caps('send_message'),
-    invalid($caps, 'send_message', 'the capabilities are SEND_MESSAGE'));
+    invalid($caps, 'send_message', 'SEND_MESSAGE, DISCONNECT_USER or'));
 bad('capabilities with a comma', caps('SEND_MESSAGE,DELETE_MESSAGE'),
-    invalid($caps, 'SEND_MESSAGE,DELETE_MESSAGE', 'the capabilities are'));
+    invalid($caps, 'SEND_MESSAGE,DELETE_MESSAGE', 'SEND_MESSAGE, DISCONNECT_USER or'));
 bad('an empty capability', caps('""'),
-    invalid($caps, '', 'the capabilities are'));
+    invalid($caps, '', 'SEND_MESSAGE, DISCONNECT_USER or'));
 bad('a capability twice on a line', caps('SEND_MESSAGE SEND_MESSAGE'),
-    invalid($caps, 'SEND_MESSAGE', 'it is there twice'));
-bad('a variable for a capability', caps('$arg_a'),
-    invalid($caps, '$arg_a', 'the capabilities are'));
-bad('a condition alone', caps('if=$arg_a'),
-    invalid($caps, 'if=$arg_a', 'it stands last, after the capabilities'));
+    invalid($caps, 'SEND_MESSAGE', 'duplicate'));
+bad('a variable for a capability', caps('$https'),
+    invalid($caps, '$https', 'SEND_MESSAGE, DISCONNECT_USER or'));
+bad('a condition alone', caps('if=$https'),
+    invalid($caps, 'if=$https', 'SEND_MESSAGE, DISCONNECT_USER or'));
 bad('a condition among the capabilities',
-    caps('SEND_MESSAGE if=$arg_a DELETE_MESSAGE'),
-    invalid($caps, 'if=$arg_a', 'it stands last'));
-bad('two conditions', caps('SEND_MESSAGE if=$arg_a if=$arg_b'),
-    invalid($caps, 'if=$arg_a', 'it stands last'));
+    caps('SEND_MESSAGE if=$https DELETE_MESSAGE'),
+    invalid($caps, 'if=$https', 'SEND_MESSAGE, DISCONNECT_USER or'));
+bad('two conditions', caps('SEND_MESSAGE if=$https if=$scheme'),
+    invalid($caps, 'if=$https', 'SEND_MESSAGE, DISCONNECT_USER or'));
 bad('a capability if=moderator', caps('DELETE_MESSAGE if=moderator'),
-    invalid($caps, 'if=moderator', 'there is no variable in it'));
+    invalid($caps, 'if=moderator', 'a condition without variables'));
 bad('"none" with a capability', caps('none SEND_MESSAGE'),
-    invalid($caps, 'none', 'the capabilities are'));
+    invalid($caps, 'none', 'SEND_MESSAGE, DISCONNECT_USER or'));
 bad('a capability and then "none"', caps('SEND_MESSAGE', 'none'),
-    invalid($caps, 'none', '"none" empties the list'));
+    invalid($caps, 'none', '"none" must be the only line'));
 bad('"none" and then a capability', caps('none', 'SEND_MESSAGE'),
-    invalid($caps, 'SEND_MESSAGE', '"none" empties the list'));
+    invalid($caps, 'SEND_MESSAGE', '"none" must be the only line'));
 bad('no capability', caps(''),
     'invalid number of arguments in "ivschat_token_capabilities" directive');
 
@@ -332,29 +371,29 @@ sub attr {
 }
 
 bad('an attribute without a value', attr('color'),
-    invalid($attr, 'color', 'a name and a value are needed'));
+    invalid($attr, 'color', 'a name and a value, or'));
 bad('an attribute without a name', attr('"" red'),
-    invalid($attr, '', 'an attribute\'s name is UTF-8 and not empty'));
+    invalid($attr, '', 'a name must be valid UTF-8'));
 bad('an attribute whose name is not UTF-8', attr("\xff red"),
-    invalid($attr, "\xff", 'an attribute\'s name is UTF-8'));
+    invalid($attr, "\xff", 'a name must be valid UTF-8'));
 bad('an attribute whose value is not UTF-8', attr("color r\xe9d"),
-    invalid($attr, "r\xe9d", 'it is not UTF-8'));
+    invalid($attr, "r\xe9d", 'it is not valid UTF-8'));
 bad('a variable in an attribute\'s name', attr('$arg_name red'),
-    invalid($attr, '$arg_name', 'no variables are allowed'));
-bad('a condition instead of a value', attr('color if=$arg_a'),
-    invalid($attr, 'if=$arg_a', 'the attribute\'s value comes before it'));
+    invalid($attr, '$arg_name', 'a name must not contain variables'));
+bad('a condition instead of a value', attr('color if=$https'),
+    invalid($attr, 'if=$https', 'a value is expected before "if="'));
 bad('a third argument that is no condition', attr('color red blue'),
-    invalid($attr, 'blue', '"if=condition" is expected'));
+    invalid($attr, 'blue', '"[if=condition] [trusted]" is expected'));
 bad('an attribute if=moderator', attr('color red if=moderator'),
-    invalid($attr, 'if=moderator', 'there is no variable in it'));
+    invalid($attr, 'if=moderator', 'a condition without variables'));
 bad('an attribute twice', attr('color red', 'color blue'),
-    '"ivschat_token_attribute color" is duplicate');
+    'duplicate "ivschat_token_attribute color"');
 bad('an attribute that a line above always has',
-    attr('color red', 'color blue if=$arg_a'),
-    '"ivschat_token_attribute color" is duplicate');
+    attr('color red', 'color blue if=$https'),
+    'duplicate "ivschat_token_attribute color"');
 bad('an attribute of 1025 bytes', attr('color ' . 'x' x 1020),
     'the "ivschat_token_attribute" lines have 1025 bytes of names and '
-    . 'values, and 1024 are allowed');
+    . 'values, the limit is 1024');
 bad('attributes of 1026 bytes in all', attr('ab ' . 'x' x 511,
                                             'cd ' . 'x' x 511),
     'the "ivschat_token_attribute" lines have 1026 bytes');
@@ -363,22 +402,22 @@ bad('attributes whose bytes, not characters, are over 1024',
     'the "ivschat_token_attribute" lines have 1025 bytes');
 bad('an attribute of 1025 bytes with a condition that always holds',
     attr('color ' . 'x' x 1020 . ' if=1'),
-    '1024 are allowed');
+    'the limit is 1024');
 bad('an attribute that alone is over 1 KB whenever its condition holds',
-    attr('color ' . 'x' x 1020 . ' if=$arg_a'),
-    '1024 are allowed');
+    attr('color ' . 'x' x 1020 . ' if=$https'),
+    'the limit is 1024');
 bad('an attribute behind one with a condition that always holds',
     attr('color red if=1', 'color blue'),
-    '"ivschat_token_attribute color" is duplicate');
+    'duplicate "ivschat_token_attribute color"');
 bad('inherited attributes over 1 KB',
     { http => 'ivschat_token_attribute ab ' . 'x' x 1023 . ';' },
     'the "ivschat_token_attribute" lines have 1025 bytes');
 bad('an attribute and then "none"', attr('color red', 'none'),
-    invalid($attr, 'none', '"none" empties the list'));
+    invalid($attr, 'none', '"none" must be the only line'));
 bad('"none" and then an attribute', attr('none', 'color red'),
-    invalid($attr, 'color', '"none" empties the list'));
-bad('an attribute with four arguments', attr('a b if=$arg_a c'),
-    'invalid number of arguments in "ivschat_token_attribute" directive');
+    invalid($attr, 'color', '"none" must be the only line'));
+bad('an attribute with four arguments', attr('a b if=$https c'),
+    '"[if=condition] [trusted]" is expected');
 
 
 # ivschat_token_session_duration
@@ -398,7 +437,7 @@ for my $value ('60', '0m', '181m', '4h', '90s', '30s', '1m30s', '1d', 'm',
 bad('two durations', { add => "$duration 1h; $duration 2h;" },
     "\"$duration\" directive is duplicate");
 bad('a duration with two arguments', { add => "$duration 1h 30m;" },
-    "invalid number of arguments in \"$duration\" directive");
+    invalid($duration, '30m', '"[trusted]" is expected'));
 
 
 # ivschat_token_methods
@@ -407,11 +446,11 @@ my $methods = 'ivschat_token_methods';
 
 for my $value ('HEAD', 'PUT', 'post', 'DELETE', 'GET,POST', 'none') {
     bad("the method $value", { add => "$methods $value;" },
-        invalid($methods, $value, 'it must be POST or GET'));
+        invalid($methods, $value, 'POST or GET is expected'));
 }
 
 bad('a method twice', { add => "$methods GET GET;" },
-    invalid($methods, 'GET', 'it is there twice'));
+    invalid($methods, 'GET', 'duplicate'));
 bad('methods on two lines', { add => "$methods GET; $methods POST;" },
     "\"$methods\" directive is duplicate");
 bad('no method', { add => "$methods;" },
@@ -429,7 +468,7 @@ for my $value ('a.example/path', '$host', 'user@a.example', 'a b', 'a_b',
                "\xc3\xa9.example", 'a.example?')
 {
     bad("the endpoint \"$value\"", { add => "$endpoint \"$value\";" },
-        invalid($endpoint, $value, 'only a host and perhaps a port'));
+        invalid($endpoint, $value, 'a host with an optional port'));
 }
 
 for my $value ('a.example:0', 'a.example:65536', 'a.example:x', '""', ':443',
@@ -455,7 +494,7 @@ for my $value ('US-WEST-2', 'us_west_2', 'us-west-2.', '', 'r' x 33,
                "\xc3\xa9")
 {
     bad("the region \"$value\"", { add => "$region \"$value\";" },
-        invalid($region, $value, 'it is no region\'s name'));
+        invalid($region, $value, 'a region such as'));
 }
 
 bad('two regions', { add => "$region us-west-2; $region us-east-1;" },
@@ -468,12 +507,12 @@ my $timeout = 'ivschat_token_timeout';
 
 for my $value ('', 'soon', '-1s', '5x', '1.5s', '$arg_a') {
     bad("a timeout of \"$value\"", { add => "$timeout \"$value\";" },
-        invalid($timeout, $value, 'it is no time like "5s"'));
+        invalid($timeout, $value, 'invalid time'));
 }
 
 for my $value ('0', '0ms', '0s') {
     bad("a timeout of $value", { add => "$timeout $value;" },
-        invalid($timeout, $value, 'no answer could come in time'));
+        invalid($timeout, $value, 'the time must not be zero'));
 }
 
 bad('two timeouts', { add => "$timeout 5s; $timeout 6s;" },
@@ -486,7 +525,7 @@ my $tries = 'ivschat_token_tries';
 
 for my $value ('', '0', '11', '-1', 'three', '3x', '$arg_a', 'off') {
     bad("\"$value\" tries", { add => "$tries \"$value\";" },
-        invalid($tries, $value, '1 to 10 attempts are possible'));
+        invalid($tries, $value, 'a number from 1 to 10 is expected'));
 }
 
 bad('tries twice', { add => "$tries 1; $tries 2;" },
@@ -570,7 +609,7 @@ for my $value ('', '0', '0%', '91%', '100', '-1', '%', '5%%', 'on', '10s',
                '$arg_a')
 {
     bad("a spread of \"$value\"", { add => "$spread \"$value\";" },
-        invalid($spread, $value, '"off", or 1% to 90%, is needed'));
+        invalid($spread, $value, '"off" or 1% to 90% is expected'));
 }
 
 bad('two spreads', { add => "$spread 10%; $spread off;" },
@@ -601,11 +640,11 @@ sub creds {
 }
 
 bad('an unknown source of credentials', creds('vault'),
-    invalid($creds, 'vault', 'the sources are'));
+    invalid($creds, 'vault', 'it must be'));
 bad('a source in upper case', creds("STATIC key=$KEY secret=$SECRET"),
-    invalid($creds, 'STATIC', 'the sources are'));
+    invalid($creds, 'STATIC', 'it must be'));
 bad('parameters alone', creds("key=$KEY secret=$SECRET"),
-    "\"$creds\" directive: the sources are");
+    "\"$creds\" directive: it must be");
 bad('a secret in the place of the source',
     creds("secret=$SECRET key=$KEY static", $SECRET),
     '"ivschat_token_credentials" directive');
@@ -623,29 +662,29 @@ bad('an empty session token', creds("static key=$KEY secret=$SECRET token="),
     "invalid parameter \"token=\" ${static}it is empty");
 bad('two keys', creds("static key=$KEY key=OTHERKEY secret=$SECRET",
                       'OTHERKEY'),
-    "invalid parameter \"key=\" ${static}it is there twice");
+    "invalid parameter \"key=\" ${static}it is a duplicate");
 bad('two secrets', creds("static key=$KEY secret=$SECRET secret=another-one",
                          'another-one'),
-    "invalid parameter \"secret=\" ${static}it is there twice");
+    "invalid parameter \"secret=\" ${static}it is a duplicate");
 bad('a key with a dash', creds("static key=AKID-EXAMPLE secret=$SECRET"),
     "invalid parameter \"key=\" ${static}an access key id has only letters");
 bad('a key of 129 characters', creds("static key=@{['A' x 129]} secret=x"),
     "invalid parameter \"key=\" ${static}it is too long");
 bad('a secret with a blank', creds("static key=$KEY 'secret=not so secret'",
                                    'not so secret'),
-    "invalid parameter \"secret=\" ${static}it is too long, or has blanks");
+    "invalid parameter \"secret=\" ${static}it may have only visible ASCII");
 bad('a secret with a tab', creds("static key=$KEY \"secret=hush\thush\"",
                                  'hush'),
-    "invalid parameter \"secret=\" ${static}it is too long, or has blanks");
+    "invalid parameter \"secret=\" ${static}it may have only visible ASCII");
 bad('a secret of 257 characters',
     creds("static key=$KEY secret=@{['s' x 257]}", 'sss'),
-    "invalid parameter \"secret=\" ${static}it is too long, or has blanks");
+    "invalid parameter \"secret=\" ${static}it is too long");
 bad('a secret that is not ASCII', creds("static key=$KEY secret=h\xc3\xa9",
                                         "h\xc3\xa9"),
-    "invalid parameter \"secret=\" ${static}it is too long, or has blanks");
+    "invalid parameter \"secret=\" ${static}it may have only visible ASCII");
 bad('a session token with a blank',
     creds("static key=$KEY secret=$SECRET 'token=se ssion'", 'se ssion'),
-    "invalid parameter \"token=\" ${static}it is too long, or has blanks");
+    "invalid parameter \"token=\" ${static}it may have only visible ASCII");
 bad('a secret without its name',
     creds("static key=$KEY hush-hush", 'hush-hush'),
     "invalid parameter \"…=\" ${static}this source has no such parameter");
@@ -670,9 +709,10 @@ for my $source ('credential_process', 'process', 'sso', 'ssm', 'Imds',
     (my $text = $source) =~ s/"//g;
 
     bad("the source \"$text\"", creds($source),
-        invalid($creds, $text, 'the sources are "auto", "env", "static", '
-                . '"profile", "container", "web_identity", "imds" and '
-                . '"assume_role"; credential_process and SSO are no sources'));
+        invalid($creds, $text, 'it must be "auto", "env", "static", '
+                . '"profile", "container", "web_identity", "imds" or '
+                . '"assume_role"; credential_process and SSO are not '
+                . 'supported'));
 }
 
 # Which parameter belongs to which source
@@ -714,7 +754,7 @@ for my $source (sort keys %takes) {
             "invalid parameter \"$name=\" ${in}it is empty");
         bad("$name= twice for $source",
             creds("$source $name=$value{$name} $name=$value{$name}"),
-            "invalid parameter \"$name=\" ${in}it is there twice");
+            "invalid parameter \"$name=\" ${in}it is a duplicate");
     }
 
     bad("a word alone for $source", creds("$source hush-hush", 'hush-hush'),
@@ -736,21 +776,24 @@ bad('assume_role with all but a role',
     'invalid parameter "role=" in "ivschat_token_credentials assume_role" '
     . 'directive: it is missing');
 
-for my $arn (['arn:aws:iam::1:role/a' => 'an account is 12 digits'],
-             ['arn:aws:iam::12345678901x:role/app' => 'an account is 12'],
-             ['arn:aws:iam::1234567890123:role/a' => '":role/" must follow'],
-             ['arn:aws:iam::123456789012:user/a' => '":role/" must follow'],
-             ['arn:aws:iam::123456789012:role/' => 'it has no valid name'],
-             ['arn:aws:iam::123456789012:role/a/' => 'it has no valid name'],
-             ['arn:aws:iam::123456789012:role/a*' => 'it has no valid name'],
+my $form = 'the ARN of a role has the form arn:aws:iam::<12 digits>:role/<name>';
+
+for my $arn ((map { [$_ => $form] } qw(
+                 arn:aws:iam::1:role/a
+                 arn:aws:iam::12345678901x:role/app
+                 arn:aws:iam::1234567890123:role/a
+                 arn:aws:iam::123456789012:user/a
+                 arn:aws:iam::123456789012:role/
+                 arn:aws:iam::123456789012:role/a/
+                 arn:aws:iam::123456789012:role/a*
+                 arn:aws:ivschat:us-west-2:123456789012:room/a
+                 arn:awsx:iam::123456789012:role/app
+                 app-that-has-a-long-name
+                 $arg_role_that_is_some_variable)),
              ['arn:aws:sts::123456789012:assumed-role/app/i-0' =>
-              'it is the ARN of a session'],
-             ['arn:aws:ivschat:us-west-2:123456789012:room/a' =>
-              'the ARN of a role has ":iam::"'],
-             ['arn:awsx:iam::123456789012:role/app' => 'it is in no partition'],
-             ['role/app' => 'the ARN of a role has 20 to 2048'],
-             ['app-that-has-a-long-name' => 'the ARN of a role begins with'],
-             ['$arg_role_that_is_some_variable' => 'the ARN of a role begins'])
+              'use the ARN of the role, arn:aws:iam::<account>:role/<name>, '
+              . 'instead of that of a session'],
+             ['role/app' => 'the ARN of a role has 20 to 2048'])
 {
     bad("the role $arn->[0]", role('', $arn->[0]),
         invalid($creds, $arn->[0], $arn->[1]));
@@ -758,8 +801,8 @@ for my $arn (['arn:aws:iam::1:role/a' => 'an account is 12 digits'],
 
 for my $source ('static', 'assume_role', 'vault', 'Imds', 'auto,env') {
     bad("assume_role with source=$source", role("source=$source"),
-        invalid($creds, $source, '"source=" is one of "auto", "env", '
-                . '"profile", "container", "web_identity" and "imds"'));
+        invalid($creds, $source, '"source=" must be "auto", "env", '
+                . '"profile", "container", "web_identity" or "imds"'));
 }
 
 for my $name ('a', 'a b', 'a/b', 'a:b', "\xc3\xa9t\xc3\xa9", 'a' x 65, '$host',
@@ -778,7 +821,7 @@ for my $id ('a', 'a b', 'a*b', 'a' x 1225, "\xc3\xa9t\xc3\xa9", 'a;b', '$host') 
 
 for my $time ('soon', '-1h', '1.5h', '$arg_a', '1x', '1m1h') {
     bad("the duration \"$time\" of a role", role("'duration=$time'"),
-        invalid($creds, $time, 'it is no time like "1h"'));
+        invalid($creds, $time, 'it must be a time such as "1h"'));
 }
 
 for my $time (qw(899 14m59s 1m 0 43201 12h1s 13h 1d)) {
@@ -791,10 +834,10 @@ for my $name ('US-WEST-2', 'us_west_2', 'us-west-2.', 'r' x 33, '$arg_r',
               'us-west-2.example.com/')
 {
     bad("the region $name for a role", role("region=$name"),
-        invalid($creds, $name, 'it is no region\'s name like "us-west-2"'));
+        invalid($creds, $name, 'it must be a region such as "us-west-2"'));
     bad("the region $name for a web identity",
         creds("web_identity region=$name"),
-        invalid($creds, $name, 'it is no region\'s name like "us-west-2"'));
+        invalid($creds, $name, 'it must be a region such as "us-west-2"'));
 }
 
 bad('a mistake in a line that no location uses',
@@ -949,28 +992,28 @@ good('a variable whose name only resembles one',
               . '$http3user$argument;' });
 good('variables of TLS', user('$ssl_client_s_dn'));
 good('rooms with conditions, and one for the rest',
-    room("$ARN if=\$arg_a", "$ARN if=\$arg_b", '$arg_room'));
+    room("$ARN if=\$https", "$ARN if=\$scheme", '$remote_addr'));
 good('a room with if=1', room("$ARN if=1"));
-good('a room with if=on behind others', room("$ARN if=\$arg_a", "$ARN if=on"));
+good('a room with if=on behind others', room("$ARN if=\$https", "$ARN if=on"));
 good('a room in China', room('arn:aws:ivschat:cn-north-1:1:room/a'));
 good('a room with an ARN of 128 characters',
     room('arn:aws:ivschat:us-west-2:123456789012:room/' . 'a' x 84));
 good('a room that is partly computed',
-    room('arn:aws:ivschat:us-west-2:123456789012:room/$arg_room'));
+    room('arn:aws:ivschat:us-west-2:123456789012:room/$remote_addr'));
 good('all capabilities on one line',
     caps('SEND_MESSAGE DISCONNECT_USER DELETE_MESSAGE'));
 good('capabilities on many lines, twice, and never',
-    caps('SEND_MESSAGE', 'SEND_MESSAGE DELETE_MESSAGE if=$arg_a',
+    caps('SEND_MESSAGE', 'SEND_MESSAGE DELETE_MESSAGE if=$https',
          'DISCONNECT_USER if=off', 'DISCONNECT_USER if=true'));
 good('attributes of 1024 bytes', attr('color ' . 'x' x 1019));
 good('attributes that only together are over 1 KB, by conditions',
-    attr('a ' . 'x' x 1000 . ' if=$arg_a', 'b ' . 'x' x 1000 . ' if=$arg_b'));
+    attr('a ' . 'x' x 1000 . ' if=$https', 'b ' . 'x' x 1000 . ' if=$scheme'));
 good('an attribute with a fallback',
-    attr('color red if=$arg_a', 'color blue if=$arg_b', 'color green'));
+    attr('color red if=$https', 'color blue if=$scheme', 'color green'));
 good('an attribute without a value', attr('color ""'));
-good('an attribute whose value is $arg_a', attr('color $arg_a'));
+good('an attribute whose value is $https', attr('color $https'));
 
-for my $value (qw(1m 180m 60m 1h 3h 1h30m 60s 3600s 2h60m $arg_a 0h1m)) {
+for my $value (qw(1m 180m 60m 1h 3h 1h30m 60s 3600s 2h60m $https 0h1m)) {
     good("a duration of $value", { add => "$duration $value;" });
 }
 
@@ -981,7 +1024,7 @@ for my $value (qw(a.example a.example:443 a.example:8443 A.Example 127.0.0.1
     good("the endpoint $value", { add => "$endpoint $value;" });
 }
 
-good('a computed region', { add => "$region \$arg_region;" });
+good('a computed region', { add => "$region \$hostname;" });
 good('the region of the room', { add => "$region us-west-2;" });
 good('another region than the room\'s', { add => "$region us-east-1;" },
     "\"ivschat_token_region us-east-1\" is not the region of the room "
@@ -1004,7 +1047,7 @@ good('a secret that begins with "/" and has "+" and "$"',
 good('the same credentials twice',
     { server => $STATIC, add => $STATIC });
 good('env without an environment',  creds('env'),
-    '"ivschat_token_credentials env" has no credentials: AWS_ACCESS_KEY_ID is '
+    '"ivschat_token_credentials env" finds no credentials: AWS_ACCESS_KEY_ID is '
     . 'not set in the environment');
 good('no credentials at all, since there may be a metadata service',
     { credentials => '' });
@@ -1058,15 +1101,15 @@ for my $line (['profile' => 'there is neither "'],
 
     good("\"$line->[0]\" without credentials, with a warning",
         creds($line->[0]),
-        "\"$creds $source\" has no credentials: $line->[1]");
+        "\"$creds $source\" finds no credentials: $line->[1]");
 }
 
 # Who may read the file with the secret
 
 for my $mode (0644, 0604, 0666) {
     good(sprintf('static in a file of mode %o, with a warning', $mode),
-        { mode => $mode }, 'nginx.conf" holds secrets and can be read by '
-        . 'everyone: chmod 600 it');
+        { mode => $mode }, 'nginx.conf" holds secrets and is readable by '
+        . 'all users: chmod 600 it');
 }
 
 for my $mode (0400, 0600, 0640, 0660) {

@@ -176,7 +176,7 @@ POST /token => token
     location = /token {
         ivschat_token      /ivschat;
         ivschat_token_user alice;
-        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMS$arg_room;
+        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMS$arg_room trusted;
     }
 --- ask
 POST /token?room=fault-chunked    => token
@@ -510,7 +510,7 @@ sub {
     location = /token {
         ivschat_token      /ivschat;
         ivschat_token_user $arg_user trusted;
-        ivschat_token_room $arg_room;
+        ivschat_token_room $arg_room trusted;
     }
 --- ask
 POST /token            => 401 unauthenticated
@@ -558,7 +558,7 @@ GET /elsewhere
 
         ivschat_token      /ivschat;
         ivschat_token_user alice;
-        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMS$arg_room;
+        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMS$arg_room trusted;
     }
 --- ask
 POST /token?room=AbCdEfGhIjKl    => token

@@ -67,7 +67,7 @@ our $Own = <<'END';
         location = /token {
             ivschat_token      /ivschat;
             ivschat_token_user alice;
-            ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMS$arg_room;
+            ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMS$arg_room trusted;
         }
 
         location = /ivschat {
@@ -136,7 +136,7 @@ sub {
     location = /token {
         ivschat_token      /ivschat;
         ivschat_token_user alice;
-        ivschat_token_room arn:aws:ivschat:us-west-2:123456789012:room/west if=$arg_west;
+        ivschat_token_room arn:aws:ivschat:us-west-2:123456789012:room/west if=$arg_west trusted;
         ivschat_token_room arn:aws:ivschat:eu-west-1:123456789012:room/eu;
     }
 --- ask

@@ -9,7 +9,7 @@ our $Config = <<'END';
     location = /token {
         ivschat_token           /ivschat;
         ivschat_token_user      "user-in-question";
-        ivschat_token_room      $TEST_NGINX_IVSCHAT_ROOMSfault-$arg_fault;
+        ivschat_token_room      $TEST_NGINX_IVSCHAT_ROOMSfault-$arg_fault trusted;
         ivschat_token_attribute color "attribute-in-question";
     }
 END
@@ -46,8 +46,8 @@ POST /token?fault=error-400-ThrottlingException => 429 throttled retry
 POST /token?fault=error-503-SlowDown            => 429 throttled retry
 POST /token?fault=error-400-RequestLimitExceeded => 429 throttled retry
 --- logged
-/AWS answered 429 ThrottlingException \(request id "[-0-9a-f]{36}"\) for room "arn:aws:ivschat:us-west-2:123456789012:room\/fault-throttling": ".*"; the quota is 200 tokens a second for an account and region/
-/AWS answered 503 SlowDown .*; the quota is 200 tokens a second/
+/AWS answered 429 ThrottlingException \(request id "[-0-9a-f]{36}"\) for room "arn:aws:ivschat:us-west-2:123456789012:room\/fault-throttling": ".*"; the quota is 200 tokens per second for an account and region/
+/AWS answered 503 SlowDown .*; the quota is 200 tokens per second/
 --- inspect eval: $main::Silent
 
 
@@ -117,7 +117,7 @@ POST /token?fault=mention-values => 502 rejected
 --- ask
 POST /token?fault=not-found => 404 room_not_found
 --- logged
-/AWS answered 404 ResourceNotFoundException .*; there is no such room in that account and region/
+/AWS answered 404 ResourceNotFoundException .*; the room does not exist in that account and region/
 --- inspect eval: $main::Silent
 
 
@@ -264,13 +264,13 @@ POST /token?fault=nested                        => 502 bad_response
 POST /token?fault=gzip                          => 502 bad_response
 POST /token?fault=times-garbage                 => 502 bad_response
 --- logged
-/AWS's response is not a CreateChatToken response: it is not JSON \(request id "[-0-9a-f]{36}"\)/
-/AWS's response is not a CreateChatToken response: it is empty \(request id/
-/AWS's response is not a CreateChatToken response: there is no token \(request id/
-/AWS's response is not a CreateChatToken response: an expiration time is missing/
-/AWS's response is not a CreateChatToken response: an expiration time is not ISO 8601/
-/AWS's response is not a CreateChatToken response: there is more than one token/
-/AWS's response is not a CreateChatToken response: it is not UTF-8, or has a U\+0000/
+/AWS's response is not a CreateChatToken response: not JSON \(request id "[-0-9a-f]{36}"\)/
+/AWS's response is not a CreateChatToken response: empty \(request id/
+/AWS's response is not a CreateChatToken response: no token \(request id/
+/AWS's response is not a CreateChatToken response: no expiration time/
+/AWS's response is not a CreateChatToken response: an expiration time is neither ISO 8601 nor a number/
+/AWS's response is not a CreateChatToken response: duplicate token/
+/AWS's response is not a CreateChatToken response: not UTF-8, or contains U\+0000/
 --- inspect eval: $main::Silent
 
 
@@ -374,7 +374,7 @@ sub {
     location = /token {
         ivschat_token      /ivschat;
         ivschat_token_user $arg_user trusted;
-        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMSfault-$arg_fault if=$arg_fault;
+        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMSfault-$arg_fault if=$arg_fault trusted;
     }
 --- ask
 POST /token?fault=x                            => 401 unauthenticated
@@ -396,7 +396,7 @@ POST /token?user=a&fault=html                  => 502 bad_response
     location = /token {
         ivschat_token      /ivschat;
         ivschat_token_user $arg_user trusted;
-        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMSfault-$arg_fault if=$arg_fault;
+        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMSfault-$arg_fault if=$arg_fault trusted;
     }
 
     location = /sorry {

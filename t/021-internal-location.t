@@ -108,7 +108,7 @@ sent host "ivschat.us-west-2.amazonaws.com" and path "/createchattoken"
     location = /token {
         ivschat_token      /ivschat;
         ivschat_token_user alice;
-        ivschat_token_room arn:aws:ivschat:$arg_region:123456789012:room/abc;
+        ivschat_token_room arn:aws:ivschat:$arg_region:123456789012:room/abc trusted;
     }
 
     location = /ivschat {
@@ -413,7 +413,7 @@ the response was rejected, because it was not received over TLS with a verified 
     location = /token {
         ivschat_token      /ivschat;
         ivschat_token_user alice;
-        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMS$arg_room;
+        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMS$arg_room trusted;
     }
 
     location = /ivschat {
@@ -577,7 +577,7 @@ POST /token?user=b => token
     location = /token {
         ivschat_token      /ivschat;
         ivschat_token_user alice;
-        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMS$arg_room;
+        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMS$arg_room trusted;
     }
 
     location = /ivschat {

@@ -22,7 +22,7 @@ our $Config = <<'END';
     location = /token {
         ivschat_token         /ivschat;
         ivschat_token_user    alice;
-        ivschat_token_room    $TEST_NGINX_IVSCHAT_ROOMS$arg_room;
+        ivschat_token_room    $TEST_NGINX_IVSCHAT_ROOMS$arg_room trusted;
         ivschat_token_timeout 300ms;
     }
 
@@ -212,7 +212,7 @@ Content-Length: 10\r\n\r\nhello", "world"]
     location = /token {
         ivschat_token      /ivschat;
         ivschat_token_user alice;
-        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMS$arg_room;
+        ivschat_token_room $TEST_NGINX_IVSCHAT_ROOMS$arg_room trusted;
     }
 
     location = /ivschat {

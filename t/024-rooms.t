@@ -74,74 +74,74 @@ my $LINE = '"ivschat_token_room" lines';
 
 for my $case (
     ['no ARN', 'name=a', 'name=a',
-     "it is no room's ARN, which has to follow the name"],
-    ['a condition for the ARN', 'name=a if=$arg_x', 'if=$arg_x',
-     "the room's ARN comes first"],
-    ['an empty name', "name= $A", 'name=', "the room's name is empty"],
+     "a room ARN is expected after the name"],
+    ['a condition for the ARN', 'name=a if=$https', 'if=$https',
+     'a value is expected before "if="'],
+    ['an empty name', "name= $A", 'name=',
+     'a name must be valid UTF-8 and not empty'],
     ['a variable in the name', "name=\$arg_a $A", 'name=$arg_a',
-     "no variables are allowed in a room's name"],
+     "a name must not contain variables"],
     ['a name that is not UTF-8', "name=\xff $A", "name=\xff",
-     'it is not UTF-8'],
+     'a name must be valid UTF-8 and not empty'],
     ['a control character in the name', "\"name=a\tb\" $A", "name=a\tb",
-     "a room's name has no control characters"],
-    ['a variable for the ARN', 'name=a $arg_arn', '$arg_arn',
-     'the ARN of a room with a name has no variables'],
-    ['no ARN for the ARN', 'name=a b', 'b', "it is no room's ARN of the form "
-     . '"arn:aws:ivschat:REGION:ACCOUNT:room/ID"'],
+     "a name must not contain control characters"],
+    ['a variable for the ARN', 'name=a $hostname', '$hostname',
+     'the ARN of a named room must not contain variables'],
+    ['no ARN for the ARN', 'name=a b', 'b', "a room ARN of the form "
+     . '"arn:aws:ivschat:REGION:ACCOUNT:room/ID" is expected'],
     ['a name behind the ARN', "$A name=a", 'name=a',
-     '"if=condition" is expected'],
-    ['another parameter behind the ARN', "name=a $A when=\$arg_x",
-     'when=$arg_x', '"if=condition" is expected'],
+     '"[if=condition] [trusted]" is expected'],
+    ['another parameter behind the ARN', "name=a $A when=\$https",
+     'when=$https', '"[if=condition] [trusted]" is expected'],
     ['a condition that never holds', "name=a $A if=off", 'if=off',
-     'this room can never be reached'],
+     'this room can never be selected'],
     ['a condition without a variable', "name=a $A if=staff", 'if=staff',
-     'there is no variable in it, so it would always hold'],
+     'a condition without variables would always be true'],
 ) {
     my ($name, $line, $value, $reason) = @$case;
     refused($name, rooms($line), invalid('room', $value, $reason));
 }
 
-refused('five arguments', rooms("name=a $A if=\$arg_x if=\$arg_y"),
+refused('five arguments', rooms("name=a $A if=\$https if=\$scheme trusted"),
         'invalid number of arguments in "ivschat_token_room" directive');
-refused('two conditions, without a name', rooms("$A if=\$arg_x if=\$arg_y"),
-        'invalid number of arguments in "ivschat_token_room" directive');
+refused('two conditions, without a name', rooms("$A if=\$https if=\$scheme"),
+        invalid('room', 'if=$https', '"[if=condition] [trusted]" is expected'));
 
 
 # Several
 
 refused('a name twice', rooms("name=a $A", "name=b $B", "name=a $B") . $PICK,
-        invalid('room', 'name=a', 'there is a room of this name already'));
+        invalid('room', 'name=a', 'duplicate room name'));
 refused('a name twice, with conditions',
-        rooms("name=a $A if=\$arg_x", "name=a $B if=\$arg_y") . $PICK,
-        invalid('room', 'name=a', 'there is a room of this name already'));
+        rooms("name=a $A if=\$https", "name=a $B if=\$scheme") . $PICK,
+        invalid('room', 'name=a', 'duplicate room name'));
 refused('a room without a name behind one with', rooms("name=a $A", $B),
-        invalid('room', $B, 'rooms with and without a name cannot be mixed'));
-refused('a room with a name behind one without', rooms("$A if=\$arg_x",
+        invalid('room', $B, 'rooms with and without names cannot be mixed'));
+refused('a room with a name behind one without', rooms("$A if=\$https",
                                                        "name=b $B"),
         invalid('room', 'name=b',
-                'rooms with and without a name cannot be mixed'));
+                'rooms with and without names cannot be mixed'));
 refused('"none" behind a room with a name', rooms("name=a $A", 'none'),
         invalid('room', 'none',
-                '"none" empties the list, and stands alone on a level'));
+                '"none" must be the only line on its level'));
 refused('a room with a name behind "none"', rooms('none', "name=a $A"),
         invalid('room', 'name=a',
-                '"none" empties the list, and stands alone on a level'));
+                '"none" must be the only line on its level'));
 
 my $no_pick = '"ivschat_token /ivschat" in location "/token" has several '
-              . 'rooms and nothing that picks among them: '
-              . '"ivschat_token_room_name" or "ivschat_token_client_body on" '
-              . 'is needed';
+              . 'rooms and no way to select one: add "ivschat_token_room_name" '
+              . 'or "ivschat_token_client_body on"';
 
 refused('several, and nothing that picks', $AB, $no_pick);
 refused('several of the server, and nothing that picks', '', $no_pick, $AB);
 refused('several with conditions, and nothing that picks',
-        rooms("name=a $A if=\$arg_x", "name=b $B if=\$arg_y"), $no_pick);
+        rooms("name=a $A if=\$https", "name=b $B if=\$scheme"), $no_pick);
 refused('several, and the client\'s body off again',
         "$AB ivschat_token_client_body off;", $no_pick, $BODY);
 refused('one ARN, which the body picks by, under two names',
-        rooms("name=a $A", "name=b $A if=\$arg_x") . $BODY,
-        '"ivschat_token_room name=b" can never be reached: a client\'s body '
-        . 'picks by the ARN, and that of "name=a" is the same');
+        rooms("name=a $A", "name=b $A if=\$https") . $BODY,
+        '"ivschat_token_room name=b" can never be selected: the client\'s '
+        . 'body selects by ARN, and "name=a" has the same ARN');
 refused('"none" over rooms of the server', rooms('none') . $PICK,
         '"ivschat_token /ivschat" in location "/token" requires '
         . '"ivschat_token_room"', $AB);
@@ -151,11 +151,11 @@ accepted('several, and the client\'s body', "$AB $BODY");
 accepted('several, a picker of the server', $AB, $PICK);
 accepted('several of the server, a picker in the location', $PICK, $AB);
 accepted('a single one', rooms("name=a $A"));
-accepted('a single one with a condition', rooms("name=a $A if=\$arg_x"));
+accepted('a single one with a condition', rooms("name=a $A if=\$https"));
 accepted('one ARN under two names, and a picker',
          rooms("name=a $A", "name=b $A") . $PICK);
 accepted('one ARN under two names, the first with a condition',
-         rooms("name=a $A if=\$arg_x", "name=b $A") . $BODY);
+         rooms("name=a $A if=\$https", "name=b $A") . $BODY);
 accepted('a list of its own below that of the server',
          rooms("name=c $A"), $AB);
 accepted('several where nothing mints', rooms($A), "location /x { $AB }");
@@ -165,7 +165,7 @@ accepted('the name "none"', rooms("name=none $A"));
 # ivschat_token_room_name
 
 refused('an empty picker', "$AB ivschat_token_room_name \"\";",
-        invalid('room_name', '', 'no room has an empty name'));
+        invalid('room_name', '', 'empty room name'));
 refused('two pickers', "$AB $PICK $PICK",
         '"ivschat_token_room_name" directive is duplicate');
 refused('a picker with two arguments', "$AB ivschat_token_room_name a b;",
@@ -174,13 +174,13 @@ refused('a picker with an unknown variable',
         "$AB ivschat_token_room_name \$nosuch_variable;",
         'unknown "nosuch_variable" variable');
 refused('a literal picker that is no name', "$AB ivschat_token_room_name c;",
-        '"ivschat_token_room_name c" in location "/token" picks none of its '
+        '"ivschat_token_room_name c" in location "/token" selects none of its '
         . 'rooms');
 refused('a literal picker in another case', "$AB ivschat_token_room_name A;",
-        '"ivschat_token_room_name A" in location "/token" picks none of its '
+        '"ivschat_token_room_name A" in location "/token" selects none of its '
         . 'rooms');
 refused('a picker, and rooms without names', rooms($A) . $PICK,
-        '"ivschat_token_room_name" in location "/token" has no rooms to pick '
+        '"ivschat_token_room_name" in location "/token" has no rooms to select '
         . "from: add \"name=\" to the $LINE");
 
 accepted('a literal picker', "$AB ivschat_token_room_name b;");
@@ -190,7 +190,7 @@ accepted('a picker of the server, which other locations need', rooms($A),
 
 # ivschat_token_client_body, ivschat_token_client_attributes
 
-my $utf8 = 'an attribute\'s name is UTF-8 and not empty';
+my $utf8 = 'a name must be valid UTF-8 and not empty';
 
 refused('neither on nor off', rooms($A) . 'ivschat_token_client_body yes;',
         'invalid value "yes" in "ivschat_token_client_body" directive, '
@@ -201,15 +201,15 @@ refused('on twice', rooms($A) . $BODY . $BODY,
 for my $case (['an empty name', '""', '', $utf8],
               ['a name that is not UTF-8', "\xff", "\xff", $utf8],
               ['a variable', '$arg_a', '$arg_a',
-               'no variables are allowed in an attribute\'s name'],
+               'a name must not contain variables'],
               ['a condition', 'a if=$arg_a', 'if=$arg_a',
-               'no variables are allowed in an attribute\'s name'],
+               'a name must not contain variables'],
               ['a literal condition', 'a if=1', 'if=1',
-               'these lines have no condition'],
-              ['a name twice', 'a b a', 'a', 'it is there twice'],
+               'conditions are not supported here'],
+              ['a name twice', 'a b a', 'a', 'duplicate'],
               ['"none" behind a name', 'a; ivschat_token_client_attributes '
                . 'none', 'none',
-               '"none" empties the list, and stands alone on a level']) {
+               '"none" must be the only line on its level']) {
     my ($name, $line, $value, $reason) = @$case;
     refused("client attributes: $name",
             rooms($A) . "$BODY ivschat_token_client_attributes $line;",
@@ -219,7 +219,7 @@ for my $case (['an empty name', '""', '', $utf8],
 refused('client attributes: a name twice, on two lines',
         rooms($A) . "$BODY ivschat_token_client_attributes a;"
         . 'ivschat_token_client_attributes b a;',
-        invalid('client_attributes', 'a', 'it is there twice'));
+        invalid('client_attributes', 'a', 'duplicate'));
 
 accepted('client attributes',
          rooms($A) . "$BODY ivschat_token_client_attributes a \xc3\xa9;"
@@ -332,7 +332,7 @@ has the name "a?b??"
         ivschat_token_user      alice;
         ivschat_token_room_name $arg_room;
         ivschat_token_room      name=lobby $TEST_NGINX_IVSCHAT_ROOMSone;
-        ivschat_token_room      name=staff $TEST_NGINX_IVSCHAT_ROOMStwo if=$arg_staff;
+        ivschat_token_room      name=staff $TEST_NGINX_IVSCHAT_ROOMStwo if=$arg_staff trusted;
     }
 --- ask
 POST /token?room=staff             => 403 room_forbidden
@@ -343,7 +343,7 @@ POST /token?room=lobby             => token
 {"roomIdentifier":"$TEST_NGINX_IVSCHAT_ROOMStwo","userId":"alice"}
 {"roomIdentifier":"$TEST_NGINX_IVSCHAT_ROOMSone","userId":"alice"}
 --- logged
-the condition of "ivschat_token_room name=staff" does not hold
+the condition of "ivschat_token_room name=staff" is false
 
 
 
@@ -352,7 +352,7 @@ the condition of "ivschat_token_room name=staff" does not hold
     location = /token {
         ivschat_token      /ivschat;
         ivschat_token_user alice;
-        ivschat_token_room name=lobby $TEST_NGINX_IVSCHAT_ROOMSone if=$arg_in;
+        ivschat_token_room name=lobby $TEST_NGINX_IVSCHAT_ROOMSone if=$arg_in trusted;
         add_header         X-Room $ivschat_token_room_name always;
     }
 --- ask
@@ -447,7 +447,7 @@ POST /plain?room=lobby => token
         ivschat_token_user      alice;
         ivschat_token_room_name $arg_room;
         ivschat_token_room      name=lobby $TEST_NGINX_IVSCHAT_ROOMSone;
-        ivschat_token_room      name=staff $TEST_NGINX_IVSCHAT_ROOMStwo if=$arg_staff;
+        ivschat_token_room      name=staff $TEST_NGINX_IVSCHAT_ROOMStwo if=$arg_staff trusted;
         add_header              X-Room $ivschat_token_room_name;
     }
 
@@ -673,7 +673,7 @@ sub {
 POST /token?room=lobby => token
 POST /token?room=stage => 500 misconfigured
 --- logged
-the value of "ivschat_token_region" is no region's name: "wrong_one"
+the value of "ivschat_token_region" is not a region: "wrong_one"
 
 
 
@@ -698,7 +698,7 @@ POST /token?room=staff => token
 {"roomIdentifier":"$TEST_NGINX_IVSCHAT_ROOMSone","userId":"alice"}
 {"roomIdentifier":"$TEST_NGINX_IVSCHAT_ROOMSthree","userId":"alice","sessionDurationInMinutes":120}
 --- logged
-the value of "ivschat_token_session_duration" is "90", and whole minutes
+invalid value "90" of "ivschat_token_session_duration": whole minutes
 
 
 

@@ -382,7 +382,7 @@ IvsChat::upstream('eu-west-1') . IvsChat::upstream('us-east-1')
         ivschat_token_credentials static key=AKIDLOCATION secret=of-the-location;
         ivschat_token         /ivschat;
         ivschat_token_user    alice;
-        ivschat_token_room    arn:aws:ivschat:$arg_r:123456789012:room/a;
+        ivschat_token_room    arn:aws:ivschat:$arg_r:123456789012:room/a trusted;
     }
 
     location = /b {
@@ -390,7 +390,7 @@ IvsChat::upstream('eu-west-1') . IvsChat::upstream('us-east-1')
                                   token=IQoJb3JpZ2luX2Vj/+abc==;
         ivschat_token         /ivschat;
         ivschat_token_user    alice;
-        ivschat_token_room    arn:aws:ivschat:$arg_r:123456789012:room/b;
+        ivschat_token_room    arn:aws:ivschat:$arg_r:123456789012:room/b trusted;
     }
 --- ask
 POST /a?r=us-west-2 => token

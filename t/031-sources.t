@@ -218,7 +218,7 @@ POST /token => 503 no_credentials retry
 nothing
 --- logged
 [warn]
-"ivschat_token_credentials imds" has no credentials: AWS_EC2_METADATA_DISABLED is set in
+"ivschat_token_credentials imds" finds no credentials: AWS_EC2_METADATA_DISABLED is set in
 
 
 
@@ -332,7 +332,7 @@ AWS_CONTAINER_AUTHORIZATION_TOKEN=pod+identity/token=
 --- ask
 POST /token => 503 no_credentials retry
 --- logged
-/the container credentials endpoint: it answered 403: it does not take the authorization token/
+/the container credentials endpoint: it answered 403: the authorization token was rejected/
 --- not_logged
 pod+identity
 
@@ -361,7 +361,7 @@ POST /token => 503 no_credentials retry
 --- fetched
 nothing
 --- logged
-its authorization token has control characters
+the authorization token has control characters
 --- not_logged
 X-Injected
 
@@ -604,7 +604,7 @@ POST /token => 503 no_credentials retry
 --- fetched
 nothing
 --- logged
-"ivschat_token_credentials assume_role" has no credentials: neither AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor _FULL_URI is set
+"ivschat_token_credentials assume_role" finds no credentials: neither AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor _FULL_URI is set
 
 
 
@@ -828,7 +828,7 @@ POST /token => 503 no_credentials retry
 --- fetched
 nothing
 --- logged
-"ivschat_token_credentials profile" has no credentials: AWS_ACCESS_KEY_ID is not set in the environment
+"ivschat_token_credentials profile" finds no credentials: AWS_ACCESS_KEY_ID is not set in the environment
 
 
 
@@ -989,11 +989,10 @@ AWS credentials from "auto: imds": access key "…
 
 
 
-=== TEST 56: auto: what is halfway there is passed over
+=== TEST 56: auto: incomplete keys, an empty variable and another profile are skipped
 --- config eval: main::token('auto')
 --- aws_env eval
 main::env($main::Imds, 'AWS_ACCESS_KEY_ID=AKIDEXAMPLE',
-          'AWS_ROLE_ARN=arn:aws:iam::123456789012:role/web',
           'AWS_CONTAINER_CREDENTIALS_FULL_URI=',
           'AWS_CONTAINER_AUTHORIZATION_TOKEN=unused')
 --- shared_config
@@ -1028,7 +1027,38 @@ POST /token => 503 no_credentials retry
 --- fetched
 nothing
 --- logged
-/\[warn\] .*"ivschat_token_credentials auto" passes over a source: AWS_CONTAINER_CREDENTIALS_FULL_URI must be https/
+/\[error\] .*"ivschat_token_credentials auto" finds no credentials: .*; container: AWS_CONTAINER_CREDENTIALS_FULL_URI must be https/
+
+
+
+=== TEST 58.1: nor from an incomplete web identity
+--- config eval: main::token('auto')
+--- aws_env eval
+main::env($main::Imds, 'AWS_ROLE_ARN=arn:aws:iam::123456789012:role/web')
+--- ask
+POST /token => 503 no_credentials retry
+--- fetched
+nothing
+--- logged
+/\[error\] .*"ivschat_token_credentials auto" finds no credentials: .*; web_identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set in the environment in /
+
+
+
+=== TEST 58.2: nor from a profile of AWS_PROFILE whose credential_source is missing, to a web identity
+--- config eval: main::token('auto')
+--- aws_env eval
+main::env($main::Imds, $main::Sts, $main::Identity, 'AWS_PROFILE=chat')
+--- settings eval: $main::IdentityFile
+--- shared_config
+[profile "chat"]
+role_arn = arn:aws:iam::123456789012:role/app
+credential_source = Environment
+--- ask
+POST /token => 503 no_credentials retry
+--- fetched
+nothing
+--- logged
+/\[error\] .*"ivschat_token_credentials auto" finds no credentials: .*; profile: AWS_ACCESS_KEY_ID is not set in the environment in /
 
 
 

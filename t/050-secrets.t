@@ -23,8 +23,8 @@ our $Config = <<'END';
     location = /token {
         ivschat_token           /ivschat;
         ivschat_token_user      $http_x_user trusted;
-        ivschat_token_room      $TEST_NGINX_IVSCHAT_ROOMS$arg_room;
-        ivschat_token_attribute color $http_x_color;
+        ivschat_token_room      $TEST_NGINX_IVSCHAT_ROOMS$arg_room trusted;
+        ivschat_token_attribute color $http_x_color trusted;
         ivschat_token_timeout   500ms;
     }
 END

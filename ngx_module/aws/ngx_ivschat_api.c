@@ -1,8 +1,10 @@
 
 /*
- * CreateChatToken of Amazon IVS Chat: its limits, its request and its answer.
+ * CreateChatToken of Amazon IVS Chat: limits, request, answer and times.
  */
 
+
+#define _GNU_SOURCE 1   /* strptime() */
 
 #include "ngx_ivschat_api.h"
 
@@ -15,28 +17,22 @@
 
 #define NGX_IVSCHAT_REGION_MAX   32
 
-/* 9999-12-31T23:59:59.999Z, the last time that has four digits of year. */
+/* 9999-12-31T23:59:59.999Z, the last with a year of four digits */
 #define NGX_IVSCHAT_TIME_MAX     INT64_C(253402300799999)
 
 #define NGX_IVSCHAT_DATE_FORM    "%Y-%m-%dT%H:%M:%S"
 
-/* All names and punctuation, and a NUL; the most of one byte: \u001f. */
+/* All names, punctuation and a NUL; the longest form of a byte: \u001f. */
 #define NGX_IVSCHAT_JSON_FIXED   256
 #define NGX_IVSCHAT_JSON_WORST   6
 
 
-typedef struct {
-    const char   *name;
-    unsigned      bit;
-} ngx_ivschat_capability_t;
-
-
-static int ngx_ivschat_request_write(ngx_ivschat_out_t *out,
-    const ngx_ivschat_request_t *req);
 static void ngx_ivschat_write_capabilities(ngx_ivschat_out_t *out,
     unsigned capabilities, const char *separator);
-static int ngx_ivschat_write_attributes(ngx_ivschat_out_t *out,
+static void ngx_ivschat_write_attributes(ngx_ivschat_out_t *out,
     const ngx_ivschat_request_t *req);
+static int ngx_ivschat_write_end(ngx_ivschat_out_t *out, char **json,
+    size_t *len);
 
 /* These return the reason of a failure, or NULL. */
 
@@ -44,16 +40,19 @@ static const char *ngx_ivschat_read_answer(const cJSON *object,
     ngx_ivschat_token_t *answer);
 static const char *ngx_ivschat_read_time(const cJSON *item, int64_t *ms);
 
-static int ngx_ivschat_time_fraction(ngx_ivschat_str_t *s, int *ms);
-static int ngx_ivschat_time_offset(ngx_ivschat_str_t s, int *minutes);
 
-
-static const ngx_ivschat_capability_t  ngx_ivschat_capability_names[] = {
-    { "SEND_MESSAGE", NGX_IVSCHAT_SEND_MESSAGE },
-    { "DISCONNECT_USER", NGX_IVSCHAT_DISCONNECT_USER },
-    { "DELETE_MESSAGE", NGX_IVSCHAT_DELETE_MESSAGE },
-    { NULL, 0 }
+static const struct {
+    unsigned      bit;
+    const char   *name;
+} ngx_ivschat_capability_names[] = {
+    { NGX_IVSCHAT_SEND_MESSAGE, "SEND_MESSAGE" },
+    { NGX_IVSCHAT_DISCONNECT_USER, "DISCONNECT_USER" },
+    { NGX_IVSCHAT_DELETE_MESSAGE, "DELETE_MESSAGE" }
 };
+
+#define NGX_IVSCHAT_NCAPABILITIES                                             \
+    (sizeof(ngx_ivschat_capability_names)                                     \
+     / sizeof(ngx_ivschat_capability_names[0]))
 
 
 int
@@ -126,14 +125,11 @@ ngx_ivschat_host(ngx_ivschat_str_t service, ngx_ivschat_str_t region,
 unsigned
 ngx_ivschat_capability(ngx_ivschat_str_t name)
 {
-    const ngx_ivschat_capability_t  *capability;
+    size_t  i;
 
-    for (capability = ngx_ivschat_capability_names;
-         capability->bit;
-         capability++)
-    {
-        if (ngx_ivschat_str_is(name, capability->name)) {
-            return capability->bit;
+    for (i = 0; i < NGX_IVSCHAT_NCAPABILITIES; i++) {
+        if (ngx_ivschat_str_is(name, ngx_ivschat_capability_names[i].name)) {
+            return ngx_ivschat_capability_names[i].bit;
         }
     }
 
@@ -158,6 +154,7 @@ int
 ngx_ivschat_request_json(const ngx_ivschat_request_t *req, char **json,
     size_t *len)
 {
+    char               duration[16];
     size_t             i;
     ngx_ivschat_out_t  out = { NULL, 0, 0 };
 
@@ -175,59 +172,26 @@ ngx_ivschat_request_json(const ngx_ivschat_request_t *req, char **json,
         return -1;
     }
 
-    if (ngx_ivschat_request_write(&out, req) != 0) {
-        free(out.data);
-        return -1;
-    }
-
-    out.data[out.len] = '\0';
-
-    *json = out.data;
-    *len = out.len;
-
-    return 0;
-}
-
-
-static int
-ngx_ivschat_request_write(ngx_ivschat_out_t *out,
-    const ngx_ivschat_request_t *req)
-{
-    char  number[16];
-
-    ngx_ivschat_out_text(out, "{\"roomIdentifier\":");
-
-    if (ngx_ivschat_json_write(out, req->room) != 0) {
-        return -1;
-    }
-
-    ngx_ivschat_out_text(out, ",\"userId\":");
-
-    if (ngx_ivschat_json_write(out, req->user) != 0) {
-        return -1;
-    }
+    ngx_ivschat_out_text(&out, "{\"roomIdentifier\":");
+    ngx_ivschat_json_write(&out, req->room);
+    ngx_ivschat_out_text(&out, ",\"userId\":");
+    ngx_ivschat_json_write(&out, req->user);
 
     if (req->capabilities != 0) {
-        ngx_ivschat_out_text(out, ",\"capabilities\":[\"");
-        ngx_ivschat_write_capabilities(out, req->capabilities, "\",\"");
-        ngx_ivschat_out_text(out, "\"]");
+        ngx_ivschat_out_text(&out, ",\"capabilities\":[\"");
+        ngx_ivschat_write_capabilities(&out, req->capabilities, "\",\"");
+        ngx_ivschat_out_text(&out, "\"]");
     }
 
     if (req->duration != 0) {
-        (void) snprintf(number, sizeof(number), "%u", req->duration);
-        ngx_ivschat_out_text(out, ",\"sessionDurationInMinutes\":");
-        ngx_ivschat_out_text(out, number);
+        (void) snprintf(duration, sizeof(duration), "%u", req->duration);
+        ngx_ivschat_out_text(&out, ",\"sessionDurationInMinutes\":");
+        ngx_ivschat_out_text(&out, duration);
     }
 
-    if (req->nattributes != 0
-        && ngx_ivschat_write_attributes(out, req) != 0)
-    {
-        return -1;
-    }
+    ngx_ivschat_write_attributes(&out, req);
 
-    ngx_ivschat_out_text(out, "}");
-
-    return 0;
+    return ngx_ivschat_write_end(&out, json, len);
 }
 
 
@@ -235,47 +199,54 @@ static void
 ngx_ivschat_write_capabilities(ngx_ivschat_out_t *out, unsigned capabilities,
     const char *separator)
 {
-    const char                      *before;
-    const ngx_ivschat_capability_t  *capability;
+    size_t       i;
+    const char  *before;
 
     before = "";
 
-    for (capability = ngx_ivschat_capability_names;
-         capability->bit;
-         capability++)
-    {
-        if (capabilities & capability->bit) {
+    for (i = 0; i < NGX_IVSCHAT_NCAPABILITIES; i++) {
+        if (capabilities & ngx_ivschat_capability_names[i].bit) {
             ngx_ivschat_out_text(out, before);
-            ngx_ivschat_out_text(out, capability->name);
+            ngx_ivschat_out_text(out, ngx_ivschat_capability_names[i].name);
             before = separator;
         }
     }
 }
 
 
-static int
+static void
 ngx_ivschat_write_attributes(ngx_ivschat_out_t *out,
     const ngx_ivschat_request_t *req)
 {
     size_t  i;
 
-    ngx_ivschat_out_text(out, ",\"attributes\":");
-
     for (i = 0; i < req->nattributes; i++) {
-        ngx_ivschat_out_text(out, i == 0 ? "{" : ",");
-
-        if (ngx_ivschat_json_write(out, req->attributes[i].name) != 0) {
-            return -1;
-        }
-
+        ngx_ivschat_out_text(out, i == 0 ? ",\"attributes\":{" : ",");
+        ngx_ivschat_json_write(out, req->attributes[i].name);
         ngx_ivschat_out_text(out, ":");
-
-        if (ngx_ivschat_json_write(out, req->attributes[i].value) != 0) {
-            return -1;
-        }
+        ngx_ivschat_json_write(out, req->attributes[i].value);
     }
 
+    ngx_ivschat_out_text(out, i == 0 ? "" : "}");
+}
+
+
+/* Closes the object; the text is freed if it is not complete. */
+
+static int
+ngx_ivschat_write_end(ngx_ivschat_out_t *out, char **json, size_t *len)
+{
     ngx_ivschat_out_text(out, "}");
+
+    if (out->len >= out->size) {
+        free(out->data);
+        return -1;
+    }
+
+    out->data[out->len] = '\0';
+
+    *json = out->data;
+    *len = out->len;
 
     return 0;
 }
@@ -306,7 +277,7 @@ ngx_ivschat_token_parse(const char *body, size_t len,
 static const char *
 ngx_ivschat_read_answer(const cJSON *object, ngx_ivschat_token_t *answer)
 {
-    const char         *reason, *twice;
+    const char         *reason, *duplicate;
     ngx_ivschat_str_t   token;
 
     ngx_ivschat_json_member_t  members[] = {
@@ -315,12 +286,11 @@ ngx_ivschat_read_answer(const cJSON *object, ngx_ivschat_token_t *answer)
         { "tokenExpirationTime", NULL }
     };
 
-    twice = ngx_ivschat_json_members(object, members, 3);
+    duplicate = ngx_ivschat_json_members(object, members, 3);
 
-    if (twice != NULL) {
-        return strcmp(twice, "token") == 0
-               ? "there is more than one token"
-               : "an expiration time is there more than once";
+    if (duplicate != NULL) {
+        return duplicate == members[0].name ? "duplicate token"
+                                            : "duplicate expiration time";
     }
 
     reason = ngx_ivschat_read_time(members[1].item,
@@ -336,17 +306,13 @@ ngx_ivschat_read_answer(const cJSON *object, ngx_ivschat_token_t *answer)
     }
 
     if (members[0].item == NULL) {
-        return "there is no token";
+        return "no token";
     }
 
     token = ngx_ivschat_json_text(members[0].item);
 
-    if (token.data == NULL) {
-        return "the token is not a string";
-    }
-
     if (token.len == 0) {
-        return "the token is empty";
+        return "the token is not a string or is empty";
     }
 
     answer->token = strdup(token.data);
@@ -361,7 +327,7 @@ ngx_ivschat_read_time(const cJSON *item, int64_t *ms)
     double  number;
 
     if (item == NULL) {
-        return "an expiration time is missing";
+        return "no expiration time";
     }
 
     if (cJSON_IsNumber(item)) {
@@ -376,12 +342,10 @@ ngx_ivschat_read_time(const cJSON *item, int64_t *ms)
         return NULL;
     }
 
-    if (!cJSON_IsString(item)) {
-        return "an expiration time is neither a string nor a number";
-    }
-
-    if (ngx_ivschat_time_parse(ngx_ivschat_json_text(item), ms) != 0) {
-        return "an expiration time is not ISO 8601";
+    if (!cJSON_IsString(item)
+        || ngx_ivschat_time_parse(item->valuestring, ms) != 0)
+    {
+        return "an expiration time is neither ISO 8601 nor a number";
     }
 
     return NULL;
@@ -412,23 +376,14 @@ ngx_ivschat_token_json(const ngx_ivschat_token_t *answer, char **json,
     }
 
     ngx_ivschat_out_text(&out, "{\"token\":");
-
-    if (ngx_ivschat_json_write(&out, ngx_ivschat_str(answer->token)) != 0) {
-        free(out.data);
-        return -1;
-    }
-
+    ngx_ivschat_json_write(&out, ngx_ivschat_str(answer->token));
     ngx_ivschat_out_text(&out, ",\"sessionExpirationTime\":\"");
     ngx_ivschat_out_text(&out, session);
     ngx_ivschat_out_text(&out, "\",\"tokenExpirationTime\":\"");
     ngx_ivschat_out_text(&out, token);
-    ngx_ivschat_out_text(&out, "\"}");
-    out.data[out.len] = '\0';
+    ngx_ivschat_out_text(&out, "\"");
 
-    *json = out.data;
-    *len = out.len;
-
-    return 0;
+    return ngx_ivschat_write_end(&out, json, len);
 }
 
 
@@ -444,50 +399,26 @@ ngx_ivschat_token_free(ngx_ivschat_token_t *answer)
 
 
 int
-ngx_ivschat_time_parse(ngx_ivschat_str_t s, int64_t *ms)
+ngx_ivschat_time_parse(const char *s, int64_t *ms)
 {
-    int        fraction, offset;
-    char       date[sizeof("0000-00-00T00:00:00")], again[sizeof(date)];
-    size_t     i;
-    time_t     sec;
-    struct tm  tm;
+    int          fraction, scale;
+    char         date[] = "0000-00-00T00:00:00", again[sizeof(date)];
+    struct tm    tm, zone;
+    const char  *end;
 
-    static const char  form[] = "0000-00-00T00:00:00";
+    (void) snprintf(date, sizeof(date), "%s", s);
 
-    if (s.len < sizeof(form)) {
-        return -1;
-    }
-
-    for (i = 0; form[i]; i++) {
-        date[i] = s.data[i] == 't' ? 'T' : s.data[i];
-
-        if (form[i] == '0' ? date[i] < '0' || date[i] > '9'
-                           : date[i] != form[i])
-        {
-            return -1;
-        }
-    }
-
-    date[i] = '\0';
-    s.data += i;
-    s.len -= i;
-
-    if (ngx_ivschat_time_fraction(&s, &fraction) != 0
-        || ngx_ivschat_time_offset(s, &offset) != 0)
-    {
-        return -1;
-    }
+    date[10] = date[10] == 't' ? 'T' : date[10];
 
     memset(&tm, 0, sizeof(struct tm));
 
-    (void) sscanf(date, "%d-%d-%dT%d:%d:%d", &tm.tm_year, &tm.tm_mon,
-                  &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec);
-    tm.tm_year -= 1900;
-    tm.tm_mon--;
+    if (strptime(date, NGX_IVSCHAT_DATE_FORM, &tm) == NULL) {
+        return -1;
+    }
 
-    sec = timegm(&tm);
+    *ms = (int64_t) timegm(&tm) * 1000;
 
-    /* what the calendar does not have, timegm() takes for another time */
+    /* strptime() skips blanks, and timegm() accepts February 30 */
 
     if (strftime(again, sizeof(again), NGX_IVSCHAT_DATE_FORM, &tm) == 0
         || strcmp(again, date) != 0)
@@ -495,80 +426,37 @@ ngx_ivschat_time_parse(ngx_ivschat_str_t s, int64_t *ms)
         return -1;
     }
 
-    *ms = ((int64_t) sec - offset * 60) * 1000 + fraction;
+    s += sizeof(date) - 1;
+
+    if (*s == '.' || *s == ',') {
+        fraction = 0;
+        scale = 100;
+
+        for (s++; *s >= '0' && *s <= '9'; s++) {
+            fraction += (*s - '0') * scale;
+            scale /= 10;
+        }
+
+        if (scale == 100) {
+            return -1;
+        }
+
+        *ms += fraction;
+    }
+
+    if (*s == '\0' || strchr("+-Zz", *s) == NULL) {
+        return -1;
+    }
+
+    end = strptime(strcmp(s, "z") == 0 ? "Z" : s, "%z", &zone);
+
+    if (end == NULL || *end != '\0' || labs(zone.tm_gmtoff) >= 24 * 60 * 60) {
+        return -1;
+    }
+
+    *ms -= (int64_t) zone.tm_gmtoff * 1000;
 
     return *ms < 0 || *ms > NGX_IVSCHAT_TIME_MAX ? -1 : 0;
-}
-
-
-static int
-ngx_ivschat_time_fraction(ngx_ivschat_str_t *s, int *ms)
-{
-    int  scale;
-
-    *ms = 0;
-
-    if (!ngx_ivschat_str_skip(s, ".") && !ngx_ivschat_str_skip(s, ",")) {
-        return 0;
-    }
-
-    for (scale = 100;
-         s->len != 0 && *s->data >= '0' && *s->data <= '9';
-         scale /= 10)
-    {
-        *ms += (*s->data - '0') * scale;
-        s->data++;
-        s->len--;
-    }
-
-    return scale == 100 ? -1 : 0;
-}
-
-
-static int
-ngx_ivschat_time_offset(ngx_ivschat_str_t s, int *minutes)
-{
-    int   sign;
-    char  digits[4];
-
-    *minutes = 0;
-
-    if (ngx_ivschat_str_is(s, "Z") || ngx_ivschat_str_is(s, "z")) {
-        return 0;
-    }
-
-    sign = ngx_ivschat_str_skip(&s, "-") ? -1 : 1;
-
-    if (sign == 1 && !ngx_ivschat_str_skip(&s, "+")) {
-        return -1;
-    }
-
-    memcpy(digits, "0000", 4);
-
-    if (s.len == 5 && s.data[2] == ':') {
-        memcpy(digits, s.data, 2);
-        memcpy(digits + 2, s.data + 3, 2);
-
-    } else if (s.len == 4 || s.len == 2) {
-        memcpy(digits, s.data, s.len);
-
-    } else {
-        return -1;
-    }
-
-    s.data = digits;
-    s.len = 4;
-
-    if (!ngx_ivschat_str_only(s, NGX_IVSCHAT_DIGITS)
-        || memcmp(digits, "23", 2) > 0 || memcmp(digits + 2, "59", 2) > 0)
-    {
-        return -1;
-    }
-
-    *minutes = sign * ((digits[0] - '0') * 600 + (digits[1] - '0') * 60
-                       + (digits[2] - '0') * 10 + digits[3] - '0');
-
-    return 0;
 }
 
 
@@ -583,10 +471,7 @@ ngx_ivschat_time_format(int64_t ms, char buf[NGX_IVSCHAT_TIME_LEN + 1])
     }
 
     sec = (time_t) (ms / 1000);
-
-    if (gmtime_r(&sec, &tm) == NULL) {
-        return -1;
-    }
+    (void) gmtime_r(&sec, &tm);
 
     (void) strftime(buf, NGX_IVSCHAT_TIME_LEN + 1, NGX_IVSCHAT_DATE_FORM, &tm);
     (void) sprintf(buf + sizeof("0000-00-00T00:00:00") - 1, ".%03dZ",

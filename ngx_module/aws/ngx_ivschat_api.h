@@ -1,12 +1,11 @@
 
 /*
- * CreateChatToken of Amazon IVS Chat: its limits, its request and its answer.
+ * CreateChatToken of Amazon IVS Chat: limits, request, answer and times.
  *
  * The rules: "CreateChatToken" in the Amazon IVS Chat API Reference, and
  * "Service Quotas" in its User Guide.
  *
- * No function reads a clock or does I/O.  Each returns 0 on success and -1 on
- * failure unless the comment says otherwise.
+ * Functions return 0 on success and -1 on failure unless stated otherwise.
  */
 
 
@@ -16,21 +15,18 @@
 
 #include "../lib/ngx_ivschat_str.h"
 
-#include "ngx_ivschat_errors.h"
 
-
-/* AWS's limits; messages are made of them with ngx_ivschat_value(). */
+/* AWS's limits; for messages see ngx_ivschat_value(). */
 
 #define NGX_IVSCHAT_USER_MAX            128    /* code points */
 #define NGX_IVSCHAT_ROOM_ARN_MAX        128    /* bytes, all of them ASCII */
 #define NGX_IVSCHAT_ATTRIBUTES_KB       1
 #define NGX_IVSCHAT_ATTRIBUTES_MAX      (NGX_IVSCHAT_ATTRIBUTES_KB * 1024)
-                                               /* bytes of UTF-8, all names and
-                                                  values together */
+                                               /* bytes, all names and values */
 #define NGX_IVSCHAT_DURATION_MIN        1      /* minutes */
 #define NGX_IVSCHAT_DURATION_MAX        180
-#define NGX_IVSCHAT_DURATION_DEFAULT    60     /* if none is asked for */
-#define NGX_IVSCHAT_QUOTA               200    /* calls a second, for an
+#define NGX_IVSCHAT_DURATION_DEFAULT    60     /* if none is requested */
+#define NGX_IVSCHAT_QUOTA               200    /* calls per second of an
                                                   account and region */
 
 #define NGX_IVSCHAT_TIME_LEN            24     /* 2026-11-24T21:01:00.000Z */
@@ -75,40 +71,39 @@ typedef struct {
 
 
 /*
- * Whether the whole string is a room's ARN by AWS's pattern
- * arn:aws:ivschat:[a-z0-9-]+:[0-9]+:room/[a-zA-Z0-9-]+, of at most
- * NGX_IVSCHAT_ROOM_ARN_MAX bytes, with a valid region.  arn may be NULL.
+ * Parses the ARN of a room by AWS's pattern
+ * arn:aws:ivschat:[a-z0-9-]+:[0-9]+:room/[a-zA-Z0-9-]+, with at most
+ * NGX_IVSCHAT_ROOM_ARN_MAX bytes and a valid region.  arn may be NULL.
  */
 
 int ngx_ivschat_room_arn_parse(ngx_ivschat_str_t s,
     ngx_ivschat_room_arn_t *arn);
 
-/* Returns 1 for the name of a region: [a-z0-9-]+, at most 32 bytes; else 0. */
+/* Returns 1 for the name of a region, 1 to 32 of [a-z0-9-]; else 0. */
 
 int ngx_ivschat_region_valid(ngx_ivschat_str_t region);
 
 /*
- * The host "<service>.<region>.amazonaws.com" into host, which has "size"
- * bytes, with a NUL that *len does not count.  Rooms are in the partition
- * "aws" only, so that credentials of another one are of no use.
+ * Writes "<service>.<region>.amazonaws.com" and a NUL that *len does not count
+ * to host, which has "size" bytes.  Rooms exist in the partition "aws" only.
  */
 
 int ngx_ivschat_host(ngx_ivschat_str_t service, ngx_ivschat_str_t region,
     char *host, size_t size, size_t *len);
 
-/* Returns the bit of a capability's name, 0 if there is none of this name. */
+/* Returns the bit of the capability, or 0 if the name is unknown. */
 
 unsigned ngx_ivschat_capability(ngx_ivschat_str_t name);
 
-/* The names of the bits, comma-separated, with a NUL; returns the length. */
+/* Writes the names, comma-separated, and a NUL; returns the length. */
 
 size_t ngx_ivschat_capabilities_text(unsigned capabilities,
     char buf[NGX_IVSCHAT_CAPABILITIES_LEN]);
 
 /*
- * The body of the request on the heap, with a NUL that *len does not count;
- * freed with free().  What is not set (capabilities, duration, attributes) is
- * left out.  Fails if a string is not UTF-8 or has U+0000.
+ * Allocates the body of the request, to be freed with free(), with a NUL that
+ * *len does not count.  Capabilities, duration and attributes are optional.
+ * Fails if a string is not UTF-8 or has U+0000.
  */
 
 int ngx_ivschat_request_json(const ngx_ivschat_request_t *req, char **json,
@@ -116,9 +111,9 @@ int ngx_ivschat_request_json(const ngx_ivschat_request_t *req, char **json,
 
 /*
  * Reads the body of a 200: a JSON object with a non-empty "token" and both
- * times, as ISO 8601 strings or as numbers of seconds since the epoch (AWS's
- * reference shows both).  On failure *reason is a constant text for the log.
- * On success answer->token is freed with ngx_ivschat_token_free().
+ * times, as ISO 8601 strings or numbers of seconds since the epoch (AWS's
+ * reference shows both).  Free answer->token with ngx_ivschat_token_free().
+ * On failure *reason is a constant text for the log.
  */
 
 int ngx_ivschat_token_parse(const char *body, size_t len,
@@ -126,24 +121,24 @@ int ngx_ivschat_token_parse(const char *body, size_t len,
 
 /*
  * {"token":"...","sessionExpirationTime":"...","tokenExpirationTime":"..."},
- * with times in the one form that AWS's mobile demos parse.  On the heap as
+ * with times in the only form that AWS's mobile demos parse.  Allocated as
  * above.
  */
 
 int ngx_ivschat_token_json(const ngx_ivschat_token_t *answer, char **json,
     size_t *len);
 
-/* Wipes and frees the token; a zeroed answer has none. */
+/* Wipes and frees the token, if any. */
 
 void ngx_ivschat_token_free(ngx_ivschat_token_t *answer);
 
 /*
- * ISO 8601 with "Z" or an offset (+00:00, +0000, +00), with or without a
- * fraction of any length, to milliseconds since the epoch (truncated).  Fails
- * outside the years 1970 to 9999 of UTC, and for a leap second.
+ * Converts ISO 8601 with "Z" or an offset (+00:00, +0000, +00), and an optional
+ * fraction of any length, to milliseconds since the epoch.  Fails for leap
+ * seconds and outside the years 1970 to 9999.
  */
 
-int ngx_ivschat_time_parse(ngx_ivschat_str_t s, int64_t *ms);
+int ngx_ivschat_time_parse(const char *s, int64_t *ms);
 
 /*
  * Milliseconds since the epoch as "2026-11-24T21:01:00.000Z", with a NUL.

@@ -129,8 +129,8 @@ ngx_ivschat_body_attributes(const ngx_ivschat_body_t *body,
 
 
 /*
- * Of two members of one name some readers take the first and others the last:
- * such a body may be meant to be read in two ways.
+ * Of duplicate members some readers take the first and others the last: such a
+ * body may be intended to be read in two ways.
  */
 
 static const char *
@@ -159,7 +159,7 @@ ngx_ivschat_body_unique(const cJSON *item)
 }
 
 
-/* Sorted first, since there may be a thousand. */
+/* Sorts the names, since there may be a thousand. */
 
 static const char *
 ngx_ivschat_body_names(const cJSON *object)
@@ -191,7 +191,7 @@ ngx_ivschat_body_names(const cJSON *object)
 
     for (i = 1; i < n; i++) {
         if (strcmp(names[i - 1], names[i]) == 0) {
-            reason = "an object has two members of one name";
+            reason = "duplicate member";
             break;
         }
     }
@@ -212,28 +212,28 @@ ngx_ivschat_body_compare(const void *one, const void *two)
 static const char *
 ngx_ivschat_body_members(ngx_ivschat_body_reader_t *rd, const cJSON *object)
 {
-    const char  *reason;
+    const char                 *reason;
+    ngx_ivschat_json_member_t   m[] = {
+        { "arn", NULL }, { "roomIdentifier", NULL },
+        { "durationInMinutes", NULL }, { "sessionDurationInMinutes", NULL },
+        { "capabilities", NULL },
+        { "attributes", NULL }
+    };
 
-    reason = ngx_ivschat_body_room(rd,
-             cJSON_GetObjectItemCaseSensitive(object, "arn"),
-             cJSON_GetObjectItemCaseSensitive(object, "roomIdentifier"));
+    (void) ngx_ivschat_json_members(object, m, sizeof(m) / sizeof(m[0]));
+
+    reason = ngx_ivschat_body_room(rd, m[0].item, m[1].item);
 
     if (reason == NULL) {
-        reason = ngx_ivschat_body_capabilities(rd->body,
-                 cJSON_GetObjectItemCaseSensitive(object, "capabilities"));
+        reason = ngx_ivschat_body_minutes(rd->body, m[2].item, m[3].item);
     }
 
     if (reason == NULL) {
-        reason = ngx_ivschat_body_minutes(rd->body,
-                 cJSON_GetObjectItemCaseSensitive(object,
-                                                  "durationInMinutes"),
-                 cJSON_GetObjectItemCaseSensitive(object,
-                                                  "sessionDurationInMinutes"));
+        reason = ngx_ivschat_body_capabilities(rd->body, m[4].item);
     }
 
     if (reason == NULL) {
-        reason = ngx_ivschat_body_attribute_list(rd,
-                 cJSON_GetObjectItemCaseSensitive(object, "attributes"));
+        reason = ngx_ivschat_body_attribute_list(rd, m[5].item);
     }
 
     return reason;
@@ -247,7 +247,7 @@ ngx_ivschat_body_room(ngx_ivschat_body_reader_t *rd, const cJSON *arn,
     if ((arn != NULL && !cJSON_IsString(arn))
         || (identifier != NULL && !cJSON_IsString(identifier)))
     {
-        return "the room is no string";
+        return "the room is not a string";
     }
 
     if (arn != NULL && identifier != NULL
@@ -279,7 +279,7 @@ ngx_ivschat_body_capabilities(ngx_ivschat_body_t *body, const cJSON *array)
     }
 
     if (!cJSON_IsArray(array)) {
-        return "\"capabilities\" is no array";
+        return "\"capabilities\" is not an array";
     }
 
     body->capabilities = 0;
@@ -287,13 +287,13 @@ ngx_ivschat_body_capabilities(ngx_ivschat_body_t *body, const cJSON *array)
     cJSON_ArrayForEach(item, array) {
 
         if (!cJSON_IsString(item)) {
-            return "a capability is no string";
+            return "a capability is not a string";
         }
 
         bit = ngx_ivschat_capability(ngx_ivschat_json_text(item));
 
         if (bit == 0) {
-            return "there is no such capability";
+            return "unknown capability";
         }
 
         body->capabilities |= bit;
@@ -310,7 +310,7 @@ ngx_ivschat_body_minutes(ngx_ivschat_body_t *body, const cJSON *ours,
     if ((ours != NULL && !ngx_ivschat_body_whole(ours))
         || (theirs != NULL && !ngx_ivschat_body_whole(theirs)))
     {
-        return "the duration is no whole number of 1 or more";
+        return "the duration is not a positive integer";
     }
 
     if (ours != NULL && theirs != NULL
@@ -334,7 +334,7 @@ ngx_ivschat_body_minutes(ngx_ivschat_body_t *body, const cJSON *ours,
 }
 
 
-/* However large: beyond 2^53 all doubles are whole, and 1e400 is infinite. */
+/* All doubles beyond 2^53 are whole; 1e400 is infinite. */
 
 static int
 ngx_ivschat_body_whole(const cJSON *item)
@@ -365,13 +365,13 @@ ngx_ivschat_body_attribute_list(ngx_ivschat_body_reader_t *rd,
     }
 
     if (!cJSON_IsObject(object)) {
-        return "\"attributes\" is no object";
+        return "\"attributes\" is not an object";
     }
 
     cJSON_ArrayForEach(item, object) {
 
         if (!cJSON_IsString(item)) {
-            return "an attribute is no string";
+            return "an attribute is not a string";
         }
 
         if (item->valuestring[0] == '\0') {
@@ -394,7 +394,7 @@ ngx_ivschat_body_attribute_list(ngx_ivschat_body_reader_t *rd,
 }
 
 
-/* The two quotes are gone at least, so that there is room for a NUL. */
+/* The quotes are gone, so that there is room for the NUL. */
 
 static ngx_ivschat_str_t
 ngx_ivschat_body_keep(ngx_ivschat_body_reader_t *rd, const cJSON *string)

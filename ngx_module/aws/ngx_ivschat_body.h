@@ -1,8 +1,8 @@
 
 /*
- * The body that a client may send: the JSON of AWS's chat demos ("chat-auth"
- * of amazon-ivs-chat-web-demo, and the demos for iOS and Android), read
- * strictly.  A client can only lower what the policy grants.
+ * The body of a client's request: the JSON of AWS's chat demos ("chat-auth" of
+ * amazon-ivs-chat-web-demo, and the demos for iOS and Android), read strictly.
+ * A client can only reduce what the policy grants.
  */
 
 
@@ -17,38 +17,38 @@
 #define NGX_IVSCHAT_BODY_DEPTH         16     /* of objects and arrays */
 
 
-/* What a client asks for; what it does not ask for limits nothing. */
+/* What a client requests; an absent member does not limit anything. */
 
 typedef struct {
-    ngx_ivschat_str_t         room;          /* an ARN, unchecked; data is
-                                                NULL if there is none */
+    ngx_ivschat_str_t         room;          /* an unchecked ARN; data NULL:
+                                                none */
     unsigned                  capabilities;  /* NGX_IVSCHAT_* bits */
     unsigned                  duration;      /* minutes, at most
                                                 NGX_IVSCHAT_DURATION_MAX; 0:
-                                                not asked for */
+                                                none */
     ngx_ivschat_attribute_t  *attributes;    /* allowed and not empty */
     size_t                    nattributes;
 } ngx_ivschat_body_t;
 
 
 /*
- * Reads a body.  An empty one is "{}".  Any other must be an object that
- * ngx_ivschat_json_object() accepts, at most NGX_IVSCHAT_BODY_DEPTH deep, in
- * which no object has two members of one name (however they are escaped),
- * with these members, all of them optional:
+ * Reads a body.  An empty one is "{}".  Any other must be an object accepted by
+ * ngx_ivschat_json_object(), at most NGX_IVSCHAT_BODY_DEPTH deep, without
+ * duplicate members in any object (however they are escaped), with these
+ * members, all optional:
  *
- *     arn, roomIdentifier        a string; the same if both are there
+ *     arn, roomIdentifier        a string; equal if both are present
  *     attributes                 an object of strings
  *     capabilities               an array of names of capabilities
- *     durationInMinutes,         a number, whole, 1 or more; the same if
- *     sessionDurationInMinutes   both are there
+ *     durationInMinutes,         a positive integer; equal if both are present
+ *     sessionDurationInMinutes
  *
- * Others are ignored, userId among them.  Names are case-sensitive.
+ * Other members are ignored, such as userId.  Names are case-sensitive.
  *
- * "allowed" are the names of the attributes that are taken; body->attributes
- * has room for nallowed of them.  The strings of *body are written to
- * "strings", which has s.len bytes, each with a NUL that is not counted; the
- * names of attributes are those of "allowed".
+ * "allowed" are the names of the attributes to read; body->attributes has room
+ * for nallowed of them.  The strings of *body are written to "strings", which
+ * has s.len bytes, each with a NUL that is not counted; the names of
+ * attributes are those of "allowed".
  *
  * Returns 0, or -1 and *reason, a constant text for the log; *body is then
  * undefined.
@@ -59,7 +59,7 @@ int ngx_ivschat_body_parse(ngx_ivschat_str_t s,
     ngx_ivschat_body_t *body, const char **reason);
 
 /*
- * Returns the minutes for a client whose policy grants this many; 0 grants
+ * Returns the minutes for a client whose policy grants "granted", where 0 is
  * AWS's default.  Returns 0 if neither sets a duration.
  */
 

@@ -39,26 +39,27 @@ typedef struct {
     const char   *path[3];             /* the objects around the members */
     const char   *token;
     unsigned      token_optional:1;
-    unsigned      seconds:1;           /* the expiration may be a number */
+    unsigned      sts:1;               /* the expiration may be a number */
 } ngx_ivschat_flavour_t;
 
 
-static int ngx_ivschat_read_answer(const ngx_ivschat_flavour_t *flavour,
-    const cJSON *object, ngx_ivschat_str_t answer,
-    ngx_ivschat_credentials_t *creds, char *reason, size_t size);
-static const char *ngx_ivschat_find_members(
-    const ngx_ivschat_flavour_t *flavour, const cJSON *object,
-    ngx_ivschat_json_member_t *m);
-static int ngx_ivschat_read_keys(const ngx_ivschat_flavour_t *flavour,
-    const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
-    char *reason, size_t size);
-static int ngx_ivschat_read_expiration(const ngx_ivschat_flavour_t *flavour,
-    const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
-    char *reason, size_t size);
-static int ngx_ivschat_read_text(const ngx_ivschat_json_member_t *m,
-    int required, ngx_ivschat_str_t *text, char *reason, size_t size);
-static int ngx_ivschat_check_time(const ngx_ivschat_credentials_t *creds,
-    int64_t now, char *reason, size_t size);
+typedef struct {
+    const ngx_ivschat_flavour_t   *flavour;
+    ngx_ivschat_json_member_t      m[NGX_IVSCHAT_NMEMBERS];
+    ngx_ivschat_credentials_t     *creds;
+    char                          *reason;
+    size_t                         size;
+} ngx_ivschat_reader_t;
+
+
+static int ngx_ivschat_read_answer(ngx_ivschat_reader_t *rd,
+    const cJSON *object, ngx_ivschat_str_t answer);
+static int ngx_ivschat_find_members(ngx_ivschat_reader_t *rd,
+    const cJSON *object);
+static int ngx_ivschat_read_keys(ngx_ivschat_reader_t *rd);
+static int ngx_ivschat_read_expiration(ngx_ivschat_reader_t *rd, int64_t now);
+static int ngx_ivschat_read_text(ngx_ivschat_reader_t *rd, size_t member,
+    int required, ngx_ivschat_str_t *text);
 static uint32_t ngx_ivschat_between(uint32_t min, uint32_t max,
     uint32_t random);
 
@@ -83,61 +84,49 @@ _Static_assert(sizeof(ngx_ivschat_flavours)
 
 
 const char *
-ngx_ivschat_credentials_check(ngx_ivschat_str_t access_key,
-    ngx_ivschat_str_t secret_key, ngx_ivschat_str_t session_token,
-    ngx_ivschat_credentials_field_e *field)
-{
-    *field = NGX_IVSCHAT_ACCESS_KEY;
-
-    if (access_key.len == 0) {
-        return "it is missing";
-    }
-
-    if (access_key.len > NGX_IVSCHAT_ACCESS_KEY_MAX) {
-        return "it is too long";
-    }
-
-    if (!ngx_ivschat_str_only(access_key, NGX_IVSCHAT_LETTERS
-                                          NGX_IVSCHAT_DIGITS "_"))
-    {
-        return "an access key id has only letters, digits and \"_\"";
-    }
-
-    *field = NGX_IVSCHAT_SECRET_KEY;
-
-    if (secret_key.len == 0) {
-        return "it is missing";
-    }
-
-    if (secret_key.len <= NGX_IVSCHAT_SECRET_KEY_MAX
-        && ngx_ivschat_str_visible(secret_key))
-    {
-        *field = NGX_IVSCHAT_SESSION_TOKEN;
-
-        if (session_token.len <= NGX_IVSCHAT_SESSION_TOKEN_MAX
-            && ngx_ivschat_str_visible(session_token))
-        {
-            return NULL;
-        }
-    }
-
-    return "it is too long, or has blanks or control characters";
-}
-
-
-const char *
 ngx_ivschat_credentials_set(ngx_ivschat_credentials_t *creds,
     ngx_ivschat_str_t access_key, ngx_ivschat_str_t secret_key,
     ngx_ivschat_str_t session_token, ngx_ivschat_credentials_field_e *field)
 {
-    const char  *reason;
+    size_t             i;
+    ngx_ivschat_str_t  values[] = { access_key, secret_key, session_token };
+
+    static const struct {
+        size_t         max;
+        const char    *set;
+        const char    *reason;
+    } fields[] = {
+        [NGX_IVSCHAT_ACCESS_KEY] = {
+            NGX_IVSCHAT_ACCESS_KEY_MAX,
+            NGX_IVSCHAT_LETTERS NGX_IVSCHAT_DIGITS "_",
+            "an access key id has only letters, digits and \"_\""
+        },
+        [NGX_IVSCHAT_SECRET_KEY] = {
+            NGX_IVSCHAT_SECRET_KEY_MAX, NGX_IVSCHAT_VISIBLE,
+            "it may have only visible ASCII characters"
+        },
+        [NGX_IVSCHAT_SESSION_TOKEN] = {
+            NGX_IVSCHAT_SESSION_TOKEN_MAX, NGX_IVSCHAT_VISIBLE,
+            "it may have only visible ASCII characters"
+        }
+    };
 
     ngx_ivschat_credentials_wipe(creds);
 
-    reason = ngx_ivschat_credentials_check(access_key, secret_key,
-                                           session_token, field);
-    if (reason != NULL) {
-        return reason;
+    for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        *field = (ngx_ivschat_credentials_field_e) i;
+
+        if (values[i].len == 0 && i != NGX_IVSCHAT_SESSION_TOKEN) {
+            return "it is missing";
+        }
+
+        if (values[i].len > fields[i].max) {
+            return "it is too long";
+        }
+
+        if (!ngx_ivschat_str_only(values[i], fields[i].set)) {
+            return fields[i].reason;
+        }
     }
 
     creds->access_key_len = ngx_ivschat_str_copy(creds->access_key,
@@ -156,32 +145,46 @@ ngx_ivschat_credentials_parse(ngx_ivschat_credentials_flavour_e flavour,
     const char *body, size_t len, int64_t now,
     ngx_ivschat_credentials_t *creds, char *reason, size_t size)
 {
-    int                 rc;
-    cJSON              *object;
-    const char         *why;
-    ngx_ivschat_str_t   answer = { body, len };
+    int                    rc;
+    cJSON                 *object;
+    const char            *why;
+    ngx_ivschat_str_t      answer = { body, len };
+    ngx_ivschat_reader_t   rd = {
+        &ngx_ivschat_flavours[flavour],
+        {
+            [NGX_IVSCHAT_ACCESS_KEY] = { "AccessKeyId", NULL },
+            [NGX_IVSCHAT_SECRET_KEY] = { "SecretAccessKey", NULL },
+            [NGX_IVSCHAT_SESSION_TOKEN] = { ngx_ivschat_flavours[flavour].token,
+                                            NULL },
+            [NGX_IVSCHAT_MEMBER_EXPIRATION] = { "Expiration", NULL },
+            [NGX_IVSCHAT_MEMBER_CODE] = { "Code", NULL }
+        },
+        creds, reason, size
+    };
 
     ngx_ivschat_credentials_wipe(creds);
 
     object = ngx_ivschat_json_object(answer, NGX_IVSCHAT_ANSWER_LEVELS, &why);
 
     if (object == NULL) {
-        return ngx_ivschat_fail(reason, size, "the answer is refused: %s",
-                                len != 0 && body[0] == '<'
-                                ? NGX_IVSCHAT_XML : why);
+        return ngx_ivschat_fail(reason, size, "invalid answer: %s",
+                                len != 0 && body[0] == '<' ? NGX_IVSCHAT_XML
+                                                           : why);
     }
 
-    rc = ngx_ivschat_read_answer(&ngx_ivschat_flavours[flavour], object,
-                                 answer, creds, reason, size);
+    rc = ngx_ivschat_read_answer(&rd, object, answer);
+
+    if (rc == 0) {
+        rc = ngx_ivschat_read_expiration(&rd, now);
+    }
 
     ngx_ivschat_json_delete(object);
 
-    if (rc != 0 || ngx_ivschat_check_time(creds, now, reason, size) != 0) {
+    if (rc != 0) {
         ngx_ivschat_credentials_wipe(creds);
-        return -1;
     }
 
-    return 0;
+    return rc;
 }
 
 
@@ -255,202 +258,174 @@ ngx_ivschat_refresh_delay(const ngx_ivschat_refresh_t *times, int64_t now,
 
 
 static int
-ngx_ivschat_read_answer(const ngx_ivschat_flavour_t *flavour,
-    const cJSON *object, ngx_ivschat_str_t answer,
-    ngx_ivschat_credentials_t *creds, char *reason, size_t size)
+ngx_ivschat_read_answer(ngx_ivschat_reader_t *rd, const cJSON *object,
+    ngx_ivschat_str_t answer)
 {
-    const char                 *twice;
-    ngx_ivschat_str_t           none = { NULL, 0 };
-    ngx_ivschat_error_t         error;
-    ngx_ivschat_json_member_t   m[NGX_IVSCHAT_NMEMBERS] = {
-        [NGX_IVSCHAT_ACCESS_KEY] = { "AccessKeyId", NULL },
-        [NGX_IVSCHAT_SECRET_KEY] = { "SecretAccessKey", NULL },
-        [NGX_IVSCHAT_SESSION_TOKEN] = { flavour->token, NULL },
-        [NGX_IVSCHAT_MEMBER_EXPIRATION] = { "Expiration", NULL },
-        [NGX_IVSCHAT_MEMBER_CODE] = { "Code", NULL }
-    };
+    ngx_ivschat_str_t    none = { NULL, 0 };
+    ngx_ivschat_error_t  error;
 
-    twice = ngx_ivschat_find_members(flavour, object, m);
-
-    if (twice != NULL) {
-        return ngx_ivschat_fail(reason, size, "the answer has \"%s\" more "
-                                "than once", twice);
-    }
-
-    /* a 200 may be an error; where there are keys, a text could repeat them */
-
-    if (m[NGX_IVSCHAT_ACCESS_KEY].item == NULL
-        && m[NGX_IVSCHAT_SECRET_KEY].item == NULL
-        && m[NGX_IVSCHAT_SESSION_TOKEN].item == NULL)
-    {
-        ngx_ivschat_error_parse(none, answer.data, answer.len, &error);
-
-        if (error.code[0] && strcmp(error.code, "Success") != 0) {
-            return ngx_ivschat_fail(reason, size, "the answer is an error, "
-                                    "\"%s\"%s%s", error.code,
-                                    error.message[0] ? ": " : "",
-                                    error.message);
-        }
-    }
-
-    if (ngx_ivschat_read_keys(flavour, m, creds, reason, size) != 0) {
+    if (ngx_ivschat_find_members(rd, object) != 0) {
         return -1;
     }
 
-    return ngx_ivschat_read_expiration(flavour, m, creds, reason, size);
+    if (rd->m[NGX_IVSCHAT_ACCESS_KEY].item != NULL
+        || rd->m[NGX_IVSCHAT_SECRET_KEY].item != NULL
+        || rd->m[NGX_IVSCHAT_SESSION_TOKEN].item != NULL)
+    {
+        return ngx_ivschat_read_keys(rd);
+    }
+
+    /* a 200 may be an error; beside keys, its text might repeat them */
+
+    ngx_ivschat_error_parse(none, answer.data, answer.len, &error);
+
+    if (error.code[0] == '\0' || strcmp(error.code, "Success") == 0) {
+        return ngx_ivschat_read_keys(rd);
+    }
+
+    return ngx_ivschat_fail(rd->reason, rd->size, "the answer is an error, "
+                            "\"%s\"%s%s", error.code,
+                            error.message[0] ? ": " : "", error.message);
 }
 
 
-/* Returns the name of a member that is there twice, or NULL. */
-
-static const char *
-ngx_ivschat_find_members(const ngx_ivschat_flavour_t *flavour,
-    const cJSON *object, ngx_ivschat_json_member_t *m)
+static int
+ngx_ivschat_find_members(ngx_ivschat_reader_t *rd, const cJSON *object)
 {
     size_t                     i;
+    const char                *duplicate;
     ngx_ivschat_json_member_t  level;
 
-    for (i = 0; i < 3 && flavour->path[i] != NULL; i++) {
-        level.name = flavour->path[i];
+    duplicate = NULL;
 
-        if (ngx_ivschat_json_members(object, &level, 1) != NULL) {
-            return level.name;
-        }
+    for (i = 0; i < 3 && rd->flavour->path[i] != NULL; i++) {
+        level.name = rd->flavour->path[i];
+
+        duplicate = duplicate ? duplicate
+                              : ngx_ivschat_json_members(object, &level, 1);
 
         object = cJSON_IsObject(level.item) ? level.item : NULL;
     }
 
-    return ngx_ivschat_json_members(object, m, NGX_IVSCHAT_NMEMBERS);
+    if (duplicate == NULL) {
+        duplicate = ngx_ivschat_json_members(object, rd->m,
+                                             NGX_IVSCHAT_NMEMBERS);
+    }
+
+    return duplicate == NULL ? 0
+           : ngx_ivschat_fail(rd->reason, rd->size, "duplicate \"%s\" in the "
+                              "answer", duplicate);
 }
 
 
 static int
-ngx_ivschat_read_keys(const ngx_ivschat_flavour_t *flavour,
-    const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
-    char *reason, size_t size)
+ngx_ivschat_read_keys(ngx_ivschat_reader_t *rd)
 {
-    int                              required;
-    size_t                           i;
-    const char                      *why;
-    ngx_ivschat_str_t                code, keys[NGX_IVSCHAT_SESSION_TOKEN + 1];
-    ngx_ivschat_credentials_field_e  field;
+    const char                       *why;
+    ngx_ivschat_str_t                 code, access_key, secret_key, token;
+    ngx_ivschat_credentials_field_e   field;
 
-    if (ngx_ivschat_read_text(&m[NGX_IVSCHAT_MEMBER_CODE], 0, &code, reason,
-                              size)
-        != 0)
-    {
+    if (ngx_ivschat_read_text(rd, NGX_IVSCHAT_MEMBER_CODE, 0, &code) != 0) {
         return -1;
     }
 
     if (code.len != 0 && !ngx_ivschat_str_is(code, "Success")) {
-        return ngx_ivschat_fail(reason, size, "the answer has keys, but its "
-                                "\"Code\" is not \"Success\"");
+        return ngx_ivschat_fail(rd->reason, rd->size, "the answer has keys, "
+                                "but its \"Code\" is not \"Success\"");
     }
 
-    for (i = 0; i <= NGX_IVSCHAT_SESSION_TOKEN; i++) {
-        required = i != NGX_IVSCHAT_SESSION_TOKEN || !flavour->token_optional;
-
-        if (ngx_ivschat_read_text(&m[i], required, &keys[i], reason, size)
-            != 0)
-        {
-            return -1;
-        }
+    if (ngx_ivschat_read_text(rd, NGX_IVSCHAT_ACCESS_KEY, 1, &access_key) != 0
+        || ngx_ivschat_read_text(rd, NGX_IVSCHAT_SECRET_KEY, 1, &secret_key)
+           != 0
+        || ngx_ivschat_read_text(rd, NGX_IVSCHAT_SESSION_TOKEN,
+                                 !rd->flavour->token_optional, &token)
+           != 0)
+    {
+        return -1;
     }
 
-    why = ngx_ivschat_credentials_set(creds, keys[NGX_IVSCHAT_ACCESS_KEY],
-                                      keys[NGX_IVSCHAT_SECRET_KEY],
-                                      keys[NGX_IVSCHAT_SESSION_TOKEN], &field);
-    if (why != NULL) {
-        return ngx_ivschat_fail(reason, size, "\"%s\" of the answer cannot "
-                                "be used: %s", m[field].name, why);
-    }
+    why = ngx_ivschat_credentials_set(rd->creds, access_key, secret_key, token,
+                                      &field);
 
-    return 0;
+    return why == NULL ? 0
+           : ngx_ivschat_fail(rd->reason, rd->size, "invalid \"%s\" in the "
+                              "answer: %s", rd->m[field].name, why);
 }
 
 
 static int
-ngx_ivschat_read_expiration(const ngx_ivschat_flavour_t *flavour,
-    const ngx_ivschat_json_member_t *m, ngx_ivschat_credentials_t *creds,
-    char *reason, size_t size)
+ngx_ivschat_read_expiration(ngx_ivschat_reader_t *rd, int64_t now)
 {
-    double             seconds;
-    int64_t            ms;
-    ngx_ivschat_str_t  text;
+    char                time[NGX_IVSCHAT_TIME_LEN + 1];
+    double              seconds;
+    int64_t             ms;
+    const cJSON        *item;
+    ngx_ivschat_str_t   text;
 
-    m = &m[NGX_IVSCHAT_MEMBER_EXPIRATION];
-    text.data = NULL;
+    item = rd->m[NGX_IVSCHAT_MEMBER_EXPIRATION].item;
 
-    if (flavour->seconds && cJSON_IsNumber(m->item)) {
-        seconds = m->item->valuedouble;
+    if (rd->flavour->sts && cJSON_IsNumber(item)) {
+        seconds = item->valuedouble;
 
-    } else if (ngx_ivschat_read_text(m, 1, &text, reason, size) != 0) {
+    } else if (ngx_ivschat_read_text(rd, NGX_IVSCHAT_MEMBER_EXPIRATION, 1,
+                                     &text)
+               != 0)
+    {
         return -1;
 
     } else {
-        seconds = ngx_ivschat_time_parse(text, &ms) == 0 ? (double) ms / 1000
-                                                         : 0;
+        seconds = ngx_ivschat_time_parse(text.data, &ms) == 0
+                  ? (double) ms / 1000 : 0;
     }
 
     /* 0 would be "never" */
 
     if (!(seconds >= 1 && seconds < NGX_IVSCHAT_YEAR_10000)) {
-        return ngx_ivschat_fail(reason, size, "\"Expiration\" of the answer "
-                                "is not a time%s",
-                                text.data ? " of ISO 8601" : "");
+        return ngx_ivschat_fail(rd->reason, rd->size, "invalid "
+                                "\"Expiration\" in the answer");
     }
 
-    creds->expiration = (int64_t) seconds;
+    rd->creds->expiration = (int64_t) seconds;
 
-    return 0;
-}
-
-
-/* null is the same as a member that is not there. */
-
-static int
-ngx_ivschat_read_text(const ngx_ivschat_json_member_t *m, int required,
-    ngx_ivschat_str_t *text, char *reason, size_t size)
-{
-    *text = ngx_ivschat_json_text(m->item);
-
-    if (m->item == NULL || cJSON_IsNull(m->item)) {
-        return required ? ngx_ivschat_fail(reason, size, "there is no \"%s\" "
-                                           "in the answer", m->name)
-                        : 0;
-    }
-
-    if (text->data == NULL) {
-        return ngx_ivschat_fail(reason, size, "\"%s\" of the answer is not a "
-                                "string", m->name);
-    }
-
-    if (required && text->len == 0) {
-        return ngx_ivschat_fail(reason, size, "\"%s\" of the answer is "
-                                "empty", m->name);
-    }
-
-    return 0;
-}
-
-
-static int
-ngx_ivschat_check_time(const ngx_ivschat_credentials_t *creds, int64_t now,
-    char *reason, size_t size)
-{
-    char  time[NGX_IVSCHAT_TIME_LEN + 1];
-
-    if (creds->expiration > now) {
+    if (!rd->flavour->sts || rd->creds->expiration > now) {
         return 0;
     }
 
-    if (ngx_ivschat_time_format(creds->expiration * 1000, time) != 0) {
-        time[0] = '\0';
+    (void) ngx_ivschat_time_format(rd->creds->expiration * 1000, time);
+
+    return ngx_ivschat_fail(rd->reason, rd->size, "the credentials expired at "
+                            "%s; if that is in the future, the clock of this "
+                            "host is wrong", time);
+}
+
+
+/* null is the same as an absent member. */
+
+static int
+ngx_ivschat_read_text(ngx_ivschat_reader_t *rd, size_t member, int required,
+    ngx_ivschat_str_t *text)
+{
+    const char   *name;
+    const cJSON  *item;
+
+    item = rd->m[member].item;
+    name = rd->m[member].name;
+
+    *text = ngx_ivschat_json_text(item);
+
+    if (item == NULL || cJSON_IsNull(item)) {
+        return !required ? 0
+               : ngx_ivschat_fail(rd->reason, rd->size,
+                                  "the answer has no \"%s\"", name);
     }
 
-    return ngx_ivschat_fail(reason, size, "they have expired at %s; if that "
-                            "is in the future, the clock of this host is "
-                            "wrong", time);
+    if (text->data == NULL || (required && text->len == 0)) {
+        return ngx_ivschat_fail(rd->reason, rd->size,
+                                "\"%s\" in the answer is %s", name,
+                                text->data ? "empty" : "not a string");
+    }
+
+    return 0;
 }
 
 

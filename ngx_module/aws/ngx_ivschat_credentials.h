@@ -1,13 +1,13 @@
 
 /*
- * AWS credentials: what they look like, the answers that carry them, and when
- * to get new ones.
+ * AWS credentials: their form, the answers that contain them, and when to get
+ * new ones.
  *
  * The forms of the answers: "Container credential provider" and "IMDS
  * credential provider" in the AWS SDKs and Tools Reference Guide.
  *
- * Reasons are texts for the log, cut if size is too small; they never hold a
- * part of a key, a secret or a session token.
+ * Reasons are texts for the log, cut if size is too small; they never contain
+ * a part of a key, a secret or a session token.
  */
 
 
@@ -19,8 +19,8 @@
 
 
 /*
- * Bytes.  AWS documents 128 for an access key id and no maximum for the
- * others; a session token has to fit into a header of the request.
+ * Bytes.  AWS documents 128 for an access key id, and no maximum for the
+ * others; a session token must fit into a header of the request.
  */
 
 #define NGX_IVSCHAT_ACCESS_KEY_MAX      128
@@ -28,15 +28,15 @@
 #define NGX_IVSCHAT_SESSION_TOKEN_MAX   8192
 #define NGX_IVSCHAT_REASON_LEN          512    /* enough for any reason */
 
-/* What an answer that begins with "<" is. */
-#define NGX_IVSCHAT_XML                 "it is XML or HTML, not JSON"
+/* the reason if an answer begins with "<" */
+#define NGX_IVSCHAT_XML                 "XML or HTML instead of JSON"
 
 #define NGX_IVSCHAT_NEVER               INT64_MAX
 
 
 /*
- * One set of credentials, without pointers, so that it can lie in shared
- * memory.  The strings have a NUL that their length does not count.
+ * One set of credentials, without pointers, for shared memory.  A length does
+ * not count the terminating NUL.
  */
 
 typedef struct {
@@ -57,7 +57,7 @@ typedef enum {
 } ngx_ivschat_credentials_field_e;
 
 
-/* Who gave an answer, and STS to which action. */
+/* The service that sent an answer, and the action of STS. */
 
 typedef enum {
     NGX_IVSCHAT_CONTAINER = 0,         /* ECS, EKS Pod Identity, Greengrass */
@@ -72,24 +72,16 @@ typedef enum {
 
 typedef struct {
     int64_t    advisory;               /* get new ones in the background */
-    int64_t    mandatory;              /* they must not be relied on any more:
-                                          what is signed now may arrive late */
+    int64_t    mandatory;              /* do not rely on these: a request that
+                                          is signed now may arrive too late */
 } ngx_ivschat_refresh_t;
 
 
 /*
- * NULL if the three can be used, else why not, with the one that is at fault
- * in *field.  An access key id is 1 to 128 letters, digits and "_"; a secret
- * is 1 to 256, a session token 0 to 8192 characters of visible ASCII.
- */
-
-const char *ngx_ivschat_credentials_check(ngx_ivschat_str_t access_key,
-    ngx_ivschat_str_t secret_key, ngx_ivschat_str_t session_token,
-    ngx_ivschat_credentials_field_e *field);
-
-/*
- * The same check, and on success a copy into *creds that never expires; on
- * failure *creds is wiped.
+ * Copies a set that never expires to *creds.  An access key id is 1 to 128
+ * letters, digits and "_"; a secret is 1 to 256, a session token 0 to 8192
+ * characters of visible ASCII.  Returns NULL, or the reason with *creds wiped
+ * and *field set.
  */
 
 const char *ngx_ivschat_credentials_set(ngx_ivschat_credentials_t *creds,
@@ -97,18 +89,19 @@ const char *ngx_ivschat_credentials_set(ngx_ivschat_credentials_t *creds,
     ngx_ivschat_str_t session_token, ngx_ivschat_credentials_field_e *field);
 
 /*
- * Reads the body of a 200, which must be one JSON object by ngx_ivschat_json.h.
- * Of a metadata service: {"AccessKeyId", "SecretAccessKey", "Token",
- * "Expiration", "Code", …}.  Of STS, which sends JSON if it is asked for it:
- * {"<action>Response": {"<action>Result": {"Credentials": {"AccessKeyId",
- * "SecretAccessKey", "SessionToken", "Expiration"}}}}; there the expiration
- * may be a number of seconds.
+ * Reads the body of a 200, one JSON object as in ngx_ivschat_json.h.  Metadata
+ * services send {"AccessKeyId", "SecretAccessKey", "Token", "Expiration",
+ * "Code", …}; STS sends {"<action>Response": {"<action>Result":
+ * {"Credentials": {"AccessKeyId", "SecretAccessKey", "SessionToken",
+ * "Expiration"}}}} if JSON is requested, possibly with the expiration as a
+ * number of seconds.
  *
- * All SDKs want the keys and the expiration, so they are required, and must be
- * good after now; a container's answer may have no Token, as long-term keys
- * have none; null stands for absent.  A "Code" other than "Success" is the
- * error that IMDS sends with a status of 200.  Unknown members are ignored, a
- * member of ours that is there twice is refused.
+ * Keys and expiration are required, as by all SDKs.  Those of STS must be
+ * valid after "now"; a metadata service that cannot renew them may answer with
+ * expired ones, which the caller uses.  Only a container's answer may lack
+ * Token, since long-term keys have none.  null is the same as absent.  A
+ * "Code" other than "Success" is an error that IMDS sends with a status of
+ * 200.  Unknown members are ignored, and duplicates of known ones refused.
  *
  * Returns 0, or -1 with *creds wiped and a reason.
  */
@@ -120,9 +113,10 @@ int ngx_ivschat_credentials_parse(ngx_ivschat_credentials_flavour_e flavour,
 void ngx_ivschat_credentials_wipe(ngx_ivschat_credentials_t *creds);
 
 /*
- * When to renew credentials that came at "issued".  The windows are those of
- * AWS's SDKs of 2026; but what lives under 10 (4) minutes is renewed after
- * half (three quarters) of its life: the SDKs would do it with every request.
+ * When to renew credentials issued at "issued".  The windows are those of
+ * AWS's SDKs of 2026, except that credentials that live less than 10 (4)
+ * minutes are renewed after half (three quarters) of that time, while the SDKs
+ * would renew them for each request.
  */
 
 void ngx_ivschat_refresh_times(int64_t issued, int64_t expiration,
@@ -130,10 +124,10 @@ void ngx_ivschat_refresh_times(int64_t issued, int64_t expiration,
 
 /*
  * Milliseconds from a refresh that failed at "now" to the next one.  While
- * there are credentials: 300 to 600 seconds, as AWS's SDKs do, but not past
- * their mandatory time.  Beyond it, or without any (times is NULL): 1 to 5
- * seconds, doubled with each failure in a row, up to 16 times.  random: any 32
- * bits; failures: in a row, this one included.
+ * there are credentials: 300 to 600 seconds, as in AWS's SDKs, but not past
+ * their mandatory time.  After it, or if times is NULL: 1 to 5 seconds, doubled
+ * with each failure in a row, up to 16 times.  random: any 32 bits; failures:
+ * in a row, including this one.
  */
 
 uint32_t ngx_ivschat_refresh_delay(const ngx_ivschat_refresh_t *times,

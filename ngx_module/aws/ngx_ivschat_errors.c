@@ -17,15 +17,24 @@
 #define NGX_IVSCHAT_ERROR_NO_ROOM      0x10
 
 
+/* STS and IVS Chat share codes, but not always the remedies. */
+
 typedef struct {
     const char   *code;
     unsigned      kind;                /* NGX_IVSCHAT_ERROR_* bits */
-    const char   *remedy;
+    const char   *remedy;              /* of IVS Chat */
+    const char   *sts;
+    const char   *web;                 /* of AssumeRoleWithWebIdentity, if not
+                                          that of STS */
 } ngx_ivschat_error_row_t;
 
 
 static const ngx_ivschat_error_row_t *ngx_ivschat_error_row(unsigned status,
     const char *code);
+static int ngx_ivschat_error_set_code(ngx_ivschat_error_t *error,
+    ngx_ivschat_str_t s);
+static void ngx_ivschat_error_set_message(ngx_ivschat_error_t *error,
+    ngx_ivschat_str_t s);
 
 
 #define NGX_IVSCHAT_REMEDY_KEY                                                \
@@ -42,61 +51,124 @@ static const ngx_ivschat_error_row_t *ngx_ivschat_error_row(unsigned status,
     "the path is wrong: proxy_pass of the internal location must end in "     \
     "/CreateChatToken"
 #define NGX_IVSCHAT_REMEDY_THROTTLING                                         \
-    "the quota is " ngx_ivschat_value(NGX_IVSCHAT_QUOTA) " tokens a second "  \
-    "for an account and region: see what else uses this account"
+    "the quota is " ngx_ivschat_value(NGX_IVSCHAT_QUOTA) " tokens per "       \
+    "second for an account and region: check what else uses this account"
 
+#define NGX_IVSCHAT_STS_KEY                                                   \
+    "the credentials used to assume the role are invalid: check their source"
+#define NGX_IVSCHAT_STS_SIGNATURE                                             \
+    "the secret access key used to assume the role, or the clock of this "    \
+    "host is wrong"
+#define NGX_IVSCHAT_STS_EXPIRED                                               \
+    "the credentials used to assume the role have expired: check that their " \
+    "source renews them"
+#define NGX_IVSCHAT_STS_FILE                                                  \
+    "the token in the web identity token file has expired: check what "       \
+    "renews the file"
+#define NGX_IVSCHAT_STS_THROTTLING                                            \
+    "STS throttles the account: check what else assumes roles in it in this " \
+    "region"
+
+#define ngx_ivschat_row(code, kind, remedy, sts)                              \
+    { code, kind, remedy, sts, NULL }
+#define ngx_ivschat_chat(code, kind, remedy)                                  \
+    ngx_ivschat_row(code, kind, remedy, "")
+#define ngx_ivschat_sts(code, remedy)                                         \
+    ngx_ivschat_row(code, 0, "", remedy)
+#define ngx_ivschat_transient(code)                                           \
+    ngx_ivschat_row(code, NGX_IVSCHAT_ERROR_TRANSIENT, "", "")
+#define ngx_ivschat_clock(code)                                               \
+    ngx_ivschat_row(code, NGX_IVSCHAT_ERROR_CLOCK, NGX_IVSCHAT_REMEDY_CLOCK,  \
+                    NGX_IVSCHAT_REMEDY_CLOCK)
 #define ngx_ivschat_throttling(code)                                          \
-    { code, NGX_IVSCHAT_ERROR_THROTTLING, NGX_IVSCHAT_REMEDY_THROTTLING }
+    ngx_ivschat_row(code, NGX_IVSCHAT_ERROR_THROTTLING,                       \
+                    NGX_IVSCHAT_REMEDY_THROTTLING, NGX_IVSCHAT_STS_THROTTLING)
+#define ngx_ivschat_expired(code)                                             \
+    { code, NGX_IVSCHAT_ERROR_EXPIRED, NGX_IVSCHAT_REMEDY_EXPIRED,            \
+      NGX_IVSCHAT_STS_EXPIRED, NGX_IVSCHAT_STS_FILE }
 
 
 static const ngx_ivschat_error_row_t  ngx_ivschat_error_rows[] = {
 
     /* errors of CreateChatToken */
 
-    { "AccessDeniedException", NGX_IVSCHAT_ERROR_CLOCK,
+    ngx_ivschat_chat("AccessDeniedException", NGX_IVSCHAT_ERROR_CLOCK,
       "allow the IAM action ivschat:CreateChatToken on this room to the "
-      "credentials in use" },
-    { "PendingVerification", 0,
-      "the AWS account is still being verified: contact AWS support" },
-    { "ResourceNotFoundException", NGX_IVSCHAT_ERROR_NO_ROOM,
-      "there is no such room in that account and region" },
-    { "ValidationException", 0,
+      "credentials in use"),
+    ngx_ivschat_chat("PendingVerification", 0,
+      "the AWS account is still being verified: contact AWS support"),
+    ngx_ivschat_chat("ResourceNotFoundException", NGX_IVSCHAT_ERROR_NO_ROOM,
+      "the room does not exist in that account and region"),
+    ngx_ivschat_chat("ValidationException", 0,
       "a value of the request is outside AWS's limits: check room, user, "
-      "capabilities, session duration and attributes" },
+      "capabilities, session duration and attributes"),
 
     /* credentials, signature, clock, path */
 
-    { "UnrecognizedClientException", 0, NGX_IVSCHAT_REMEDY_KEY },
-    { "InvalidClientTokenId", 0, NGX_IVSCHAT_REMEDY_KEY },
-    { "ExpiredTokenException", NGX_IVSCHAT_ERROR_EXPIRED,
-      NGX_IVSCHAT_REMEDY_EXPIRED },
-    { "ExpiredToken", NGX_IVSCHAT_ERROR_EXPIRED, NGX_IVSCHAT_REMEDY_EXPIRED },
-    { "InvalidToken", NGX_IVSCHAT_ERROR_EXPIRED, NGX_IVSCHAT_REMEDY_EXPIRED },
-    { "InvalidSignatureException", NGX_IVSCHAT_ERROR_CLOCK,
-      NGX_IVSCHAT_REMEDY_SIGNATURE },
-    { "SignatureDoesNotMatch", NGX_IVSCHAT_ERROR_CLOCK,
-      NGX_IVSCHAT_REMEDY_SIGNATURE },
-    { "IncompleteSignature", 0, NGX_IVSCHAT_REMEDY_SIGNATURE },
-    { "IncompleteSignatureException", 0, NGX_IVSCHAT_REMEDY_SIGNATURE },
-    { "AuthFailure", NGX_IVSCHAT_ERROR_CLOCK, "" },
-    { "RequestExpired", NGX_IVSCHAT_ERROR_CLOCK, NGX_IVSCHAT_REMEDY_CLOCK },
-    { "RequestTimeTooSkewed", NGX_IVSCHAT_ERROR_CLOCK,
-      NGX_IVSCHAT_REMEDY_CLOCK },
-    { "RequestInTheFuture", NGX_IVSCHAT_ERROR_CLOCK,
-      NGX_IVSCHAT_REMEDY_CLOCK },
-    { "MissingAuthenticationTokenException", 0, NGX_IVSCHAT_REMEDY_PATH },
-    { "UnknownOperationException", 0, NGX_IVSCHAT_REMEDY_PATH },
+    ngx_ivschat_row("UnrecognizedClientException", 0, NGX_IVSCHAT_REMEDY_KEY,
+                    NGX_IVSCHAT_STS_KEY),
+    ngx_ivschat_row("InvalidClientTokenId", 0, NGX_IVSCHAT_REMEDY_KEY,
+                    NGX_IVSCHAT_STS_KEY),
+    ngx_ivschat_expired("ExpiredTokenException"),
+    ngx_ivschat_expired("ExpiredToken"),
+    ngx_ivschat_chat("InvalidToken", NGX_IVSCHAT_ERROR_EXPIRED,
+                     NGX_IVSCHAT_REMEDY_EXPIRED),
+    ngx_ivschat_chat("InvalidSignatureException", NGX_IVSCHAT_ERROR_CLOCK,
+                     NGX_IVSCHAT_REMEDY_SIGNATURE),
+    ngx_ivschat_row("SignatureDoesNotMatch", NGX_IVSCHAT_ERROR_CLOCK,
+                    NGX_IVSCHAT_REMEDY_SIGNATURE, NGX_IVSCHAT_STS_SIGNATURE),
+    ngx_ivschat_row("IncompleteSignature", 0, NGX_IVSCHAT_REMEDY_SIGNATURE,
+                    NGX_IVSCHAT_STS_KEY),
+    ngx_ivschat_chat("IncompleteSignatureException", 0,
+                     NGX_IVSCHAT_REMEDY_SIGNATURE),
+    ngx_ivschat_chat("AuthFailure", NGX_IVSCHAT_ERROR_CLOCK, ""),
+    ngx_ivschat_clock("RequestExpired"),
+    ngx_ivschat_clock("RequestTimeTooSkewed"),
+    ngx_ivschat_clock("RequestInTheFuture"),
+    ngx_ivschat_chat("MissingAuthenticationTokenException", 0,
+                     NGX_IVSCHAT_REMEDY_PATH),
+    ngx_ivschat_chat("UnknownOperationException", 0, NGX_IVSCHAT_REMEDY_PATH),
+
+    /* errors of STS */
+
+    { "AccessDenied", 0, "",
+      "allow sts:AssumeRole on the role to the credentials in use, in their "
+      "policy and in the role's trust policy; check role, external id and "
+      "account",
+      "allow sts:AssumeRoleWithWebIdentity to this identity provider in the "
+      "role's trust policy, with the audience and subject of the token" },
+    ngx_ivschat_sts("RegionDisabledException",
+      "STS is not active in this region for the account: activate it in the "
+      "account settings of IAM, or set another region"),
+    ngx_ivschat_sts("MalformedPolicyDocument",
+      "the trust policy of the role is malformed"),
+    ngx_ivschat_sts("PackedPolicyTooLarge",
+      "the session policies and tags of the identity provider are too large"),
+    ngx_ivschat_sts("ValidationError",
+      "a parameter is outside AWS's limits: check role, session name, "
+      "external id, and duration against the role's maximum session duration "
+      "(one hour for a role that is assumed by another one)"),
+    ngx_ivschat_sts("MissingAuthenticationToken", NGX_IVSCHAT_STS_KEY),
+    ngx_ivschat_sts("OptInRequired",
+      "the AWS account is not signed up for STS"),
+    ngx_ivschat_sts("InvalidAction",
+      "the answer does not come from AWS STS: check the region and "
+      "AWS_ENDPOINT_URL_STS"),
+    ngx_ivschat_sts("IDPRejectedClaim",
+      "the identity provider rejected the token: it is revoked, or its claims "
+      "are wrong"),
+    ngx_ivschat_row("IDPCommunicationError", NGX_IVSCHAT_ERROR_TRANSIENT, "",
+      "STS cannot reach the identity provider: its discovery document and "
+      "keys must be open to the internet"),
+    ngx_ivschat_row("InvalidIdentityToken", NGX_IVSCHAT_ERROR_TRANSIENT, "",
+      "STS cannot verify the token: check that IAM has an OIDC provider for "
+      "its issuer and audience, and that the file is the right one"),
 
     /* AWS's SDKs retry these with any status */
 
-    { "RequestTimeout", NGX_IVSCHAT_ERROR_TRANSIENT, "" },
-    { "RequestTimeoutException", NGX_IVSCHAT_ERROR_TRANSIENT, "" },
-    { "TimeoutError", NGX_IVSCHAT_ERROR_TRANSIENT, "" },
-
-    /* STS could not reach, or not understand, the identity provider */
-
-    { "IDPCommunicationError", NGX_IVSCHAT_ERROR_TRANSIENT, "" },
-    { "InvalidIdentityToken", NGX_IVSCHAT_ERROR_TRANSIENT, "" },
+    ngx_ivschat_transient("RequestTimeout"),
+    ngx_ivschat_transient("RequestTimeoutException"),
+    ngx_ivschat_transient("TimeoutError"),
 
     ngx_ivschat_throttling("BandwidthLimitExceeded"),
     ngx_ivschat_throttling("EC2ThrottledException"),
@@ -113,16 +185,16 @@ static const ngx_ivschat_error_row_t  ngx_ivschat_error_rows[] = {
     ngx_ivschat_throttling("TooManyRequestsException"),
     ngx_ivschat_throttling("TransactionInProgressException"),
 
-    { NULL, 0, NULL }
+    { NULL, 0, NULL, NULL, NULL }
 };
 
 
 static const ngx_ivschat_error_row_t  ngx_ivschat_error_429 =
     ngx_ivschat_throttling("");
 static const ngx_ivschat_error_row_t  ngx_ivschat_error_404 =
-    { "", 0, NGX_IVSCHAT_REMEDY_PATH };
+    ngx_ivschat_chat("", 0, NGX_IVSCHAT_REMEDY_PATH);
 static const ngx_ivschat_error_row_t  ngx_ivschat_error_other =
-    { "", 0, "" };
+    ngx_ivschat_chat("", 0, "");
 
 
 void
@@ -176,9 +248,12 @@ ngx_ivschat_error_parse(ngx_ivschat_str_t errortype, const char *body,
 }
 
 
-/* "Error", "Error:http://...", "ns#Error", "ns#Error:http://...", and lists. */
+/*
+ * The forms of restJson1: "Error", "Error:http://...", "ns#Error",
+ * "ns#Error:http://...", and lists of them.
+ */
 
-int
+static int
 ngx_ivschat_error_set_code(ngx_ivschat_error_t *error, ngx_ivschat_str_t s)
 {
     ngx_ivschat_str_t  code, ns;
@@ -195,7 +270,7 @@ ngx_ivschat_error_set_code(ngx_ivschat_error_t *error, ngx_ivschat_str_t s)
     code = ngx_ivschat_str_trim(code, " ");
 
     if (code.len == 0 || code.len >= sizeof(error->code)
-        || !ngx_ivschat_str_visible(code))
+        || !ngx_ivschat_str_only(code, NGX_IVSCHAT_VISIBLE))
     {
         return -1;
     }
@@ -206,12 +281,16 @@ ngx_ivschat_error_set_code(ngx_ivschat_error_t *error, ngx_ivschat_str_t s)
 }
 
 
-void
+/* AWS answers an invalid signature with the canonical request. */
+
+static void
 ngx_ivschat_error_set_message(ngx_ivschat_error_t *error, ngx_ivschat_str_t s)
 {
     char  *p;
 
     ngx_ivschat_str_printable(error->message, sizeof(error->message), s);
+
+    /* cut before the session token */
 
     p = strstr(error->message, "x-amz-security-token:");
 
@@ -243,8 +322,8 @@ ngx_ivschat_result_of_aws(unsigned status, const char *code)
     }
 
     /*
-     * A 404 without the code is not about a room: the path or the host of
-     * the internal location is wrong.
+     * A 404 without the code does not concern a room: the path or host of the
+     * internal location is wrong.
      */
 
     return kind & NGX_IVSCHAT_ERROR_NO_ROOM ? NGX_IVSCHAT_ROOM_NOT_FOUND
@@ -300,7 +379,18 @@ ngx_ivschat_remedy(unsigned status, const char *code)
 }
 
 
-/* The row of the code, or one by the status; never NULL. */
+const char *
+ngx_ivschat_sts_remedy(int web, unsigned status, const char *code)
+{
+    const ngx_ivschat_error_row_t  *row;
+
+    row = ngx_ivschat_error_row(status, code);
+
+    return web && row->web != NULL ? row->web : row->sts;
+}
+
+
+/* Never NULL: without a row for the code, the status decides. */
 
 static const ngx_ivschat_error_row_t *
 ngx_ivschat_error_row(unsigned status, const char *code)

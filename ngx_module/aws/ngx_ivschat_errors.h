@@ -1,15 +1,16 @@
 
 /*
  * AWS's errors: how they are read, and what each code means for the client,
- * for a retry and for the operator.  A new code is one row of the table in
+ * for a retry and for the operator.  A new code is a row of the table in
  * ngx_ivschat_errors.c.
  *
- * The rules: the error forms of the restJson1 protocol of Smithy; the errors
- * of CreateChatToken and AWS's common errors; for retries the "standard" mode
- * of AWS's SDKs in its form of 2026 ("Retry behavior", AWS SDKs and Tools
- * Reference Guide), with each HTTP 429 as throttling, as in @smithy/core.
+ * The rules: the errors of the restJson1 protocol of Smithy; the errors of
+ * CreateChatToken, AssumeRole and AssumeRoleWithWebIdentity and AWS's common
+ * errors; the "standard" retry mode of AWS's SDKs in its form of 2026 ("Retry
+ * behavior", AWS SDKs and Tools Reference Guide), with any HTTP 429 as
+ * throttling, as in @smithy/core.
  *
- * "code" is never NULL in what follows, and empty if AWS gave none.
+ * "code" is never NULL below, and is empty if AWS gave none.
  */
 
 
@@ -34,32 +35,16 @@ typedef struct {
 
 
 /*
- * Reads an error: the code from the x-amzn-errortype header, else from the
- * body's "code", "Code" or "__type", and the message from "message" or
- * "Message"; STS has these in an "Error" object.  A body that is not JSON
- * leaves the message empty.
+ * Reads an error: the code from the x-amzn-errortype header, or from "code",
+ * "Code" or "__type" of the body, and the message from "message" or "Message".
+ * STS has these in an "Error" object.  An invalid code is ignored, and a body
+ * that is not JSON leaves the message empty.
  */
 
 void ngx_ivschat_error_parse(ngx_ivschat_str_t errortype, const char *body,
     size_t len, ngx_ivschat_error_t *error);
 
-/*
- * Takes the name of an error out of one of the forms of restJson1.  Returns -1
- * if there is none that is fit for a log and short enough.
- */
-
-int ngx_ivschat_error_set_code(ngx_ivschat_error_t *error,
-    ngx_ivschat_str_t s);
-
-/*
- * The message as one line that is fit for a log.  AWS answers a bad signature
- * with the canonical request, so that the line ends before a session token.
- */
-
-void ngx_ivschat_error_set_message(ngx_ivschat_error_t *error,
-    ngx_ivschat_str_t s);
-
-/* How a request ends for the client if AWS does not answer 200. */
+/* The result for the client if AWS does not answer 200. */
 
 ngx_ivschat_result_e ngx_ivschat_result_of_aws(unsigned status,
     const char *code);
@@ -69,20 +54,22 @@ ngx_ivschat_result_e ngx_ivschat_result_of_aws(unsigned status,
 ngx_ivschat_retry_e ngx_ivschat_retry_class(unsigned status,
     const char *code);
 
-/* Whether the credentials have expired, so that newer ones may help. */
+/* Whether the credentials have expired, so that new ones may help. */
 
 int ngx_ivschat_expired_credentials(const char *code);
 
-/*
- * Whether a wrong clock may be the cause: then AWS may accept the same request
- * if it is signed with the right time.
- */
+/* Whether AWS may accept the request if it is signed with the right time. */
 
 int ngx_ivschat_skew_code(const char *code);
 
-/* What the operator must do, for the error log; empty if nothing is known. */
+/*
+ * What the operator must do, for the error log, about an error of IVS Chat,
+ * and about one of STS; empty if nothing is known.
+ */
 
 const char *ngx_ivschat_remedy(unsigned status, const char *code);
+const char *ngx_ivschat_sts_remedy(int web, unsigned status,
+    const char *code);
 
 
 #endif /* _NGX_IVSCHAT_ERRORS_H_INCLUDED_ */

@@ -333,6 +333,14 @@ ngx_ivschat_section_type(ngx_ivschat_profile_file_e file,
         }
     }
 
+    if (file == NGX_IVSCHAT_CONFIG && s.len > 2
+        && (*s.data == '"' || *s.data == '\'')
+        && s.data[s.len - 1] == *s.data)
+    {
+        s.data++;
+        s.len -= 2;
+    }
+
     if (!ngx_ivschat_profile_name_valid(s)) {
         return NGX_IVSCHAT_IGNORED;
     }
@@ -384,7 +392,7 @@ ngx_ivschat_enter_section(ngx_ivschat_reader_t *reader,
         known = malloc(sizeof(ngx_ivschat_section_t));
 
         if (known == NULL) {
-            return "no memory";
+            return "out of memory";
         }
 
         *known = *section;
@@ -458,7 +466,7 @@ ngx_ivschat_add_property(ngx_ivschat_reader_t *reader, ngx_ivschat_str_t key)
     property = calloc(1, sizeof(ngx_ivschat_property_t));
 
     if (property == NULL) {
-        return "no memory";
+        return "out of memory";
     }
 
     property->key = key;
@@ -488,8 +496,8 @@ ngx_ivschat_continue_value(ngx_ivschat_reader_t *reader,
     }
 
     if (reader->property == NULL) {
-        return "the line begins with a blank, but there is no property in "
-               "this section that it could continue";
+        return "the line is indented, but this section has no property that "
+               "it could continue";
     }
 
     if (reader->property->nested) {

@@ -11,6 +11,7 @@
  *       as in the JavaScript, C and Rust SDKs (Python's keeps it);
  *     - a comment may be indented, as in Python's and JavaScript's (others
  *       append it to the value before);
+ *     - a name may be in quotes, as in Python's and JavaScript's;
  *     - a control character, "[]" and "[profile]" are errors.
  *
  * Nothing here does I/O or knows nginx.

@@ -66,10 +66,10 @@ static const struct {
     const char   *why;
 } ngx_ivschat_unsupported[] = {
     { "credential_process", "it would block nginx" },
-    { "sso_session", "SSO needs a person with a browser" },
-    { "sso_start_url", "SSO needs a person with a browser" },
-    { "sso_account_id", "SSO needs a person with a browser" },
-    { "login_session", "a login needs a person with a browser" },
+    { "sso_session", "SSO requires a browser" },
+    { "sso_start_url", "SSO requires a browser" },
+    { "sso_account_id", "SSO requires a browser" },
+    { "login_session", "a login requires a browser" },
     { NULL, NULL }
 };
 
@@ -122,9 +122,7 @@ ngx_ivschat_plan_missing(ngx_ivschat_planner_t *p, ngx_ivschat_str_t name)
     hint[0] = '\0';
 
     if (!ngx_ivschat_profile_name_valid(name)) {
-        (void) ngx_ivschat_fail(p->reason, p->size, "the name of the profile "
-                                "is empty or has a character that no name "
-                                "has");
+        (void) ngx_ivschat_fail(p->reason, p->size, "invalid profile name");
         return NGX_IVSCHAT_PLAN_ERROR;
     }
 
@@ -238,7 +236,8 @@ ngx_ivschat_plan_role(ngx_ivschat_planner_t *p,
 
     if (profile != NULL && source != NULL) {
         return ngx_ivschat_plan_fail(p, source, "source_profile and "
-                                     "credential_source exclude each other");
+                                     "credential_source are mutually "
+                                     "exclusive");
     }
 
     if (profile == NULL && source == NULL) {
@@ -248,13 +247,13 @@ ngx_ivschat_plan_role(ngx_ivschat_planner_t *p,
     }
 
     if (mfa != NULL) {
-        return ngx_ivschat_plan_fail(p, mfa, "mfa_serial needs a person who "
-                                     "types a code");
+        return ngx_ivschat_plan_fail(p, mfa, "mfa_serial is not supported, "
+                                     "as it requires a typed code");
     }
 
     if (p->plan->nroles == NGX_IVSCHAT_ROLES_MAX) {
-        return ngx_ivschat_plan_fail(p, arn, "more than %d roles follow one "
-                                     "another", NGX_IVSCHAT_ROLES_MAX);
+        return ngx_ivschat_plan_fail(p, arn, "a chain of more than %d roles",
+                                     NGX_IVSCHAT_ROLES_MAX);
     }
 
     role = &p->plan->roles[p->plan->nroles++];
@@ -288,8 +287,8 @@ ngx_ivschat_plan_source(ngx_ivschat_planner_t *p,
     name = source->value.data;
 
     if (!ngx_ivschat_profile_name_valid(source->value)) {
-        return ngx_ivschat_plan_fail(p, source, "source_profile has a "
-                                     "character that no name has");
+        return ngx_ivschat_plan_fail(p, source, "invalid name in "
+                                     "source_profile");
     }
 
     p->next = ngx_ivschat_profiles_section(p->profiles, NGX_IVSCHAT_PROFILE,
@@ -310,15 +309,15 @@ ngx_ivschat_plan_source(ngx_ivschat_planner_t *p,
         }
 
         return ngx_ivschat_plan_fail(p, source, "source_profile is the "
-                                     "profile itself, which has not both "
-                                     "aws_access_key_id and "
+                                     "profile itself, which lacks "
+                                     "aws_access_key_id or "
                                      "aws_secret_access_key");
     }
 
     for (i = 0; i < p->nbeen; i++) {
         if (p->been[i] == p->next) {
             return ngx_ivschat_plan_fail(p, source, "source_profile \"%s\" "
-                                         "leads in a circle", name);
+                                         "leads to a loop", name);
         }
     }
 
@@ -340,16 +339,13 @@ ngx_ivschat_plan_keys(ngx_ivschat_planner_t *p)
     secret = ngx_ivschat_plan_get(p, "aws_secret_access_key");
     session = ngx_ivschat_plan_get(p, "aws_session_token");
 
-    if (key == NULL) {
-        return ngx_ivschat_plan_fail(p, secret, "the profile has "
-                                     "aws_secret_access_key, but no "
-                                     "aws_access_key_id");
-    }
-
-    if (secret == NULL) {
-        return ngx_ivschat_plan_fail(p, key, "the profile has "
-                                     "aws_access_key_id, but no "
-                                     "aws_secret_access_key");
+    if (key == NULL || secret == NULL) {
+        return ngx_ivschat_plan_fail(p, key ? key : secret, "the profile has "
+                                     "%s, but no %s",
+                                     key ? "aws_access_key_id"
+                                         : "aws_secret_access_key",
+                                     key ? "aws_secret_access_key"
+                                         : "aws_access_key_id");
     }
 
     session_token = ngx_ivschat_str("");
@@ -402,13 +398,28 @@ ngx_ivschat_plan_other(ngx_ivschat_planner_t *p)
 }
 
 
-/* Of AWS's settings for endpoints, the two that name one. */
+/* Two of AWS's settings name an endpoint, and two only change its name. */
 
 static ngx_ivschat_plan_e
 ngx_ivschat_plan_endpoint(ngx_ivschat_planner_t *p)
 {
+    size_t                         i;
     ngx_ivschat_str_t              url, rest;
-    const ngx_ivschat_property_t  *ignore, *endpoint;
+    const ngx_ivschat_property_t  *ignore, *endpoint, *property;
+
+    static const char *const  unfollowed[] = {
+        "use_fips_endpoint", "use_dualstack_endpoint"
+    };
+
+    for (i = 0; i < sizeof(unfollowed) / sizeof(unfollowed[0]); i++) {
+        property = ngx_ivschat_plan_get(p, unfollowed[i]);
+
+        if (property != NULL
+            && strcasecmp(property->value.data, "false") != 0)
+        {
+            p->plan->unfollowed = property;
+        }
+    }
 
     ignore = ngx_ivschat_plan_get(p, "ignore_configured_endpoint_urls");
     endpoint = ngx_ivschat_plan_get(p, "endpoint_url");
@@ -431,7 +442,7 @@ ngx_ivschat_plan_endpoint(ngx_ivschat_planner_t *p)
 
     if ((!ngx_ivschat_str_skip(&rest, "http://")
          && !ngx_ivschat_str_skip(&rest, "https://"))
-        || rest.len == 0 || !ngx_ivschat_str_visible(rest))
+        || rest.len == 0 || !ngx_ivschat_str_only(rest, NGX_IVSCHAT_VISIBLE))
     {
         return ngx_ivschat_plan_fail(p, endpoint, "endpoint_url must be "
                                      "\"http://…\" or \"https://…\"");
@@ -532,8 +543,7 @@ static const char *
 ngx_ivschat_check_region(ngx_ivschat_str_t region)
 {
     return ngx_ivschat_region_valid(region)
-           ? NULL : "a region has only small letters, digits and \"-\", and at "
-                    "most 32 of them";
+           ? NULL : "it must be a region such as \"us-west-2\"";
 }
 
 
@@ -547,7 +557,7 @@ ngx_ivschat_check_path(ngx_ivschat_str_t path)
     }
 
     return memchr(path.data, '\n', path.len) == NULL
-           ? NULL : "the line after it is indented, and so belongs to it";
+           ? NULL : "the next line is indented, and belongs to it";
 }
 
 

@@ -58,6 +58,7 @@ typedef struct {
 
     const char                     *region;          /* NULL: none */
     ngx_ivschat_str_t               sts_endpoint;    /* URL; empty: AWS's */
+    const ngx_ivschat_property_t   *unfollowed;      /* FIPS, dual-stack */
 } ngx_ivschat_plan_t;
 
 
@@ -70,9 +71,9 @@ typedef struct {
  * region is that of the profile asked for, else that of the first in the chain
  * of source_profile that has one.  sts_endpoint is endpoint_url below "sts" in
  * the section that "services" names, else the profile's own endpoint_url, and
- * nothing with ignore_configured_endpoint_urls; use_fips_endpoint,
- * use_dualstack_endpoint and sts_regional_endpoints are not followed.  Both
- * are valid with NOTHING, too.
+ * nothing with ignore_configured_endpoint_urls.  unfollowed is a
+ * use_fips_endpoint or use_dualstack_endpoint that is not "false";
+ * sts_regional_endpoints is ignored.  All three are valid with NOTHING, too.
  */
 
 ngx_ivschat_plan_e ngx_ivschat_profile_plan(

@@ -1,6 +1,6 @@
 
 /*
- * How a request for a chat token ends, for clients and logs.
+ * The results of a request for a chat token, for clients and logs.
  */
 
 

@@ -1,6 +1,6 @@
 
 /*
- * Whether, and when, a call to AWS is made again.
+ * When a call to AWS is repeated, and by what clock it is signed.
  */
 
 
@@ -71,21 +71,10 @@ ngx_ivschat_retry_take(ngx_ivschat_retry_quota_t *quota,
 {
     unsigned  cost;
 
-    switch (cls) {
+    cost = cls == NGX_IVSCHAT_RETRY_THROTTLING
+           ? NGX_IVSCHAT_RETRY_COST_THROTTLED : NGX_IVSCHAT_RETRY_COST;
 
-    case NGX_IVSCHAT_RETRY_TRANSIENT:
-        cost = NGX_IVSCHAT_RETRY_COST;
-        break;
-
-    case NGX_IVSCHAT_RETRY_THROTTLING:
-        cost = NGX_IVSCHAT_RETRY_COST_THROTTLED;
-        break;
-
-    default:
-        return 0;
-    }
-
-    if (quota->left < cost) {
+    if (cls == NGX_IVSCHAT_RETRY_NEVER || quota->left < cost) {
         return 0;
     }
 
@@ -103,4 +92,22 @@ ngx_ivschat_retry_success(ngx_ivschat_retry_quota_t *quota, unsigned cost)
     if (quota->left > NGX_IVSCHAT_RETRY_QUOTA) {
         quota->left = NGX_IVSCHAT_RETRY_QUOTA;
     }
+}
+
+
+int64_t
+ngx_ivschat_skew(int64_t was, int64_t date, int64_t sent, int64_t received)
+{
+    int64_t  skew;
+
+    if (date < 0 || received < sent
+        || received - sent > NGX_IVSCHAT_SKEW_FLIGHT)
+    {
+        return was;
+    }
+
+    skew = date - (sent + (received - sent) / 2);
+
+    return skew >= -NGX_IVSCHAT_SKEW_MOST && skew <= NGX_IVSCHAT_SKEW_MOST
+           ? 0 : skew;
 }

@@ -1,6 +1,6 @@
 
 /*
- * AWS Signature Version 4, in its form with an Authorization header.
+ * AWS Signature Version 4 in an Authorization header.
  */
 
 
@@ -23,7 +23,7 @@
      + NGX_IVSCHAT_SIGV4_SERVICE_MAX                                          \
      + sizeof("///" NGX_IVSCHAT_SIGV4_TERMINATOR))
 
-/* All that is written besides what the request and the scope bring. */
+/* Everything that is not from the request and the scope. */
 #define NGX_IVSCHAT_SIGV4_FIXED        256
 
 
@@ -33,7 +33,6 @@ static int ngx_ivschat_sigv4_canonical_request(ngx_ivschat_out_t *out,
     const ngx_ivschat_sigv4_request_t *req);
 static void ngx_ivschat_sigv4_names(ngx_ivschat_out_t *out,
     const ngx_ivschat_sigv4_request_t *req);
-static int ngx_ivschat_sigv4_one_line(ngx_ivschat_str_t s);
 static int ngx_ivschat_sigv4_hmac(const void *key, size_t key_len,
     const void *data, size_t len,
     unsigned char mac[NGX_IVSCHAT_SIGV4_KEY_LEN]);
@@ -79,7 +78,7 @@ ngx_ivschat_sigv4_buffer_size(const ngx_ivschat_sigv4_request_t *req,
 {
     size_t  i, size;
 
-    /* one figure for both: all parts of either are in this sum */
+    /* enough for both the canonical request and the header */
 
     size = NGX_IVSCHAT_SIGV4_FIXED + req->method.len + req->uri.len
            + scope->access_key.len + scope->region.len + scope->service.len;
@@ -95,9 +94,8 @@ ngx_ivschat_sigv4_buffer_size(const ngx_ivschat_sigv4_request_t *req,
 
 
 int
-ngx_ivschat_sigv4_signing_key(ngx_ivschat_str_t secret, const char *date,
-    ngx_ivschat_str_t region, ngx_ivschat_str_t service,
-    unsigned char key[NGX_IVSCHAT_SIGV4_KEY_LEN])
+ngx_ivschat_sigv4_signing_key(ngx_ivschat_sigv4_scope_t *scope,
+    ngx_ivschat_str_t secret)
 {
     int            rc;
     unsigned char  first[4 + NGX_IVSCHAT_SIGV4_SECRET_MAX];
@@ -105,7 +103,7 @@ ngx_ivschat_sigv4_signing_key(ngx_ivschat_str_t secret, const char *date,
     unsigned char  b[NGX_IVSCHAT_SIGV4_KEY_LEN];
 
     if (secret.len == 0 || secret.len > NGX_IVSCHAT_SIGV4_SECRET_MAX
-        || region.len == 0 || service.len == 0)
+        || scope->region.len == 0 || scope->service.len == 0)
     {
         return -1;
     }
@@ -113,13 +111,15 @@ ngx_ivschat_sigv4_signing_key(ngx_ivschat_str_t secret, const char *date,
     memcpy(first, "AWS4", 4);
     memcpy(first + 4, secret.data, secret.len);
 
-    rc = ngx_ivschat_sigv4_hmac(first, 4 + secret.len, date,
+    rc = ngx_ivschat_sigv4_hmac(first, 4 + secret.len, scope->time,
                                 NGX_IVSCHAT_SIGV4_DATE_LEN, a)
-         || ngx_ivschat_sigv4_hmac(a, sizeof(a), region.data, region.len, b)
-         || ngx_ivschat_sigv4_hmac(b, sizeof(b), service.data, service.len, a)
+         || ngx_ivschat_sigv4_hmac(a, sizeof(a), scope->region.data,
+                                   scope->region.len, b)
+         || ngx_ivschat_sigv4_hmac(b, sizeof(b), scope->service.data,
+                                   scope->service.len, a)
          || ngx_ivschat_sigv4_hmac(a, sizeof(a), NGX_IVSCHAT_SIGV4_TERMINATOR,
                                    sizeof(NGX_IVSCHAT_SIGV4_TERMINATOR) - 1,
-                                   key);
+                                   scope->key);
 
     OPENSSL_cleanse(first, sizeof(first));
     OPENSSL_cleanse(a, sizeof(a));
@@ -131,38 +131,35 @@ ngx_ivschat_sigv4_signing_key(ngx_ivschat_str_t secret, const char *date,
 
 int
 ngx_ivschat_sigv4_cached_key(ngx_ivschat_sigv4_cache_t *cache, uint64_t id,
-    ngx_ivschat_str_t secret, const char *date, ngx_ivschat_str_t region,
-    ngx_ivschat_str_t service, unsigned char key[NGX_IVSCHAT_SIGV4_KEY_LEN])
+    ngx_ivschat_sigv4_scope_t *scope, ngx_ivschat_str_t secret)
 {
     ngx_ivschat_sigv4_owner_t  owner;
 
-    if (region.len > sizeof(owner.region)
-        || service.len > sizeof(owner.service))
+    if (scope->region.len > sizeof(owner.region)
+        || scope->service.len > sizeof(owner.service))
     {
         return -1;
     }
 
     memset(&owner, 0, sizeof(owner));
     owner.id = id;
-    memcpy(owner.date, date, sizeof(owner.date));
-    memcpy(owner.region, region.data, region.len);
-    memcpy(owner.service, service.data, service.len);
+    memcpy(owner.date, scope->time, sizeof(owner.date));
+    memcpy(owner.region, scope->region.data, scope->region.len);
+    memcpy(owner.service, scope->service.data, scope->service.len);
 
-    if (memcmp(&cache->owner, &owner, sizeof(owner)) != 0) {
-
-        ngx_ivschat_sigv4_cache_wipe(cache);
-
-        if (ngx_ivschat_sigv4_signing_key(secret, date, region, service,
-                                          cache->key)
-            != 0)
-        {
-            return -1;
-        }
-
-        cache->owner = owner;
+    if (memcmp(&cache->owner, &owner, sizeof(owner)) == 0) {
+        memcpy(scope->key, cache->key, sizeof(scope->key));
+        return 0;
     }
 
-    memcpy(key, cache->key, NGX_IVSCHAT_SIGV4_KEY_LEN);
+    ngx_ivschat_sigv4_cache_wipe(cache);
+
+    if (ngx_ivschat_sigv4_signing_key(scope, secret) != 0) {
+        return -1;
+    }
+
+    cache->owner = owner;
+    memcpy(cache->key, scope->key, sizeof(cache->key));
 
     return 0;
 }
@@ -192,7 +189,7 @@ ngx_ivschat_sigv4_authorization(const ngx_ivschat_sigv4_request_t *req,
                  (int) scope->service.len, scope->service.data);
 
     if (n < 0 || (size_t) n >= sizeof(of)
-        || !ngx_ivschat_sigv4_one_line(scope->access_key)
+        || !ngx_ivschat_str_line(scope->access_key)
         || ngx_ivschat_sigv4_canonical_request(&canonical, req) != 0
         || ngx_ivschat_sigv4_hash(buf, canonical.len, hex) != 0
         || ngx_ivschat_sigv4_signature(scope, of, hex) != 0)
@@ -246,7 +243,7 @@ ngx_ivschat_sigv4_signature(const ngx_ivschat_sigv4_scope_t *scope,
 }
 
 
-/* A line feed in a header would forge another one. */
+/* A line feed in a value would forge another header. */
 
 static int
 ngx_ivschat_sigv4_canonical_request(ngx_ivschat_out_t *out,
@@ -261,7 +258,7 @@ ngx_ivschat_sigv4_canonical_request(ngx_ivschat_out_t *out,
 
     for (i = 0; i < req->nheaders; i++) {
 
-        if (!ngx_ivschat_sigv4_one_line(req->headers[i].value)) {
+        if (!ngx_ivschat_str_line(req->headers[i].value)) {
             return -1;
         }
 
@@ -294,24 +291,6 @@ ngx_ivschat_sigv4_names(ngx_ivschat_out_t *out,
 
 
 static int
-ngx_ivschat_sigv4_one_line(ngx_ivschat_str_t s)
-{
-    size_t         i;
-    unsigned char  c;
-
-    for (i = 0; i < s.len; i++) {
-        c = (unsigned char) s.data[i];
-
-        if (c < ' ' || c == 0x7f) {
-            return 0;
-        }
-    }
-
-    return 1;
-}
-
-
-static int
 ngx_ivschat_sigv4_hmac(const void *key, size_t key_len, const void *data,
     size_t len, unsigned char mac[NGX_IVSCHAT_SIGV4_KEY_LEN])
 {
@@ -324,7 +303,7 @@ ngx_ivschat_sigv4_hmac(const void *key, size_t key_len, const void *data,
 }
 
 
-/* SHA-256 and its HMAC are both of 32 bytes. */
+/* Both SHA-256 and HMAC-SHA256 have 32 bytes. */
 
 static void
 ngx_ivschat_sigv4_hex(const unsigned char *data,

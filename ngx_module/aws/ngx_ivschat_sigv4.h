@@ -1,18 +1,17 @@
 
 /*
- * AWS Signature Version 4, in its form with an Authorization header.
+ * AWS Signature Version 4 in an Authorization header.
  *
  * The rules: "Create a signed AWS API request" in the AWS IAM User Guide
  * (reference_sigv-create-signed-request).
  *
- * Our calls are all alike: a POST with a fixed path, no query and three or
- * four headers.  So a request is signed as it is, and is given in the form
- * that signing requires; nothing is sorted, joined, trimmed or encoded.
+ * All our requests are similar: a POST with a fixed path, no query and three
+ * or four headers.  The caller gives them in canonical form, and nothing is
+ * sorted, joined, trimmed or encoded here.
  *
- * No function reads a clock or allocates memory that outlives the call.  Each
- * returns 0 on success, and -1 if a buffer is too small, an argument is not
- * valid or libcrypto fails, whose error queue is left empty; the outputs are
- * then undefined.
+ * Functions return 0 on success, and -1 if a buffer is too small, an argument
+ * is invalid or libcrypto fails; its error queue is then empty, and outputs are
+ * undefined.
  */
 
 
@@ -40,19 +39,18 @@ typedef struct {
 } ngx_ivschat_sigv4_header_t;
 
 
-/* The request, with all headers that are signed. */
+/* All headers of the request are signed. */
 
 typedef struct {
     ngx_ivschat_str_t                   method;
-    ngx_ivschat_str_t                   uri;     /* the path; there is no
-                                                    query */
+    ngx_ivschat_str_t                   uri;     /* the path */
     const ngx_ivschat_sigv4_header_t   *headers; /* sorted by name */
     size_t                              nheaders;
     char    payload_hash[NGX_IVSCHAT_SIGV4_HEX_LEN + 1];
 } ngx_ivschat_sigv4_request_t;
 
 
-/* Who signs, and when. */
+/* The credential scope, the time and the key. */
 
 typedef struct {
     ngx_ivschat_str_t   access_key;
@@ -64,8 +62,8 @@ typedef struct {
 
 
 /*
- * The signing key that was derived last, and all that it depends on.  One cache
- * in each process; zeroed memory is an empty cache.
+ * The last signing key that was derived, and what it depends on.  Zeroed memory
+ * is an empty cache.
  */
 
 typedef struct {
@@ -82,15 +80,14 @@ typedef struct {
 
 
 /*
- * Seconds since the epoch as "20150830T123600Z" in UTC, with a NUL; the first
- * 8 characters are the date of the credential scope.  Fails outside the years
- * 1970 to 9999.
+ * Seconds since the epoch as "20150830T123600Z" in UTC, with a NUL; the first 8
+ * characters are the date.  Fails outside the years 1970 to 9999.
  */
 
 int ngx_ivschat_sigv4_time(time_t sec,
     char time[NGX_IVSCHAT_SIGV4_TIME_LEN + 1]);
 
-/* SHA-256 of len bytes, as lower-case hex with a NUL. */
+/* SHA-256 of len bytes as lower-case hex with a NUL. */
 
 int ngx_ivschat_sigv4_hash(const void *data, size_t len,
     char hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1]);
@@ -101,27 +98,25 @@ size_t ngx_ivschat_sigv4_buffer_size(const ngx_ivschat_sigv4_request_t *req,
     const ngx_ivschat_sigv4_scope_t *scope);
 
 /*
- * The signing key of a day (8 characters of date), by four HMACs from the
- * secret access key (any bytes, at most 256).  Intermediate keys are wiped.
+ * Derives scope->key from a secret access key of at most 256 bytes, and the
+ * date, region and service of the scope.  Intermediate keys are wiped.
  */
 
-int ngx_ivschat_sigv4_signing_key(ngx_ivschat_str_t secret, const char *date,
-    ngx_ivschat_str_t region, ngx_ivschat_str_t service,
-    unsigned char key[NGX_IVSCHAT_SIGV4_KEY_LEN]);
+int ngx_ivschat_sigv4_signing_key(ngx_ivschat_sigv4_scope_t *scope,
+    ngx_ivschat_str_t secret);
 
-/* The same through the cache.  Another secret must have another id. */
+/* The same through the cache, where id identifies the secret. */
 
 int ngx_ivschat_sigv4_cached_key(ngx_ivschat_sigv4_cache_t *cache, uint64_t id,
-    ngx_ivschat_str_t secret, const char *date, ngx_ivschat_str_t region,
-    ngx_ivschat_str_t service, unsigned char key[NGX_IVSCHAT_SIGV4_KEY_LEN]);
+    ngx_ivschat_sigv4_scope_t *scope, ngx_ivschat_str_t secret);
 
 /* Wipes the key; the cache is then empty. */
 
 void ngx_ivschat_sigv4_cache_wipe(ngx_ivschat_sigv4_cache_t *cache);
 
 /*
- * The value of the Authorization header, into buf, without a NUL.  buf is also
- * the space for the canonical request; size must be that of
+ * Writes the value of the Authorization header to buf, without a NUL.  buf is
+ * also used for the canonical request; its size must be that returned by
  * ngx_ivschat_sigv4_buffer_size().  Fails if a header has a control character.
  */
 

@@ -1,13 +1,13 @@
 
 /*
- * AWS STS: the requests AssumeRole and AssumeRoleWithWebIdentity, and what to
- * do about their errors.  ngx_ivschat_credentials.h reads their answers.
+ * AWS STS: the requests AssumeRole and AssumeRoleWithWebIdentity.  Their
+ * answers are read by ngx_ivschat_credentials.h, and errors by
+ * ngx_ivschat_errors.h.
  *
- * The rules: both actions in the AWS STS API Reference.  The requests are
- * forms; the answers are JSON if the request has NGX_IVSCHAT_STS_ACCEPT.
- *
- * The host is ngx_ivschat_host() of "sts", the path "/", the method POST;
- * AssumeRole is signed for the service "sts", the other is not signed.
+ * The rules: both actions in the AWS STS API Reference.  A request is a form;
+ * the answer is JSON if the request has NGX_IVSCHAT_STS_ACCEPT.  The host is
+ * ngx_ivschat_host() of "sts", the path "/", the method POST; AssumeRole is
+ * signed for the service "sts", the other action is not signed.
  */
 
 
@@ -16,7 +16,6 @@
 
 
 #include "ngx_ivschat_credentials.h"
-#include "ngx_ivschat_errors.h"
 #include "ngx_ivschat_role.h"
 
 
@@ -39,9 +38,9 @@
 
 
 /*
- * The checks of single parameters: NULL, or why the value cannot be used.
- * A role is arn:PARTITION:iam::12 DIGITS:role/NAME with a partition that is
- * "aws" or begins with "aws-".
+ * Each check returns NULL, or the reason why the value is invalid.  A role is
+ * arn:PARTITION:iam::<12 digits>:role/NAME with the partition "aws" or
+ * "aws-…".
  */
 
 const char *ngx_ivschat_sts_check_role(ngx_ivschat_str_t role_arn);
@@ -51,31 +50,22 @@ const char *ngx_ivschat_sts_check_web_token(ngx_ivschat_str_t token);
 const char *ngx_ivschat_sts_check_duration(unsigned duration);
 
 /*
- * The default session name of a host, "ivschat-<hostname>", into name with a
- * NUL; a character that AWS does not allow becomes "-", and the end is cut
- * off.  Returns its length.
+ * The default session name, "ivschat-<hostname>", into name with a NUL.  A
+ * character that AWS does not allow becomes "-", and the end is cut off.
  */
 
-size_t ngx_ivschat_sts_session_name(ngx_ivschat_str_t hostname,
+void ngx_ivschat_sts_session_name(ngx_ivschat_str_t hostname,
     char name[NGX_IVSCHAT_SESSION_NAME_MAX + 1]);
 
 /*
- * Writes the body of the request, no NUL; all parameters are checked.
- * web_token is for a web identity only.  On failure (-1) the reason is a text
- * for the log, "RoleArn: it is …".
+ * Checks all parameters and writes the body of the request, without a NUL.
+ * web_token is used for a web identity only.  Returns 0, or -1 and a reason
+ * for the log, "RoleArn: the ARN of a role …".
  */
 
 int ngx_ivschat_sts_form(ngx_ivschat_credentials_flavour_e action,
     const ngx_ivschat_role_t *role, ngx_ivschat_str_t web_token,
     ngx_ivschat_out_t *out, char *reason, size_t size);
-
-/*
- * A line for the error log that tells the operator what to do about this code
- * of STS's; an empty string for codes that have no remedy of their own.
- */
-
-const char *ngx_ivschat_sts_remedy(ngx_ivschat_credentials_flavour_e action,
-    unsigned status, const char *code);
 
 
 #endif /* _NGX_IVSCHAT_STS_H_INCLUDED_ */

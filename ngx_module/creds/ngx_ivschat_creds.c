@@ -1,39 +1,37 @@
 
 /*
- * The slots: made while the configuration is read, one for each distinct line,
- * and their entries in the shared zone for those that are fetched.
+ * The slots of a configuration.
  */
 
 
 #include "ngx_ivschat_creds.h"
-#include "ngx_ivschat_slot.h"
-#include "../aws/ngx_ivschat_sigv4.h"
 
-
-#define NGX_IVSCHAT_SOURCE_MAX   65536    /* bytes of all that identifies it */
+#include <ngx_sha1.h>
 
 
 static ngx_ivschat_slot_t *ngx_ivschat_add_slot(ngx_conf_t *cf,
-    ngx_ivschat_creds_conf_t *ccf, ngx_ivschat_line_t *line);
-static void ngx_ivschat_wipe_slot(void *data);
+    ngx_ivschat_creds_conf_t *ccf, ngx_ivschat_spec_t *line);
+static void ngx_ivschat_wipe_slots(void *data);
 static ngx_int_t ngx_ivschat_find_slot(ngx_conf_t *cf,
     ngx_ivschat_slot_t *slot);
-static ngx_int_t ngx_ivschat_fingerprint(ngx_conf_t *cf,
-    ngx_ivschat_slot_t *slot);
-static void ngx_ivschat_print_role(ngx_ivschat_out_t *out,
-    ngx_ivschat_role_t *role);
-static void ngx_ivschat_print(ngx_ivschat_out_t *out, ngx_uint_t n, ...);
+static void ngx_ivschat_fingerprint(ngx_ivschat_slot_t *slot);
+static void ngx_ivschat_print_role(ngx_sha1_t *sha1, ngx_ivschat_role_t *role);
+static void ngx_ivschat_print(ngx_sha1_t *sha1, const char *text);
 static void ngx_ivschat_warn_endpoints(ngx_conf_t *cf);
 
 
 ngx_int_t
 ngx_ivschat_creds_create(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf)
 {
-    if (ngx_array_init(&ccf->slots, cf->pool, 4, sizeof(ngx_ivschat_slot_t *))
-        != NGX_OK)
-    {
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
         return NGX_ERROR;
     }
+
+    cln->handler = ngx_ivschat_wipe_slots;
+    cln->data = ccf;
 
     return ngx_ivschat_keep_environment(cf);
 }
@@ -43,13 +41,13 @@ char *
 ngx_ivschat_creds_line(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf,
     ngx_ivschat_slot_t **slot)
 {
-    ngx_ivschat_line_t  line;
+    ngx_ivschat_spec_t  line;
 
     if (*slot != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
     }
 
-    if (ngx_ivschat_line_read(cf, &line) != NGX_CONF_OK) {
+    if (ngx_ivschat_spec_read(cf, &line) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -62,9 +60,9 @@ ngx_ivschat_creds_line(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf,
 ngx_ivschat_slot_t *
 ngx_ivschat_creds_auto(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf)
 {
-    ngx_ivschat_line_t  line;
+    ngx_ivschat_spec_t  line;
 
-    ngx_ivschat_line_auto(&line);
+    ngx_ivschat_spec_auto(&line);
 
     return ngx_ivschat_add_slot(cf, ccf, &line);
 }
@@ -74,18 +72,14 @@ ngx_ivschat_creds_auto(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf)
 
 static ngx_ivschat_slot_t *
 ngx_ivschat_add_slot(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf,
-    ngx_ivschat_line_t *line)
+    ngx_ivschat_spec_t *line)
 {
-    ngx_uint_t            i;
-    ngx_pool_cleanup_t   *cln;
-    ngx_ivschat_slot_t   *slot, **slots, **p;
+    ngx_ivschat_slot_t  *slot;
 
-    slots = ccf->slots.elts;
-
-    for (i = 0; i < ccf->slots.nelts; i++) {
-        if (ngx_ivschat_line_same(&slots[i]->line, line)) {
-            ngx_ivschat_line_wipe(line);
-            return slots[i];
+    for (slot = ccf->slots; slot; slot = slot->next) {
+        if (ngx_ivschat_spec_same(&slot->line, line)) {
+            ngx_ivschat_spec_wipe(line);
+            return slot;
         }
     }
 
@@ -94,37 +88,28 @@ ngx_ivschat_add_slot(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf,
         return NULL;
     }
 
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
-    if (cln == NULL) {
-        return NULL;
-    }
-
-    p = ngx_array_push(&ccf->slots);
-    if (p == NULL) {
-        return NULL;
-    }
-
     slot->line = *line;
-    slot->index = ccf->slots.nelts;
+    slot->index = ccf->slots ? ccf->slots->index + 1 : 1;
 
-    cln->handler = ngx_ivschat_wipe_slot;
-    cln->data = slot;
-
-    *p = slot;
+    slot->next = ccf->slots;
+    ccf->slots = slot;
 
     return slot;
 }
 
 
 static void
-ngx_ivschat_wipe_slot(void *data)
+ngx_ivschat_wipe_slots(void *data)
 {
-    ngx_ivschat_slot_t  *slot = data;
+    ngx_ivschat_creds_conf_t  *ccf = data;
 
-    ngx_ivschat_credentials_wipe(&slot->creds);
-    ngx_ivschat_credentials_wipe(&slot->found.creds);
+    ngx_ivschat_slot_t  *slot;
 
-    ngx_ivschat_line_wipe(&slot->line);
+    for (slot = ccf->slots; slot; slot = slot->next) {
+        ngx_ivschat_credentials_wipe(&slot->creds);
+        ngx_ivschat_credentials_wipe(&slot->found.creds);
+        ngx_ivschat_spec_wipe(&slot->line);
+    }
 }
 
 
@@ -143,26 +128,24 @@ ngx_int_t
 ngx_ivschat_creds_init(ngx_conf_t *cf, ngx_ivschat_creds_conf_t *ccf,
     ngx_uint_t *fetched, ngx_uint_t *used)
 {
-    ngx_uint_t            i;
-    ngx_ivschat_slot_t  **slots;
+    ngx_ivschat_slot_t  *slot;
 
-    slots = ccf->slots.elts;
     *fetched = 0;
     *used = 0;
 
-    for (i = 0; i < ccf->slots.nelts; i++) {
+    for (slot = ccf->slots; slot; slot = slot->next) {
 
-        if (!slots[i]->used) {
+        if (!slot->used) {
             continue;
         }
 
         (*used)++;
 
-        if (ngx_ivschat_find_slot(cf, slots[i]) != NGX_OK) {
+        if (ngx_ivschat_find_slot(cf, slot) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        *fetched += slots[i]->fetched;
+        *fetched += slot->fetched;
     }
 
     if (*used) {
@@ -186,90 +169,71 @@ ngx_ivschat_find_slot(ngx_conf_t *cf, ngx_ivschat_slot_t *slot)
 
     source = &slot->found.source;
 
-    if (source->base == NGX_IVSCHAT_BASE_NONE) {
-        return NGX_OK;
-    }
-
     if (source->base == NGX_IVSCHAT_BASE_STATIC && source->nroles == 0) {
         slot->creds = slot->found.creds;
         slot->generation = 1;
-        return NGX_OK;
+
+    } else if (source->base != NGX_IVSCHAT_BASE_NONE) {
+        slot->fetched = 1;
+        ngx_ivschat_fingerprint(slot);
     }
 
-    slot->fetched = 1;
-
-    return ngx_ivschat_fingerprint(cf, slot);
+    return NGX_OK;
 }
 
 
-/* Of all that could make the credentials different. */
+/* Covers all that could make the credentials different. */
 
-static ngx_int_t
-ngx_ivschat_fingerprint(ngx_conf_t *cf, ngx_ivschat_slot_t *slot)
+static void
+ngx_ivschat_fingerprint(ngx_ivschat_slot_t *slot)
 {
-    int                         rc;
-    char                        hex[NGX_IVSCHAT_SIGV4_HEX_LEN + 1];
-    ngx_uint_t                  i;
-    ngx_ivschat_out_t           out;
-    ngx_ivschat_source_t       *source;
-    ngx_ivschat_credentials_t  *creds;
-
-    out.len = 0;
-    out.size = NGX_IVSCHAT_SOURCE_MAX;
-    out.data = ngx_alloc(out.size, cf->log);
-
-    if (out.data == NULL) {
-        return NGX_ERROR;
-    }
+    ngx_uint_t             i;
+    ngx_sha1_t             sha1;
+    ngx_ivschat_source_t  *source;
 
     source = &slot->found.source;
-    creds = source->creds;
 
-    ngx_ivschat_out_write(&out, &source->base, sizeof(source->base));
-    ngx_ivschat_print(&out, 7, source->url, source->token, source->token_file,
-                      source->ca_file, creds->access_key, creds->secret_key,
-                      creds->session_token);
-    ngx_ivschat_print_role(&out, &source->web_identity);
+    ngx_sha1_init(&sha1);
+
+    ngx_sha1_update(&sha1, &source->base, sizeof(source->base));
+    ngx_ivschat_print(&sha1, source->url);
+    ngx_ivschat_print(&sha1, source->token);
+    ngx_ivschat_print(&sha1, source->token_file);
+    ngx_ivschat_print(&sha1, source->ca_file);
+    ngx_ivschat_print(&sha1, source->creds->access_key);
+    ngx_ivschat_print(&sha1, source->creds->secret_key);
+    ngx_ivschat_print(&sha1, source->creds->session_token);
+    ngx_ivschat_print_role(&sha1, &source->web_identity);
 
     for (i = 0; i < source->nroles; i++) {
-        ngx_ivschat_print_role(&out, &source->roles[i]);
+        ngx_ivschat_print_role(&sha1, &source->roles[i]);
     }
 
-    rc = ngx_ivschat_sigv4_hash(out.data, ngx_min(out.len, out.size), hex);
-
-    ngx_explicit_memzero(out.data, out.size);
-    ngx_free(out.data);
-
-    ngx_memcpy(slot->entry.fingerprint, hex, NGX_IVSCHAT_FINGERPRINT_LEN);
-
-    return rc == 0 ? NGX_OK : NGX_ERROR;
+    ngx_sha1_final(slot->entry.fingerprint, &sha1);
+    ngx_explicit_memzero(&sha1, sizeof(ngx_sha1_t));
 }
 
 
 static void
-ngx_ivschat_print_role(ngx_ivschat_out_t *out, ngx_ivschat_role_t *role)
+ngx_ivschat_print_role(ngx_sha1_t *sha1, ngx_ivschat_role_t *role)
 {
-    ngx_ivschat_print(out, 5, role->role_arn, role->session_name,
-                      role->external_id, role->region, role->url);
-    ngx_ivschat_out_write(out, &role->duration, sizeof(role->duration));
+    ngx_ivschat_print(sha1, role->role_arn);
+    ngx_ivschat_print(sha1, role->session_name);
+    ngx_ivschat_print(sha1, role->external_id);
+    ngx_ivschat_print(sha1, role->region);
+    ngx_ivschat_print(sha1, role->url);
+    ngx_sha1_update(sha1, &role->duration, sizeof(role->duration));
 }
 
 
 static void
-ngx_ivschat_print(ngx_ivschat_out_t *out, ngx_uint_t n, ...)
+ngx_ivschat_print(ngx_sha1_t *sha1, const char *text)
 {
-    va_list      args;
-    const char  *text;
-
-    va_start(args, n);
-
-    while (n--) {
-        text = va_arg(args, const char *);
-        ngx_ivschat_out_text(out, text ? text : "");
-        ngx_ivschat_out_text(out, "\n");
+    if (text == NULL) {
+        text = "";
     }
 
-    va_end(args);
+    ngx_sha1_update(sha1, text, ngx_strlen(text) + 1);
 }
 
 
@@ -303,27 +267,25 @@ ngx_ivschat_creds_init_zone(ngx_ivschat_creds_conf_t *ccf,
     ngx_slab_pool_t *shpool, ngx_ivschat_creds_root_t *root,
     ngx_shm_zone_t *zone)
 {
-    ngx_uint_t            i;
-    ngx_ivschat_slot_t  **slots;
+    ngx_ivschat_slot_t  *slot;
 
     ccf->shpool = shpool;
     ccf->root = root;
-    slots = ccf->slots.elts;
 
     ngx_ivschat_zone_sweep(shpool, root);
 
-    for (i = 0; i < ccf->slots.nelts; i++) {
+    for (slot = ccf->slots; slot; slot = slot->next) {
 
-        if (!slots[i]->fetched) {
+        if (!slot->fetched) {
             continue;
         }
 
-        slots[i]->skew = &root->skew;
+        slot->skew = &root->skew;
 
-        if (ngx_ivschat_zone_enter(&slots[i]->entry, shpool, root) != NGX_OK) {
+        if (ngx_ivschat_zone_enter(&slot->entry, shpool, root) != NGX_OK) {
             ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
-                          "the %uz bytes of \"ivschat_token_zone\" do not "
-                          "suffice", zone->shm.size);
+                          "\"ivschat_token_zone\" of %uz bytes is too small",
+                          zone->shm.size);
             return NGX_ERROR;
         }
     }
@@ -335,19 +297,15 @@ ngx_ivschat_creds_init_zone(ngx_ivschat_creds_conf_t *ccf,
 void
 ngx_ivschat_creds_commit(ngx_cycle_t *cycle, ngx_ivschat_creds_conf_t *ccf)
 {
-    ngx_uint_t            i;
-    ngx_ivschat_slot_t  **slots, *slot;
+    ngx_ivschat_slot_t  *slot;
 
-    slots = ccf->slots.elts;
-
-    for (i = 0; i < ccf->slots.nelts; i++) {
-        slot = slots[i];
+    for (slot = ccf->slots; slot; slot = slot->next) {
 
         if (slot->entry.shared) {
             ngx_ivschat_zone_use(&slot->entry);
 
         } else if (slot->used && slot->generation) {
-            ngx_ivschat_creds_notice(cycle->log, slot, &slot->creds);
+            ngx_ivschat_slot_notice(slot, cycle->log, &slot->creds);
         }
     }
 
@@ -358,22 +316,56 @@ ngx_ivschat_creds_commit(ngx_cycle_t *cycle, ngx_ivschat_creds_conf_t *ccf)
 
 
 void
-ngx_ivschat_creds_notice(ngx_log_t *log, ngx_ivschat_slot_t *slot,
-    ngx_ivschat_credentials_t *creds)
+ngx_ivschat_creds_start(ngx_cycle_t *cycle, ngx_ivschat_creds_conf_t *ccf)
 {
-    size_t  n;
+    ngx_ivschat_slot_t  *slot;
 
-    n = ngx_min(creds->access_key_len, 4);
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return;
+    }
 
-    ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                  "AWS credentials from \"%V\": access key \"…%*s\"",
-                  &slot->found.name, n,
-                  creds->access_key + creds->access_key_len - n);
+    for (slot = ccf->slots; slot; slot = slot->next) {
+
+        /*
+         * An error here would leave nginx without workers; without libcurl
+         * only the locations with these credentials do not work.
+         */
+
+        if (slot->entry.shared && ccf->http == NULL) {
+            ccf->http = ngx_ivschat_curl_create(cycle->log);
+        }
+
+        ngx_ivschat_slot_start(slot, ccf->http, cycle->log);
+    }
+}
+
+
+void
+ngx_ivschat_creds_stop(ngx_ivschat_creds_conf_t *ccf)
+{
+    ngx_ivschat_slot_t  *slot;
+
+    for (slot = ccf->slots; slot; slot = slot->next) {
+        ngx_ivschat_slot_stop(slot);
+    }
+
+    if (ccf->http) {
+        ngx_ivschat_curl_destroy(ccf->http);
+        ccf->http = NULL;
+    }
+}
+
+
+time_t
+ngx_ivschat_creds_time(ngx_ivschat_creds_conf_t *ccf)
+{
+    return ngx_time() + (ngx_atomic_int_t) ccf->root->skew;
 }
 
 
 ngx_str_t *
 ngx_ivschat_creds_name(ngx_ivschat_slot_t *slot)
 {
-    return &slot->line.kind->name;
+    return &slot->line.name;
 }

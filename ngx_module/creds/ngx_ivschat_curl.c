@@ -1,11 +1,11 @@
 
 /*
- * The multi-socket interface of libcurl: libcurl says which sockets it waits
- * for and until when, nginx waits, and tells it what happened.
+ * libcurl's multi-socket interface: libcurl selects sockets and a timeout,
+ * nginx waits for them and reports the events.
  *
- * libcurl must not be entered again from its own callbacks, and reads a socket
- * only as far as it likes.  So callbacks only take notes, events are
- * level-triggered, and ended transfers are handled after libcurl has returned.
+ * libcurl must not be called from its own callbacks, and may leave data in a
+ * socket.  So callbacks only set up events and timers, events are
+ * level-triggered, and completed transfers are handled after libcurl returns.
  */
 
 
@@ -16,7 +16,7 @@
 #include <curl/curl.h>
 
 
-/* The first error is kept, and nothing is set after it. */
+/* Keeps the first error, after which nothing is set. */
 
 #define ngx_ivschat_curl_set(rc, call)                                        \
     if (rc == 0) {                                                            \
@@ -30,8 +30,8 @@
 struct ngx_ivschat_curl_s {
     CURLM             *multi;
     ngx_log_t         *log;
-    ngx_event_t        timer;          /* libcurl's own */
-    ngx_connection_t   dummy;          /* debug logging looks for a fd */
+    ngx_event_t        timer;
+    ngx_connection_t   dummy;          /* debug logging needs a fd */
     ngx_queue_t        requests;
     ngx_queue_t        connections;    /* of libcurl's sockets */
 };
@@ -45,7 +45,6 @@ struct ngx_ivschat_curl_request_s {
     ngx_ivschat_curl_done_pt     done;
     void                        *data;
     size_t                       len;        /* of the answer's body */
-    unsigned                     too_large:1;
     char                         error[CURL_ERROR_SIZE];
     u_char                       body[NGX_IVSCHAT_CURL_BODY_MAX + 1];
 };
@@ -100,7 +99,7 @@ ngx_ivschat_curl_create(ngx_log_t *log)
     ngx_queue_init(&http->requests);
     ngx_queue_init(&http->connections);
 
-    /* cancelable: a request that waits has a timer of its own */
+    /* cancelable, since a request that waits has its own timer */
 
     http->dummy.fd = (ngx_socket_t) -1;
     http->dummy.data = http;
@@ -123,7 +122,7 @@ ngx_ivschat_curl_create(ngx_log_t *log)
 
     if (rc != 0) {
         ngx_log_error(NGX_LOG_ALERT, log, 0,
-                      "a libcurl multi handle could not be made");
+                      "could not create a libcurl multi handle");
         ngx_ivschat_curl_destroy(http);
         return NULL;
     }
@@ -148,7 +147,7 @@ ngx_ivschat_curl_destroy(ngx_ivschat_curl_t *http)
         (void) curl_multi_cleanup(http->multi);
     }
 
-    /* libcurl has let go of every socket by now, or never will */
+    /* sockets that libcurl has not removed */
 
     while (!ngx_queue_empty(&http->connections)) {
         q = ngx_queue_head(&http->connections);
@@ -190,7 +189,7 @@ ngx_ivschat_curl_send(ngx_ivschat_curl_t *http,
         return NULL;
     }
 
-    /* this only asks for a timer, from which libcurl will start */
+    /* this only sets a timer, whose handler starts the transfer */
 
     rc = curl_multi_add_handle(http->multi, req->easy);
 
@@ -227,7 +226,7 @@ ngx_ivschat_curl_setup(ngx_ivschat_curl_request_t *req,
         || ngx_ivschat_curl_set_headers(req, options) != NGX_OK)
     {
         ngx_log_error(NGX_LOG_ALERT, req->http->log, 0,
-                      "a libcurl easy handle could not be made");
+                      "could not create a libcurl easy handle");
         return NGX_ERROR;
     }
 
@@ -260,7 +259,7 @@ ngx_ivschat_curl_setup(ngx_ivschat_curl_request_t *req,
 }
 
 
-/* What is the same for every request. */
+/* Sets the options that are the same for all requests. */
 
 static CURLcode
 ngx_ivschat_curl_set_common(ngx_ivschat_curl_request_t *req)
@@ -273,42 +272,33 @@ ngx_ivschat_curl_set_common(ngx_ivschat_curl_request_t *req)
     ngx_ivschat_curl_setopt(CURLOPT_WRITEFUNCTION, ngx_ivschat_curl_body);
     ngx_ivschat_curl_setopt(CURLOPT_WRITEDATA, req);
 
-    /* names the host, the port or the file, where that matters */
+    /* has the host, the port or the file of an error */
 
     ngx_ivschat_curl_setopt(CURLOPT_ERRORBUFFER, req->error);
 
-    /* no proxy of the environment; redirects and .netrc are off by default */
+    /* no proxy from the environment; redirects and .netrc are disabled */
 
     ngx_ivschat_curl_setopt(CURLOPT_PROXY, "");
     ngx_ivschat_curl_setopt(CURLOPT_PROTOCOLS_STR, "http,https");
     ngx_ivschat_curl_setopt(CURLOPT_HTTP_VERSION,
                             (long) CURL_HTTP_VERSION_1_1);
 
-    /*
-     * No SIGALRM; and a resolver thread that hangs on a dead name server is
-     * left behind, not joined.
-     */
+    /* no SIGALRM; do not wait for a resolver thread at exit */
 
     ngx_ivschat_curl_setopt(CURLOPT_NOSIGNAL, 1L);
     ngx_ivschat_curl_setopt(CURLOPT_QUICK_EXIT, 1L);
 
-    /*
-     * Minutes pass between two requests: a connection kept for the next would
-     * be closed by the other side, and nobody would watch it.
-     */
+    /* requests are minutes apart, and nothing would watch the connection */
 
     ngx_ivschat_curl_setopt(CURLOPT_FORBID_REUSE, 1L);
 
-    /* it outlives the request, for libcurl copies it to the connection */
+    /* libcurl copies it to the connection, which outlives the request */
 
     ngx_ivschat_curl_setopt(CURLOPT_CLOSESOCKETFUNCTION,
                             ngx_ivschat_curl_close_socket);
     ngx_ivschat_curl_setopt(CURLOPT_CLOSESOCKETDATA, req->http);
 
-    /*
-     * libcurl keeps the authorities that it has read, so that it does so once,
-     * but not with a directory of them beside.
-     */
+    /* libcurl caches the CA file, unless there is also a directory */
 
     ngx_ivschat_curl_setopt(CURLOPT_CAPATH, NULL);
 
@@ -323,7 +313,7 @@ ngx_ivschat_curl_set_headers(ngx_ivschat_curl_request_t *req,
     ngx_uint_t          i;
     struct curl_slist  *list;
 
-    /* libcurl would wait for a "100 Continue" that few send */
+    /* do not wait for "100 Continue", which few servers send */
 
     req->headers = curl_slist_append(NULL, "Expect:");
     list = req->headers;
@@ -356,7 +346,7 @@ ngx_ivschat_curl_free(ngx_ivschat_curl_request_t *req)
 }
 
 
-/* The one place from which libcurl works. */
+/* The only caller of curl_multi_socket_action(). */
 
 static void
 ngx_ivschat_curl_drive(ngx_ivschat_curl_t *http, curl_socket_t fd, int action)
@@ -365,10 +355,7 @@ ngx_ivschat_curl_drive(ngx_ivschat_curl_t *http, curl_socket_t fd, int action)
     sigset_t   all, before;
     CURLMcode  rc;
 
-    /*
-     * libcurl may start a thread that looks up a name; it must not be the one
-     * to run nginx's signal handlers.
-     */
+    /* a resolver thread started here must not run nginx's signal handlers */
 
     (void) sigfillset(&all);
     (void) pthread_sigmask(SIG_BLOCK, &all, &before);
@@ -377,7 +364,7 @@ ngx_ivschat_curl_drive(ngx_ivschat_curl_t *http, curl_socket_t fd, int action)
 
     (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
 
-    /* nginx takes what is left in OpenSSL's queue for an error of its own */
+    /* nginx would report errors left in OpenSSL's queue as its own */
 
     ERR_clear_error();
 
@@ -391,7 +378,7 @@ ngx_ivschat_curl_drive(ngx_ivschat_curl_t *http, curl_socket_t fd, int action)
 
     if (rc != CURLM_OK) {
 
-        /* libcurl goes on only when all of its transfers are removed */
+        /* libcurl continues only if all transfers are removed */
 
         ngx_ivschat_curl_abort(http);
     }
@@ -408,7 +395,7 @@ ngx_ivschat_curl_finished(ngx_ivschat_curl_t *http)
 
     while ((msg = curl_multi_info_read(http->multi, &left)) != NULL) {
 
-        /* the message is gone with the next call */
+        /* the message is invalid after the next call */
 
         code = msg->data.result;
 
@@ -448,9 +435,10 @@ ngx_ivschat_curl_finish(ngx_ivschat_curl_request_t *req, CURLcode code)
         }
 
     } else {
-        answer.error = req->too_large ? "the answer is too large"
+        answer.error = code == CURLE_WRITE_ERROR ? "the answer is too large"
                        : code == CURLE_ABORTED_BY_CALLBACK
-                         ? "the worker has no connection left for it, or ends"
+                         ? "worker_connections are not enough, or the "
+                           "worker is exiting"
                          : req->error[0] ? req->error
                            : curl_easy_strerror(code);
         answer.timedout = (code == CURLE_OPERATION_TIMEDOUT);
@@ -517,12 +505,12 @@ ngx_ivschat_curl_add_socket(ngx_ivschat_curl_t *http, curl_socket_t fd)
     c->read->log = http->log;
     c->write->log = http->log;
 
-    /* both, whatever is watched: at a shutdown nginx calls read->handler */
+    /* both are needed: at a shutdown nginx calls read->handler */
 
     c->read->handler = ngx_ivschat_curl_event_handler;
     c->write->handler = ngx_ivschat_curl_event_handler;
 
-    /* nginx itself uses it for connections that it may close */
+    /* nginx uses this queue only for its reusable connections */
 
     ngx_queue_insert_tail(&http->connections, &c->queue);
 
@@ -543,8 +531,8 @@ ngx_ivschat_curl_remove_socket(ngx_connection_t *c)
         && fcntl(c->fd, F_GETFD) == -1)
     {
         /*
-         * A socket that never got to connect is closed without a call of
-         * CURLOPT_CLOSESOCKETFUNCTION, and gone from epoll with that.
+         * libcurl closes a socket that has not connected without calling
+         * CURLOPT_CLOSESOCKETFUNCTION, which also removes it from epoll.
          */
 
         c->read->active = 0;
@@ -565,13 +553,13 @@ ngx_ivschat_curl_remove_socket(ngx_connection_t *c)
     ngx_queue_remove(&c->queue);
     ngx_free_connection(c);
 
-    /* the socket is libcurl's, and nginx must not look for it at exit */
+    /* libcurl closes the socket: nginx must not report it at exit */
 
     c->fd = (ngx_socket_t) -1;
 }
 
 
-/* Level-triggered, whatever the method: libcurl does not drain its sockets. */
+/* Level-triggered with all methods, since libcurl may leave data. */
 
 static ngx_int_t
 ngx_ivschat_curl_watch(ngx_event_t *ev, ngx_int_t event, ngx_uint_t want)
@@ -588,10 +576,7 @@ ngx_ivschat_curl_watch(ngx_event_t *ev, ngx_int_t event, ngx_uint_t want)
 }
 
 
-/*
- * CURLOPT_CLOSESOCKETFUNCTION.  libcurl has mostly told us before that it does
- * not watch this socket any longer, but not always.
- */
+/* CURLOPT_CLOSESOCKETFUNCTION; libcurl does not always remove it first. */
 
 static int
 ngx_ivschat_curl_close_socket(void *data, curl_socket_t fd)
@@ -617,14 +602,14 @@ ngx_ivschat_curl_close_socket(void *data, curl_socket_t fd)
 }
 
 
-/* CURLMOPT_TIMERFUNCTION: only notes it, since libcurl is on the stack. */
+/* CURLMOPT_TIMERFUNCTION */
 
 static int
 ngx_ivschat_curl_set_timer(CURLM *multi, long ms, void *data)
 {
     ngx_ivschat_curl_t  *http = data;
 
-    /* nginx would keep a timer that is nearly the same */
+    /* ngx_add_timer() keeps a timer that is nearly the same */
 
     if (http->timer.timer_set) {
         ngx_del_timer(&http->timer);
@@ -666,10 +651,7 @@ ngx_ivschat_curl_event_handler(ngx_event_t *ev)
 }
 
 
-/*
- * Every request fails, and with them their sockets go; what their owners
- * start then is not touched.
- */
+/* Fails all requests, but not those that their handlers start. */
 
 static void
 ngx_ivschat_curl_abort(ngx_ivschat_curl_t *http)
@@ -694,7 +676,7 @@ ngx_ivschat_curl_abort(ngx_ivschat_curl_t *http)
 }
 
 
-/* CURLOPT_WRITEFUNCTION */
+/* CURLOPT_WRITEFUNCTION; a short count is CURLE_WRITE_ERROR */
 
 static size_t
 ngx_ivschat_curl_body(char *p, size_t size, size_t n, void *data)
@@ -704,7 +686,6 @@ ngx_ivschat_curl_body(char *p, size_t size, size_t n, void *data)
     size *= n;
 
     if (size > NGX_IVSCHAT_CURL_BODY_MAX - req->len) {
-        req->too_large = 1;
         return 0;
     }
 

@@ -1,11 +1,10 @@
 
 /*
- * libcurl on nginx's event loop: small requests outside of any client's
- * request, for credentials.  It knows nothing of AWS or of HTTP in nginx.
+ * libcurl on nginx's event loop: small requests for credentials, outside of
+ * clients' requests, without knowledge of AWS and nginx's HTTP.
  *
- * One client per process, made in the worker: libcurl's handles and threads
- * do not survive a fork.  Everything here runs in the worker's one thread, and
- * nothing blocks it.
+ * There is one client in each process, created in the worker since libcurl's
+ * handles and threads do not survive a fork.  Nothing blocks the worker.
  */
 
 
@@ -26,10 +25,10 @@ typedef struct ngx_ivschat_curl_request_s   ngx_ivschat_curl_request_t;
 
 
 typedef struct {
-    const char   *error;               /* NULL: a whole answer came; else why
-                                          not, for the log */
-    ngx_uint_t    status;              /* of HTTP; 0 unless an answer came */
-    u_char       *body;                /* with a NUL behind it */
+    const char   *error;               /* NULL, or the reason for the log; the
+                                          rest is then not set */
+    ngx_uint_t    status;
+    u_char       *body;                /* followed by a NUL */
     size_t        len;
     time_t        date;                /* of the Date header; -1: none */
     unsigned      timedout:1;
@@ -37,9 +36,9 @@ typedef struct {
 
 
 /*
- * Called exactly once for a request that was started and not cancelled, from
- * the event loop, never from within ngx_ivschat_curl_send().  The answer and
- * its body, which is then wiped, live until it returns.  It may start and
+ * Called exactly once for each request that was started and not cancelled, from
+ * the event loop, never from within ngx_ivschat_curl_send().  The answer is
+ * valid until the call returns, and is then wiped.  The handler may start and
  * cancel other requests.
  */
 
@@ -48,8 +47,8 @@ typedef void (*ngx_ivschat_curl_done_pt)(void *data,
 
 
 /*
- * Copied by ngx_ivschat_curl_send(), but for the body, which must stay until
- * the request has ended.  All strings are NUL-terminated.
+ * Copied by ngx_ivschat_curl_send(), except the body, which must be kept until
+ * the request ends.  Strings are NUL-terminated.
  */
 
 typedef struct {
@@ -67,18 +66,15 @@ typedef struct {
 } ngx_ivschat_curl_options_t;
 
 
-/* Heap; NULL if libcurl refuses, which has been logged. */
+/* Returns NULL on errors, which are logged. */
 
 ngx_ivschat_curl_t *ngx_ivschat_curl_create(ngx_log_t *log);
 
-/* Cancels what is under way, without calling anyone, and closes all. */
+/* Cancels all requests without calling done(), and frees the client. */
 
 void ngx_ivschat_curl_destroy(ngx_ivschat_curl_t *http);
 
-/*
- * Starts a request.  NULL if it could not be started (logged); done() will
- * not be called then.
- */
+/* Starts a request.  Returns NULL on errors, which are logged. */
 
 ngx_ivschat_curl_request_t *ngx_ivschat_curl_send(ngx_ivschat_curl_t *http,
     ngx_ivschat_curl_options_t *options);

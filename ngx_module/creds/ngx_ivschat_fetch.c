@@ -1,28 +1,28 @@
 
 /*
- * One fetch, step by step: each step sends a request, and what comes back
- * leads to the next one.  A step that fails for a moment is tried again, all
- * within one limit.
+ * One fetch.  Each step sends a request, and its answer selects the next step.
+ * Steps that fail temporarily are repeated within one time limit.
  */
 
 
 #include "ngx_ivschat_fetch.h"
+#include "ngx_ivschat_url.h"
 
 #include <ngx_event.h>
 
+#include "../aws/ngx_ivschat_errors.h"
 #include "../aws/ngx_ivschat_sigv4.h"
 #include "../aws/ngx_ivschat_sts.h"
 
 
 #define NGX_IVSCHAT_FETCH_ERROR_LEN       1024
-#define NGX_IVSCHAT_FETCH_ATTEMPTS        3         /* but for IMDS */
-#define NGX_IVSCHAT_FETCH_PAUSE           500       /* between them, ms */
+#define NGX_IVSCHAT_FETCH_ATTEMPTS        3         /* except for IMDS */
+#define NGX_IVSCHAT_FETCH_PAUSE           500       /* milliseconds */
 #define NGX_IVSCHAT_FETCH_FILE_MAX        32768
 #define NGX_IVSCHAT_FETCH_IMDS_TOKEN_MAX  256
 #define NGX_IVSCHAT_FETCH_IMDS_ROLE_MAX   64
 
-/* More than a token file and a header or a form with what is in it. */
-
+/* enough for a token file and a header or form with its content */
 #define NGX_IVSCHAT_FETCH_TEXTS_LEN       131072
 
 #define NGX_IVSCHAT_FETCH_IMDS_PATH                                           \
@@ -36,17 +36,16 @@ typedef enum {
     NGX_IVSCHAT_STEP_IMDS_CREDS,
     NGX_IVSCHAT_STEP_WEB_IDENTITY,
     NGX_IVSCHAT_STEP_ROLE,
-    NGX_IVSCHAT_STEP_DONE
+    NGX_IVSCHAT_STEP_DONE              /* except for roles to assume */
 } ngx_ivschat_step_e;
 
 
 /*
- * make() completes a request that has method, URL and limits.  NGX_ERROR:
- * f->error says why it cannot be sent.
+ * make() completes a request with method, URL and timeouts, or returns
+ * NGX_ERROR with f->error set.
  *
- * got() is given an answer of 200.  NGX_OK: go to f->step; NGX_AGAIN: f->error
- * says what was wrong, but it may be better in a moment; NGX_ERROR: it will
- * not.
+ * got() is called with an answer of 200 and returns NGX_OK to continue with
+ * f->step; NGX_AGAIN or NGX_ERROR, if a retry is useless, with f->error set.
  */
 
 typedef struct {
@@ -59,7 +58,7 @@ typedef struct {
     ngx_int_t     (*got)(ngx_ivschat_fetch_t *f,
                       ngx_ivschat_curl_answer_t *answer);
 
-    ngx_uint_t      hinted[2];         /* statuses with this hint */
+    ngx_uint_t      hinted[2];         /* the statuses with this hint */
     const char     *hint;
 } ngx_ivschat_step_t;
 
@@ -71,16 +70,17 @@ struct ngx_ivschat_fetch_s {
     ngx_ivschat_fetch_done_pt    done;
     void                        *data;
 
-    ngx_ivschat_curl_request_t  *request;     /* under way, or NULL */
-    ngx_event_t                  timer;       /* else this one */
+    ngx_ivschat_curl_request_t  *request;     /* NULL: the timer is set */
+    ngx_event_t                  timer;
     ngx_connection_t             dummy;
 
     ngx_ivschat_clock_t          clock;
-    time_t                       sent;        /* by this host's */
+    time_t                       sent;        /* by this host's clock */
 
     ngx_ivschat_step_e           step;
     ngx_uint_t                   attempt;     /* at this step, from 1 */
     ngx_uint_t                   role;        /* the next to assume */
+    const char                  *asked;       /* the ARN sent to STS */
     ngx_msec_t                   start;
 
     u_char                      *pos;         /* free space of "texts" */
@@ -92,12 +92,12 @@ struct ngx_ivschat_fetch_s {
 
     u_char  texts[NGX_IVSCHAT_FETCH_TEXTS_LEN];  /* of one request */
 
-    unsigned                     imds_again:1;   /* a token was refused */
+    unsigned                     imds_again:1;   /* second session token */
     unsigned                     skewed:1;       /* this host's clock is off */
+    unsigned                     local:1;        /* the request stays here */
 };
 
 
-static ngx_ivschat_step_e ngx_ivschat_fetch_next_role(ngx_ivschat_fetch_t *f);
 static void ngx_ivschat_fetch_timer(ngx_event_t *ev);
 static void ngx_ivschat_fetch_step(ngx_ivschat_fetch_t *f);
 static ngx_int_t ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f);
@@ -111,8 +111,8 @@ static ngx_uint_t ngx_ivschat_fetch_may_retry(ngx_ivschat_fetch_t *f);
 static void ngx_ivschat_fetch_finish(ngx_ivschat_fetch_t *f,
     ngx_ivschat_credentials_t *creds);
 static void ngx_ivschat_fetch_free(ngx_ivschat_fetch_t *f);
-static void ngx_ivschat_fetch_error(ngx_ivschat_fetch_t *f, const char *fmt,
-    ...);
+static ngx_int_t ngx_ivschat_fetch_error(ngx_ivschat_fetch_t *f,
+    const char *fmt, ...);
 static const char *ngx_ivschat_fetch_text(ngx_ivschat_fetch_t *f,
     const char *fmt, ...);
 static ngx_int_t ngx_ivschat_fetch_file(ngx_ivschat_fetch_t *f,
@@ -124,7 +124,6 @@ static ngx_int_t ngx_ivschat_imds_make(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_options_t *o);
 static ngx_int_t ngx_ivschat_imds_word(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_answer_t *answer);
-static ngx_ivschat_role_t *ngx_ivschat_sts_role(ngx_ivschat_fetch_t *f);
 static ngx_int_t ngx_ivschat_sts_make(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_options_t *o);
 static ngx_int_t ngx_ivschat_sts_sign(ngx_ivschat_fetch_t *f,
@@ -138,12 +137,12 @@ static const ngx_ivschat_step_t  ngx_ivschat_fetch_steps[] = {
     [NGX_IVSCHAT_STEP_CONTAINER] = {
         NGX_IVSCHAT_CONTAINER, "the container credentials endpoint", "GET",
         ngx_ivschat_container_make, ngx_ivschat_fetch_got,
-        { 401, 403 }, ": it does not take the authorization token"
+        { 401, 403 }, ": the authorization token was rejected"
     },
     [NGX_IVSCHAT_STEP_IMDS_TOKEN] = {
         NGX_IVSCHAT_IMDS, "the instance metadata service", "PUT",
         ngx_ivschat_imds_make, ngx_ivschat_imds_word,
-        { 403 }, ": it is switched off for this instance"
+        { 403 }, ": IMDS is disabled for this instance"
     },
     [NGX_IVSCHAT_STEP_IMDS_ROLE] = {
         NGX_IVSCHAT_IMDS, "the instance metadata service", "GET",
@@ -168,8 +167,6 @@ _Static_assert(sizeof(ngx_ivschat_fetch_steps)
                == NGX_IVSCHAT_STEP_DONE * sizeof(ngx_ivschat_step_t),
                "a step without its row");
 
-
-/* The first request; none: what else there is to do are roles. */
 
 static const ngx_ivschat_step_e  ngx_ivschat_fetch_first[] = {
     [NGX_IVSCHAT_BASE_NONE] = NGX_IVSCHAT_STEP_DONE,
@@ -201,10 +198,6 @@ ngx_ivschat_fetch_start(ngx_ivschat_curl_t *http,
     f->start = ngx_current_msec;
     f->step = ngx_ivschat_fetch_first[source->base];
 
-    if (f->step == NGX_IVSCHAT_STEP_DONE) {
-        f->step = ngx_ivschat_fetch_next_role(f);
-    }
-
     if (source->base == NGX_IVSCHAT_BASE_STATIC) {
         f->creds = *source->creds;
     }
@@ -234,14 +227,6 @@ ngx_ivschat_fetch_cancel(ngx_ivschat_fetch_t *f)
 }
 
 
-static ngx_ivschat_step_e
-ngx_ivschat_fetch_next_role(ngx_ivschat_fetch_t *f)
-{
-    return f->role < f->source->nroles ? NGX_IVSCHAT_STEP_ROLE
-                                       : NGX_IVSCHAT_STEP_DONE;
-}
-
-
 static void
 ngx_ivschat_fetch_timer(ngx_event_t *ev)
 {
@@ -254,6 +239,10 @@ ngx_ivschat_fetch_timer(ngx_event_t *ev)
 static void
 ngx_ivschat_fetch_step(ngx_ivschat_fetch_t *f)
 {
+    if (f->step == NGX_IVSCHAT_STEP_DONE && f->role < f->source->nroles) {
+        f->step = NGX_IVSCHAT_STEP_ROLE;
+    }
+
     if (f->step == NGX_IVSCHAT_STEP_DONE) {
         ngx_ivschat_fetch_finish(f, &f->creds);
         return;
@@ -284,8 +273,7 @@ ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f)
     left = (ngx_msec_int_t) (f->start + NGX_IVSCHAT_FETCH_LIMIT
                              - ngx_current_msec);
     if (left <= 0) {
-        ngx_ivschat_fetch_error(f, "all of it took too long");
-        return NGX_ERROR;
+        return ngx_ivschat_fetch_error(f, "the fetch took too long");
     }
 
     ngx_memzero(&o, sizeof(ngx_ivschat_curl_options_t));
@@ -310,12 +298,12 @@ ngx_ivschat_fetch_send(ngx_ivschat_fetch_t *f)
         return NGX_ERROR;
     }
 
+    f->local = (ngx_ivschat_url(o.url) & NGX_IVSCHAT_URL_LOOPBACK) != 0;
     f->sent = ngx_time();
     f->request = ngx_ivschat_curl_send(f->http, &o);
 
     if (f->request == NULL) {
-        ngx_ivschat_fetch_error(f, "the request could not be started");
-        return NGX_ERROR;
+        return ngx_ivschat_fetch_error(f, "the request could not be started");
     }
 
     return NGX_OK;
@@ -334,8 +322,10 @@ ngx_ivschat_fetch_answer(void *data, ngx_ivschat_curl_answer_t *answer)
 
     ngx_explicit_memzero(f->texts, sizeof(f->texts));
 
-    if (ngx_ivschat_fetch_steps[f->step].make == ngx_ivschat_sts_make
-        && answer->error == NULL)
+    /* the clock of this host tells nothing new */
+
+    if (answer->error == NULL && !f->local
+        && f->step != NGX_IVSCHAT_STEP_CONTAINER)
     {
         f->skewed = f->clock.note(f->clock.data, answer->date, f->sent);
     }
@@ -371,8 +361,6 @@ ngx_ivschat_fetch_answer(void *data, ngx_ivschat_curl_answer_t *answer)
 }
 
 
-/* Credentials. */
-
 static ngx_int_t
 ngx_ivschat_fetch_got(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_answer_t *answer)
@@ -391,7 +379,7 @@ ngx_ivschat_fetch_got(ngx_ivschat_fetch_t *f,
     if (rc != 0) {
         ngx_ivschat_fetch_error(f, "%s", reason);
 
-        /* for a second attempt at a role the credentials are gone */
+        /* the credentials for a second attempt at a role are wiped */
 
         return step->make == ngx_ivschat_sts_make ? NGX_ERROR : NGX_AGAIN;
     }
@@ -400,13 +388,13 @@ ngx_ivschat_fetch_got(ngx_ivschat_fetch_t *f,
         f->role++;
     }
 
-    f->step = ngx_ivschat_fetch_next_role(f);
+    f->step = NGX_IVSCHAT_STEP_DONE;
 
     return NGX_OK;
 }
 
 
-/* Anything but a 200 is an error; some may pass. */
+/* Statuses other than 200; some are temporary. */
 
 static ngx_int_t
 ngx_ivschat_fetch_refused(ngx_ivschat_fetch_t *f,
@@ -422,7 +410,7 @@ ngx_ivschat_fetch_refused(ngx_ivschat_fetch_t *f,
         return ngx_ivschat_sts_refused(f, answer);
     }
 
-    /* IMDS wants another session token: once */
+    /* the session token of IMDS has expired: get a new one, once */
 
     if (status == 401 && step->flavour == NGX_IVSCHAT_IMDS
         && f->step != NGX_IVSCHAT_STEP_IMDS_TOKEN && !f->imds_again)
@@ -485,7 +473,9 @@ ngx_ivschat_fetch_free(ngx_ivschat_fetch_t *f)
 }
 
 
-static void
+/* Sets f->error; returns NGX_ERROR. */
+
+static ngx_int_t
 ngx_ivschat_fetch_error(ngx_ivschat_fetch_t *f, const char *fmt, ...)
 {
     u_char   *p;
@@ -497,10 +487,12 @@ ngx_ivschat_fetch_error(ngx_ivschat_fetch_t *f, const char *fmt, ...)
     va_end(args);
 
     *p = '\0';
+
+    return NGX_ERROR;
 }
 
 
-/* A text of the request, with a NUL. */
+/* Writes a text of the request, with a NUL. */
 
 static const char *
 ngx_ivschat_fetch_text(ngx_ivschat_fetch_t *f, const char *fmt, ...)
@@ -521,7 +513,7 @@ ngx_ivschat_fetch_text(ngx_ivschat_fetch_t *f, const char *fmt, ...)
 }
 
 
-/* A small file, as nginx reads its own; *text is in the request's texts. */
+/* Reads a small file; *text is in the texts of the request. */
 
 static ngx_int_t
 ngx_ivschat_fetch_file(ngx_ivschat_fetch_t *f, const char *path,
@@ -532,13 +524,9 @@ ngx_ivschat_fetch_file(ngx_ivschat_fetch_t *f, const char *path,
     ngx_fd_t          fd;
     ngx_core_conf_t  *ccf;
 
-    n = -1;
     fd = open(path, O_RDONLY|O_NONBLOCK|O_CLOEXEC);
-
-    if (fd != NGX_INVALID_FILE) {
-        n = read(fd, f->pos, NGX_IVSCHAT_FETCH_FILE_MAX);
-    }
-
+    n = fd == NGX_INVALID_FILE ? -1
+                               : read(fd, f->pos, NGX_IVSCHAT_FETCH_FILE_MAX);
     err = ngx_errno;
 
     if (fd != NGX_INVALID_FILE) {
@@ -549,24 +537,24 @@ ngx_ivschat_fetch_file(ngx_ivschat_fetch_t *f, const char *path,
         ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
                                                ngx_core_module);
 
-        ngx_ivschat_fetch_error(f, "the token file \"%s\" cannot be read by "
-                                "user %s: (%d: %s)", path,
-                                geteuid() == 0 ? "root"
-                                : ccf->username ? ccf->username : "unknown",
-                                err, strerror(err));
-        return NGX_ERROR;
+        return ngx_ivschat_fetch_error(f, "the token file \"%s\" cannot be "
+                                       "read by user %s: (%d: %s)", path,
+                                       geteuid() == 0 ? "root"
+                                       : ccf->username ? ccf->username
+                                                       : "unknown",
+                                       err, strerror(err));
     }
 
     if (n == NGX_IVSCHAT_FETCH_FILE_MAX) {
-        ngx_ivschat_fetch_error(f, "the token file \"%s\" is too large", path);
-        return NGX_ERROR;
+        return ngx_ivschat_fetch_error(f, "the token file \"%s\" is too "
+                                       "large", path);
     }
 
     text->data = (const char *) f->pos;
     text->len = n;
     f->pos += n;
 
-    /* editors and shells end it with a line feed */
+    /* editors and shells add a line feed */
 
     *text = ngx_ivschat_str_trim(*text, " \t\r\n");
 
@@ -578,7 +566,6 @@ static ngx_int_t
 ngx_ivschat_container_make(ngx_ivschat_fetch_t *f,
     ngx_ivschat_curl_options_t *o)
 {
-    size_t             i;
     ngx_ivschat_str_t  token;
 
     token = ngx_ivschat_str(f->source->token ? f->source->token : "");
@@ -589,14 +576,11 @@ ngx_ivschat_container_make(ngx_ivschat_fetch_t *f,
         return NGX_ERROR;
     }
 
-    /* a line end would smuggle in headers */
+    /* a line feed would add headers */
 
-    for (i = 0; i < token.len; i++) {
-        if ((u_char) token.data[i] < 0x20 || token.data[i] == 0x7f) {
-            ngx_ivschat_fetch_error(f, "its authorization token has control "
-                                    "characters");
-            return NGX_ERROR;
-        }
+    if (!ngx_ivschat_str_line(token)) {
+        return ngx_ivschat_fetch_error(f, "the authorization token has control "
+                                       "characters");
     }
 
     o->headers[0] = "Accept: application/json";
@@ -610,7 +594,7 @@ ngx_ivschat_container_make(ngx_ivschat_fetch_t *f,
 }
 
 
-/* A session token, the list of roles, the credentials of one of them. */
+/* The session token, the list of roles, the credentials of a role. */
 
 static ngx_int_t
 ngx_ivschat_imds_make(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
@@ -635,7 +619,7 @@ ngx_ivschat_imds_make(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
 }
 
 
-/* A word of the metadata service, which goes into a header or a URL. */
+/* Reads a session token or a role, for use in a header or a URL. */
 
 static ngx_int_t
 ngx_ivschat_imds_word(ngx_ivschat_fetch_t *f,
@@ -648,7 +632,7 @@ ngx_ivschat_imds_word(ngx_ivschat_fetch_t *f,
     answered.data = (const char *) answer->body;
     answered.len = answer->len;
 
-    /* of several roles the first counts */
+    /* the first of several roles */
 
     word = ngx_ivschat_str_cut(&answered, '\n');
     word = ngx_ivschat_str_trim(word, "\r");
@@ -661,9 +645,8 @@ ngx_ivschat_imds_word(ngx_ivschat_fetch_t *f,
         || !ngx_ivschat_str_only(word, NGX_IVSCHAT_LETTERS NGX_IVSCHAT_DIGITS
                                        "_+=,.@-/"))
     {
-        ngx_ivschat_fetch_error(f, "%s is malformed",
-                                token ? "its session token"
-                                      : "the name of its IAM role");
+        ngx_ivschat_fetch_error(f, "invalid %s in the answer",
+                                token ? "session token" : "IAM role name");
         return NGX_AGAIN;
     }
 
@@ -672,16 +655,6 @@ ngx_ivschat_imds_word(ngx_ivschat_fetch_t *f,
     f->step = token ? NGX_IVSCHAT_STEP_IMDS_ROLE : NGX_IVSCHAT_STEP_IMDS_CREDS;
 
     return NGX_OK;
-}
-
-
-/* The role that this step is about. */
-
-static ngx_ivschat_role_t *
-ngx_ivschat_sts_role(ngx_ivschat_fetch_t *f)
-{
-    return f->step == NGX_IVSCHAT_STEP_ROLE ? &f->source->roles[f->role]
-                                            : &f->source->web_identity;
 }
 
 
@@ -695,7 +668,9 @@ ngx_ivschat_sts_make(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
     ngx_ivschat_credentials_flavour_e   action;
 
     action = ngx_ivschat_fetch_steps[f->step].flavour;
-    role = ngx_ivschat_sts_role(f);
+    role = action == NGX_IVSCHAT_ASSUME_ROLE ? &f->source->roles[f->role]
+                                             : &f->source->web_identity;
+    f->asked = role->role_arn;
 
     if (action == NGX_IVSCHAT_ASSUME_ROLE_WITH_WEB_IDENTITY
         && ngx_ivschat_fetch_file(f, f->source->token_file, &token) != NGX_OK)
@@ -711,8 +686,7 @@ ngx_ivschat_sts_make(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
                              sizeof(reason))
         != 0)
     {
-        ngx_ivschat_fetch_error(f, "%s", reason);
-        return NGX_ERROR;
+        return ngx_ivschat_fetch_error(f, "%s", reason);
     }
 
     f->pos += form.len;
@@ -726,8 +700,7 @@ ngx_ivschat_sts_make(ngx_ivschat_fetch_t *f, ngx_ivschat_curl_options_t *o)
     if (action == NGX_IVSCHAT_ASSUME_ROLE
         && ngx_ivschat_sts_sign(f, role, o) != NGX_OK)
     {
-        ngx_ivschat_fetch_error(f, "the request could not be signed");
-        return NGX_ERROR;
+        return ngx_ivschat_fetch_error(f, "the request could not be signed");
     }
 
     return NGX_OK;
@@ -765,9 +738,7 @@ ngx_ivschat_sts_sign(ngx_ivschat_fetch_t *f, ngx_ivschat_role_t *role,
 
     rc = ngx_ivschat_sigv4_time(f->clock.now(f->clock.data), scope.time) != 0
          || ngx_ivschat_sigv4_hash(o->body, o->len, req.payload_hash) != 0
-         || ngx_ivschat_sigv4_signing_key(secret, scope.time, scope.region,
-                                          scope.service, scope.key)
-            != 0
+         || ngx_ivschat_sigv4_signing_key(&scope, secret) != 0
          || ngx_ivschat_sigv4_authorization(&req, &scope, (char *) f->pos,
                                             f->texts + sizeof(f->texts)
                                             - f->pos, &len)
@@ -804,14 +775,14 @@ ngx_ivschat_sts_refused(ngx_ivschat_fetch_t *f,
     ngx_ivschat_error_parse(none, (const char *) answer->body, answer->len,
                             &error);
 
-    remedy = ngx_ivschat_sts_remedy(ngx_ivschat_fetch_steps[f->step].flavour,
+    remedy = ngx_ivschat_sts_remedy(f->step == NGX_IVSCHAT_STEP_WEB_IDENTITY,
                                     answer->status, error.code);
     message = answer->body[0] == '<' ? NGX_IVSCHAT_XML : error.message;
 
     ngx_ivschat_fetch_error(f, "it answered %ui%s%s for role \"%s\": "
                             "\"%s\"%s%s", answer->status,
                             *error.code ? " " : "", error.code,
-                            ngx_ivschat_sts_role(f)->role_arn, message,
+                            f->asked, message,
                             *remedy ? "; " : "", remedy);
 
     return ngx_ivschat_retry_class(answer->status, error.code)

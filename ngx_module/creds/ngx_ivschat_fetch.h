@@ -1,8 +1,8 @@
 
 /*
- * One fetch of credentials: from a container endpoint, the instance metadata
- * service or STS, and through any number of roles to assume.  It knows
- * nothing of the shared zone, of schedules or of clients' requests.
+ * One fetch of credentials from a container endpoint, the instance metadata
+ * service or STS, followed by the roles to assume.  Shared memory, schedules
+ * and clients' requests are handled elsewhere.
  */
 
 
@@ -18,7 +18,7 @@
 #include "ngx_ivschat_curl.h"
 
 
-/* those of a profile, and that of the line */
+/* the roles of a profile and that of the directive */
 #define NGX_IVSCHAT_FETCH_ROLES_MAX   (NGX_IVSCHAT_ROLES_MAX + 1)
 #define NGX_IVSCHAT_FETCH_LIMIT       30000   /* milliseconds, for all of it */
 
@@ -33,9 +33,8 @@ typedef enum {
 
 
 /*
- * How credentials are come by.  Made when the configuration is read, in its
- * pool, and never changed; what depends on files of tokens is read anew at
- * every fetch.
+ * A source of credentials, allocated from the configuration pool and read-only.
+ * Token files are read for each fetch.
  */
 
 typedef struct {
@@ -43,13 +42,12 @@ typedef struct {
 
     ngx_ivschat_credentials_t   *creds;         /* of BASE_STATIC */
 
-    const char                  *url;           /* of the container or of the
-                                                   metadata service */
+    const char                  *url;           /* container, IMDS */
     const char                  *token;         /* container: Authorization */
     const char                  *token_file;    /* container, web identity */
     ngx_ivschat_role_t           web_identity;
 
-    ngx_uint_t                   nroles;        /* then assumed in this order */
+    ngx_uint_t                   nroles;        /* assumed in this order */
     ngx_ivschat_role_t           roles[NGX_IVSCHAT_FETCH_ROLES_MAX];
 
     const char                  *ca_file;       /* for https, NULL: libcurl's */
@@ -59,9 +57,9 @@ typedef struct {
 
 
 /*
- * The time by AWS's clock.  note() is told the Date of an answer of STS, -1 if
- * it has none, to a request that was sent at this time of the host's clock,
- * and returns whether that one is off.
+ * The time by AWS's clock.  note() takes the Date of an answer, or -1, and the
+ * time of the request by this host's clock; it returns whether this host's
+ * clock is off.
  */
 
 typedef struct {
@@ -75,8 +73,8 @@ typedef struct ngx_ivschat_fetch_s  ngx_ivschat_fetch_t;
 
 
 /*
- * Called once, from the event loop.  creds is NULL if there are none, and
- * error then says why and what to do; both live until it returns.
+ * Called once, from the event loop.  If creds is NULL, error is the reason and
+ * the remedy; both are valid until the call returns.
  */
 
 typedef void (*ngx_ivschat_fetch_done_pt)(void *data,
@@ -84,15 +82,15 @@ typedef void (*ngx_ivschat_fetch_done_pt)(void *data,
 
 
 /*
- * Starts a fetch; NULL without memory.  What can fail at once is told to
- * done() from the event loop all the same.
+ * Starts a fetch; returns NULL without memory.  done() is never called from
+ * within this function.
  */
 
 ngx_ivschat_fetch_t *ngx_ivschat_fetch_start(ngx_ivschat_curl_t *http,
     ngx_ivschat_source_t *source, ngx_ivschat_clock_t *clock, ngx_log_t *log,
     ngx_ivschat_fetch_done_pt done, void *data);
 
-/* Ends it without calling done(). */
+/* Ends a fetch without calling done(). */
 
 void ngx_ivschat_fetch_cancel(ngx_ivschat_fetch_t *fetch);
 

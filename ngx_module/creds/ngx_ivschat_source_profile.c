@@ -1,11 +1,10 @@
 
 /*
- * The profile source: AWS's shared files, read by the master with the
- * configuration, and by a worker when they have changed.
+ * AWS's shared files as a source.
  */
 
 
-#include "ngx_ivschat_sources.h"
+#include "ngx_ivschat_source_profile.h"
 
 #include <pwd.h>
 
@@ -15,31 +14,40 @@
 static ngx_ivschat_plan_e ngx_ivschat_load_profile(ngx_ivschat_find_t *find,
     ngx_ivschat_profiles_t *profiles, ngx_ivschat_plan_t *plan,
     ngx_ivschat_credentials_t *creds);
-static ngx_int_t ngx_ivschat_find_file(ngx_ivschat_find_t *find,
+static ngx_uint_t ngx_ivschat_find_file(ngx_ivschat_find_t *find,
     const char *variable, const char *preset, ngx_str_t *path);
 static ngx_int_t ngx_ivschat_use_plan(ngx_ivschat_find_t *find,
     ngx_ivschat_plan_t *plan);
 static void ngx_ivschat_use_keys(ngx_ivschat_find_t *find,
     ngx_ivschat_plan_t *plan);
-
+static ngx_int_t ngx_ivschat_use_source(ngx_ivschat_find_t *find,
+    const ngx_ivschat_property_t *source);
+static void ngx_ivschat_use_role(ngx_ivschat_find_t *find,
+    ngx_ivschat_role_t *role, ngx_ivschat_role_t *from);
 static ngx_int_t ngx_ivschat_read_profiles(ngx_str_t *files,
     ngx_ivschat_profiles_t *profiles, char *reason, size_t size);
 static ngx_int_t ngx_ivschat_read_file(ngx_ivschat_profile_file_t *file,
     char *reason, size_t size);
 
 
+/* Only the default profile, if nobody has named it, may be skipped. */
+
 ngx_int_t
 ngx_ivschat_find_profile(ngx_ivschat_find_t *find)
 {
     ngx_int_t               rc;
+    ngx_uint_t              named;
     ngx_ivschat_plan_t      plan;
     ngx_ivschat_profiles_t  profiles;
+
+    named = ngx_ivschat_getenv(find->cf, "AWS_PROFILE") != NULL;
 
     switch (ngx_ivschat_load_profile(find, &profiles, &plan,
                                      &find->found->creds))
     {
     case NGX_IVSCHAT_PLAN_OK:
         rc = ngx_ivschat_use_plan(find, &plan);
+        named |= rc == NGX_DECLINED;   /* its credential_source */
         break;
 
     case NGX_IVSCHAT_PLAN_NOTHING:
@@ -52,12 +60,14 @@ ngx_ivschat_find_profile(ngx_ivschat_find_t *find)
 
     ngx_ivschat_profiles_free(&profiles);
 
+    find->named = named;
+
     return rc;
 }
 
 
 void
-ngx_ivschat_find_region(ngx_ivschat_find_t *find)
+ngx_ivschat_find_settings(ngx_ivschat_find_t *find)
 {
     ngx_ivschat_plan_t         plan;
     ngx_ivschat_profiles_t     profiles;
@@ -74,7 +84,7 @@ ngx_ivschat_find_region(ngx_ivschat_find_t *find)
 }
 
 
-/* Keeps what STS needs of a profile, which may have nothing else. */
+/* Keeps the settings for STS, which a profile without credentials may have. */
 
 static ngx_ivschat_plan_e
 ngx_ivschat_load_profile(ngx_ivschat_find_t *find,
@@ -82,9 +92,10 @@ ngx_ivschat_load_profile(ngx_ivschat_find_t *find,
     ngx_ivschat_credentials_t *creds)
 {
     ngx_str_t           *params, *files, *profile;
+    const char          *name;
     ngx_ivschat_plan_e   rc;
 
-    params = find->line->params;
+    params = find->params;
     files = find->found->files;
     profile = &find->found->profile;
 
@@ -96,13 +107,11 @@ ngx_ivschat_load_profile(ngx_ivschat_find_t *find,
     if (params[NGX_IVSCHAT_PARAM_FILE].len) {
         files[NGX_IVSCHAT_CREDENTIALS] = params[NGX_IVSCHAT_PARAM_FILE];
 
-    } else if (ngx_ivschat_find_file(find, "AWS_CONFIG_FILE", "~/.aws/config",
-                                     &files[NGX_IVSCHAT_CONFIG])
-               != NGX_OK
-               || ngx_ivschat_find_file(find, "AWS_SHARED_CREDENTIALS_FILE",
-                                        "~/.aws/credentials",
-                                        &files[NGX_IVSCHAT_CREDENTIALS])
-                  != NGX_OK)
+    } else if (!ngx_ivschat_find_file(find, "AWS_CONFIG_FILE", "~/.aws/config",
+                                      &files[NGX_IVSCHAT_CONFIG])
+               || !ngx_ivschat_find_file(find, "AWS_SHARED_CREDENTIALS_FILE",
+                                         "~/.aws/credentials",
+                                         &files[NGX_IVSCHAT_CREDENTIALS]))
     {
         return NGX_IVSCHAT_PLAN_ERROR;
     }
@@ -110,12 +119,9 @@ ngx_ivschat_load_profile(ngx_ivschat_find_t *find,
     *profile = params[NGX_IVSCHAT_PARAM_NAME];
 
     if (profile->len == 0) {
-        profile->data = (u_char *) ngx_ivschat_find_env(find, "AWS_PROFILE");
+        name = ngx_ivschat_find_getenv(find, "AWS_PROFILE");
 
-        if (profile->data == NULL) {
-            profile->data = (u_char *) "default";
-        }
-
+        profile->data = (u_char *) (name ? name : "default");
         profile->len = ngx_strlen(profile->data);
     }
 
@@ -134,15 +140,24 @@ ngx_ivschat_load_profile(ngx_ivschat_find_t *find,
                                                 ngx_ivschat_str(plan->region));
     }
 
-    if (plan->sts_endpoint.len) {
-        find->profile_sts = ngx_ivschat_find_dup(find, plan->sts_endpoint);
+    find->profile_sts = ngx_ivschat_find_dup(find, plan->sts_endpoint);
+
+    if (plan->unfollowed) {
+        ngx_log_error(NGX_LOG_WARN, find->cf->log, 0,
+                      "\"%*s\" of the profile \"%V\" is not supported: use "
+                      "\"ivschat_token_endpoint\", and for STS "
+                      "AWS_ENDPOINT_URL_STS",
+                      plan->unfollowed->key.len, plan->unfollowed->key.data,
+                      profile);
     }
 
     return rc;
 }
 
 
-static ngx_int_t
+/* 0: out of memory. */
+
+static ngx_uint_t
 ngx_ivschat_find_file(ngx_ivschat_find_t *find, const char *variable,
     const char *preset, ngx_str_t *path)
 {
@@ -164,7 +179,7 @@ ngx_ivschat_find_file(ngx_ivschat_find_t *find, const char *variable,
 
         if (home == NULL) {
 
-            /* systemd sets no HOME for a service of root's */
+            /* systemd does not set HOME for services of root */
 
             pw = getpwuid(geteuid());
             home = (pw && pw->pw_dir) ? pw->pw_dir : "/";
@@ -174,13 +189,14 @@ ngx_ivschat_find_file(ngx_ivschat_find_t *find, const char *variable,
     path->data = ngx_pnalloc(find->cf->pool,
                              ngx_strlen(home) + ngx_strlen(value) + 1);
     if (path->data == NULL) {
-        return ngx_ivschat_find_fail(find, NGX_ERROR, "out of memory");
+        find->nomem = 1;
+        return 0;
     }
 
     path->len = ngx_sprintf(path->data, "%s%s%Z", home, value)
                 - path->data - 1;
 
-    return NGX_OK;
+    return 1;
 }
 
 
@@ -188,36 +204,30 @@ static ngx_int_t
 ngx_ivschat_use_plan(ngx_ivschat_find_t *find, ngx_ivschat_plan_t *plan)
 {
     size_t                 i;
-    ngx_int_t              rc;
     ngx_ivschat_source_t  *source;
 
     source = &find->found->source;
 
+    for (i = plan->nroles; i; i--) {
+        ngx_ivschat_use_role(find, &source->roles[source->nroles++],
+                             &plan->roles[i - 1]);
+    }
+
+    if (plan->source) {
+        return ngx_ivschat_use_source(find, plan->source);
+    }
+
     if (plan->secret_key) {
         ngx_ivschat_use_keys(find, plan);
-        rc = NGX_OK;
+        return NGX_OK;
+    }
 
-    } else if (plan->identity_file) {
-        source->base = NGX_IVSCHAT_BASE_WEB_IDENTITY;
-        source->token_file = ngx_ivschat_find_dup(find,
+    source->base = NGX_IVSCHAT_BASE_WEB_IDENTITY;
+    source->token_file = ngx_ivschat_find_dup(find,
                                         ngx_ivschat_str(plan->identity_file));
-        rc = ngx_ivschat_find_role(find, &source->web_identity, &plan->web);
+    ngx_ivschat_use_role(find, &source->web_identity, &plan->web);
 
-    } else {
-        rc = ngx_ivschat_find_named(find, plan->source);
-    }
-
-    for (i = plan->nroles; i && rc == NGX_OK; i--) {
-        rc = ngx_ivschat_find_role(find, &source->roles[source->nroles++],
-                                   &plan->roles[i - 1]);
-    }
-
-    if (rc != NGX_OK) {
-        source->nroles = 0;
-        find->found->keys = 0;
-    }
-
-    return rc;
+    return NGX_OK;
 }
 
 
@@ -239,8 +249,58 @@ ngx_ivschat_use_keys(ngx_ivschat_find_t *find, ngx_ivschat_plan_t *plan)
         && (ngx_file_access(&fi) & S_IROTH))
     {
         ngx_log_error(NGX_LOG_WARN, find->cf->log, 0,
-                      "\"%V\" holds secrets and can be read by everyone: "
+                      "\"%V\" holds secrets and is readable by all users: "
                       "chmod 600 it", file);
+    }
+}
+
+
+/* credential_source */
+
+static ngx_int_t
+ngx_ivschat_use_source(ngx_ivschat_find_t *find,
+    const ngx_ivschat_property_t *source)
+{
+    ngx_uint_t  i;
+
+    static const struct {
+        const char   *name;
+        ngx_int_t   (*find)(ngx_ivschat_find_t *find);
+    } sources[] = {
+        { "Environment", ngx_ivschat_find_env },
+        { "Ec2InstanceMetadata", ngx_ivschat_find_imds },
+        { "EcsContainer", ngx_ivschat_find_container }
+    };
+
+    for (i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+        if (ngx_strcmp(sources[i].name, source->value.data) == 0) {
+            return sources[i].find(find);
+        }
+    }
+
+    return ngx_ivschat_find_fail(find, NGX_ERROR, "%V:%ud: credential_source "
+                                 "must be Environment, Ec2InstanceMetadata or "
+                                 "EcsContainer",
+                                 &find->found->files[source->file],
+                                 source->line);
+}
+
+
+static void
+ngx_ivschat_use_role(ngx_ivschat_find_t *find, ngx_ivschat_role_t *role,
+    ngx_ivschat_role_t *from)
+{
+    ngx_uint_t  i;
+
+    const char  **to[] = { &role->role_arn, &role->session_name,
+                           &role->external_id };
+
+    *role = *from;
+
+    for (i = 0; i < 3; i++) {
+        if (*to[i]) {
+            *to[i] = ngx_ivschat_find_dup(find, ngx_ivschat_str(*to[i]));
+        }
     }
 }
 
@@ -267,7 +327,7 @@ ngx_ivschat_reread(ngx_ivschat_found_t *found,
 
         } else {
             (void) ngx_snprintf((u_char *) reason, size,
-                                "more than keys has changed%Z");
+                                "more than the keys has changed%Z");
         }
     }
 

@@ -1,11 +1,11 @@
 
 /*
- * The table of sources, the lines that name them, and the search for what a
- * line means.
+ * The table of sources, the lines that name them, and the search.
  */
 
 
 #include "ngx_ivschat_sources.h"
+#include "ngx_ivschat_url.h"
 #include "../aws/ngx_ivschat_api.h"
 #include "../aws/ngx_ivschat_sts.h"
 
@@ -14,40 +14,59 @@
 #define NGX_IVSCHAT_NAME_LEN    32      /* of "auto: web_identity" */
 #define NGX_IVSCHAT_WORD_MAX    20
 
+#define NGX_IVSCHAT_BASE   0x1          /* may be source=... */
+#define NGX_IVSCHAT_AUTO   0x2          /* is tried by "auto" */
+
 #define ngx_ivschat_bit(param)   (1 << NGX_IVSCHAT_PARAM_##param)
+
+
+struct ngx_ivschat_kind_s {
+    ngx_str_t      name;
+    ngx_uint_t     flags;
+    ngx_uint_t     params;              /* bits: 1 << param */
+    ngx_uint_t     required;            /* of these */
+    ngx_int_t    (*find)(ngx_ivschat_find_t *find);
+};
 
 
 /* check: NULL, or a function that returns NULL or what is wrong. */
 
 typedef struct {
-    ngx_str_t             name;
-    const char         *(*check)(ngx_ivschat_str_t value);
+    ngx_str_t      name;
+    const char  *(*check)(ngx_ivschat_str_t value);
 } ngx_ivschat_param_t;
 
 
-static ngx_ivschat_kind_t *ngx_ivschat_find_kind(ngx_ivschat_str_t name);
-static char *ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_line_t *line,
+static const ngx_ivschat_kind_t *ngx_ivschat_find_kind(ngx_ivschat_str_t name);
+static char *ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_spec_t *line,
     ngx_str_t *value);
-static char *ngx_ivschat_param_error(ngx_conf_t *cf, ngx_str_t *name,
+static char *ngx_ivschat_param_error(ngx_conf_t *cf, const ngx_str_t *name,
     const char *reason);
 static char *ngx_ivschat_check_static(ngx_conf_t *cf,
-    ngx_ivschat_line_t *line);
-static const char *ngx_ivschat_static_keys(ngx_ivschat_line_t *line,
+    ngx_ivschat_spec_t *line);
+static const char *ngx_ivschat_static_keys(ngx_str_t *params,
     ngx_ivschat_credentials_t *creds, ngx_ivschat_credentials_field_e *field);
 static const char *ngx_ivschat_check_source(ngx_ivschat_str_t value);
 static const char *ngx_ivschat_check_region(ngx_ivschat_str_t value);
 static const char *ngx_ivschat_check_duration(ngx_ivschat_str_t value);
 
+static ngx_int_t ngx_ivschat_try(ngx_ivschat_find_t *find,
+    const ngx_ivschat_kind_t *kind);
 static ngx_int_t ngx_ivschat_find_auto(ngx_ivschat_find_t *find);
 static ngx_int_t ngx_ivschat_find_static(ngx_ivschat_find_t *find);
 static ngx_int_t ngx_ivschat_find_assumed(ngx_ivschat_find_t *find);
+static ngx_int_t ngx_ivschat_sts_role(ngx_ivschat_find_t *find,
+    ngx_ivschat_role_t *role);
+static const char *ngx_ivschat_sts_region(ngx_ivschat_find_t *find);
+static ngx_int_t ngx_ivschat_sts_endpoint(ngx_ivschat_find_t *find,
+    ngx_ivschat_role_t *role);
 static ngx_uint_t ngx_ivschat_find_number(ngx_ivschat_find_t *find,
     const char *name, double unit, ngx_uint_t max, ngx_uint_t preset);
-static void ngx_ivschat_find_log(ngx_ivschat_find_t *find, ngx_uint_t level,
-    const char *what);
+static void ngx_ivschat_find_log(ngx_ivschat_find_t *find,
+    ngx_ivschat_spec_t *line, ngx_uint_t level, const char *what);
 
 
-static ngx_ivschat_param_t  ngx_ivschat_params[] = {
+static const ngx_ivschat_param_t  ngx_ivschat_params[] = {
     [NGX_IVSCHAT_PARAM_KEY] = { ngx_string("key"), NULL },
     [NGX_IVSCHAT_PARAM_SECRET] = { ngx_string("secret"), NULL },
     [NGX_IVSCHAT_PARAM_SESSION_TOKEN] = { ngx_string("token"), NULL },
@@ -72,87 +91,76 @@ _Static_assert(NGX_IVSCHAT_PARAMS == 11, "a row for each parameter");
 
 /*
  * "auto" goes from the top to the bottom.  Keys of the environment go first
- * with AWS_PROFILE set as well, as in AWS's SDKs for Python and C
- * (JavaScript's skips them).
+ * even if AWS_PROFILE is set, as in AWS's SDKs for Python and C (JavaScript's
+ * skips them).
  */
 
-static ngx_ivschat_kind_t  ngx_ivschat_kinds[] = {
+static const ngx_ivschat_kind_t  ngx_ivschat_kinds[] = {
 
-    { ngx_string("auto"), NULL, NGX_IVSCHAT_BASE, 0, 0,
-      NULL, ngx_ivschat_find_auto },
+    { ngx_string("auto"), NGX_IVSCHAT_BASE, 0, 0, ngx_ivschat_find_auto },
 
-    { ngx_string("env"), "Environment",
-      NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0, 0,
-      NULL, ngx_ivschat_find_keys },
+    { ngx_string("env"), NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0, 0,
+      ngx_ivschat_find_env },
 
-    { ngx_string("static"), NULL, 0,
+    { ngx_string("static"), 0,
       ngx_ivschat_bit(KEY)|ngx_ivschat_bit(SECRET)
       |ngx_ivschat_bit(SESSION_TOKEN),
-      ngx_ivschat_bit(KEY)|ngx_ivschat_bit(SECRET),
-      ngx_ivschat_check_static, ngx_ivschat_find_static },
+      ngx_ivschat_bit(KEY)|ngx_ivschat_bit(SECRET), ngx_ivschat_find_static },
 
-    { ngx_string("profile"), NULL, NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO,
+    { ngx_string("profile"), NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO,
       ngx_ivschat_bit(NAME)|ngx_ivschat_bit(FILE), 0,
-      NULL, ngx_ivschat_find_profile },
+      ngx_ivschat_find_profile },
 
-    { ngx_string("web_identity"), NULL, NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO,
-      ngx_ivschat_bit(REGION), 0,
-      NULL, ngx_ivschat_find_web_identity },
+    { ngx_string("web_identity"), NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO,
+      ngx_ivschat_bit(REGION), 0, ngx_ivschat_find_web_identity },
 
-    { ngx_string("container"), "EcsContainer",
-      NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0, 0,
-      NULL, ngx_ivschat_find_container },
+    { ngx_string("container"), NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0, 0,
+      ngx_ivschat_find_container },
 
-    { ngx_string("imds"), "Ec2InstanceMetadata",
-      NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0, 0,
-      NULL, ngx_ivschat_find_imds },
+    { ngx_string("imds"), NGX_IVSCHAT_BASE|NGX_IVSCHAT_AUTO, 0, 0,
+      ngx_ivschat_find_imds },
 
-    { ngx_string("assume_role"), NULL, 0,
+    { ngx_string("assume_role"), 0,
       ngx_ivschat_bit(ROLE)|ngx_ivschat_bit(SOURCE)|ngx_ivschat_bit(REGION)
       |ngx_ivschat_bit(EXTERNAL_ID)|ngx_ivschat_bit(SESSION_NAME)
       |ngx_ivschat_bit(DURATION),
-      ngx_ivschat_bit(ROLE),
-      NULL, ngx_ivschat_find_assumed },
+      ngx_ivschat_bit(ROLE), ngx_ivschat_find_assumed },
 
-    { ngx_null_string, NULL, 0, 0, 0, NULL, NULL }
+    { ngx_null_string, 0, 0, 0, NULL }
 };
 
 
 /* The names of the table, for messages. */
 
 #define NGX_IVSCHAT_KINDS                                                     \
-    "the sources are \"auto\", \"env\", \"static\", \"profile\", "            \
-    "\"container\", \"web_identity\", \"imds\" and \"assume_role\"; "         \
-    "credential_process and SSO are no sources, since they would block, or "  \
-    "need a browser"
+    "it must be \"auto\", \"env\", \"static\", \"profile\", \"container\", "  \
+    "\"web_identity\", \"imds\" or \"assume_role\"; credential_process and "  \
+    "SSO are not supported, since they would block nginx or need a browser"
 
 #define NGX_IVSCHAT_BASES                                                     \
-    "\"source=\" is one of \"auto\", \"env\", \"profile\", \"container\", "   \
-    "\"web_identity\" and \"imds\""
-
-#define NGX_IVSCHAT_PROFILE_NAMES                                             \
-    "credential_source must be Environment, Ec2InstanceMetadata or "          \
-    "EcsContainer"
+    "\"source=\" must be \"auto\", \"env\", \"profile\", \"container\", "     \
+    "\"web_identity\" or \"imds\""
 
 
 char *
-ngx_ivschat_line_read(ngx_conf_t *cf, ngx_ivschat_line_t *line)
+ngx_ivschat_spec_read(ngx_conf_t *cf, ngx_ivschat_spec_t *line)
 {
     ngx_str_t   *value, *file;
     ngx_uint_t   i;
     const char  *reason;
 
-    ngx_memzero(line, sizeof(ngx_ivschat_line_t));
+    ngx_memzero(line, sizeof(ngx_ivschat_spec_t));
 
     value = cf->args->elts;
 
     line->conf_file = cf->conf_file->file.name;
     line->line = cf->conf_file->line;
+    line->name = value[1];
     line->kind = ngx_ivschat_find_kind(ngx_ivschat_pure(&value[1]));
 
     if (line->kind == NULL) {
 
-        /* what is not a word may be a misplaced secret, and is not shown */
+        /* anything but a word may be a misplaced secret, and is not shown */
 
         if (value[1].len > NGX_IVSCHAT_WORD_MAX
             || !ngx_ivschat_str_only(ngx_ivschat_pure(&value[1]),
@@ -193,21 +201,23 @@ ngx_ivschat_line_read(ngx_conf_t *cf, ngx_ivschat_line_t *line)
         return NGX_CONF_ERROR;
     }
 
-    return line->kind->check ? line->kind->check(cf, line) : NGX_CONF_OK;
+    return line->kind->find == ngx_ivschat_find_static
+           ? ngx_ivschat_check_static(cf, line) : NGX_CONF_OK;
 }
 
 
 void
-ngx_ivschat_line_auto(ngx_ivschat_line_t *line)
+ngx_ivschat_spec_auto(ngx_ivschat_spec_t *line)
 {
-    ngx_memzero(line, sizeof(ngx_ivschat_line_t));
+    ngx_memzero(line, sizeof(ngx_ivschat_spec_t));
 
     line->kind = &ngx_ivschat_kinds[0];
+    line->name = line->kind->name;
 }
 
 
 ngx_uint_t
-ngx_ivschat_line_same(ngx_ivschat_line_t *a, ngx_ivschat_line_t *b)
+ngx_ivschat_spec_same(ngx_ivschat_spec_t *a, ngx_ivschat_spec_t *b)
 {
     ngx_uint_t  i;
 
@@ -224,27 +234,27 @@ ngx_ivschat_line_same(ngx_ivschat_line_t *a, ngx_ivschat_line_t *b)
 
 
 void
-ngx_ivschat_line_wipe(ngx_ivschat_line_t *line)
+ngx_ivschat_spec_wipe(ngx_ivschat_spec_t *line)
 {
-    ngx_uint_t  i;
+    ngx_str_t  *param;
 
-    for (i = NGX_IVSCHAT_PARAM_SECRET; i <= NGX_IVSCHAT_PARAM_SESSION_TOKEN;
-         i++)
+    for (param = &line->params[NGX_IVSCHAT_PARAM_SECRET];
+         param <= &line->params[NGX_IVSCHAT_PARAM_SESSION_TOKEN]; param++)
     {
-        if (line->params[i].len) {
-            ngx_explicit_memzero(line->params[i].data, line->params[i].len);
+        if (param->len) {
+            ngx_explicit_memzero(param->data, param->len);
         }
     }
 }
 
 
-static ngx_ivschat_kind_t *
+static const ngx_ivschat_kind_t *
 ngx_ivschat_find_kind(ngx_ivschat_str_t name)
 {
-    ngx_ivschat_kind_t  *kind;
+    const ngx_ivschat_kind_t  *kind;
 
     for (kind = ngx_ivschat_kinds; kind->name.len; kind++) {
-        if (ngx_ivschat_str_equal(ngx_ivschat_pure(&kind->name), name)) {
+        if (ngx_ivschat_str_is(name, (char *) kind->name.data)) {
             return kind;
         }
     }
@@ -254,7 +264,7 @@ ngx_ivschat_find_kind(ngx_ivschat_str_t name)
 
 
 static char *
-ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_line_t *line,
+ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_spec_t *line,
     ngx_str_t *value)
 {
     ngx_str_t           name, *param;
@@ -291,7 +301,7 @@ ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_line_t *line,
     param = &line->params[i];
 
     if (param->data) {
-        return ngx_ivschat_param_error(cf, &name, "it is there twice");
+        return ngx_ivschat_param_error(cf, &name, "it is a duplicate");
     }
 
     param->data = (u_char *) rest.data;
@@ -308,7 +318,8 @@ ngx_ivschat_read_param(ngx_conf_t *cf, ngx_ivschat_line_t *line,
 /* Names the parameter, never its value, which may be secret. */
 
 static char *
-ngx_ivschat_param_error(ngx_conf_t *cf, ngx_str_t *name, const char *reason)
+ngx_ivschat_param_error(ngx_conf_t *cf, const ngx_str_t *name,
+    const char *reason)
 {
     ngx_str_t  *value;
 
@@ -324,7 +335,7 @@ ngx_ivschat_param_error(ngx_conf_t *cf, ngx_str_t *name, const char *reason)
 
 
 static char *
-ngx_ivschat_check_static(ngx_conf_t *cf, ngx_ivschat_line_t *line)
+ngx_ivschat_check_static(ngx_conf_t *cf, ngx_ivschat_spec_t *line)
 {
     const char                       *reason;
     struct stat                       st;
@@ -339,7 +350,7 @@ ngx_ivschat_check_static(ngx_conf_t *cf, ngx_ivschat_line_t *line)
 
     _Static_assert(NGX_IVSCHAT_SESSION_TOKEN == 2, "a row for each field");
 
-    reason = ngx_ivschat_static_keys(line, &creds, &field);
+    reason = ngx_ivschat_static_keys(line->params, &creds, &field);
 
     ngx_ivschat_credentials_wipe(&creds);
 
@@ -351,9 +362,9 @@ ngx_ivschat_check_static(ngx_conf_t *cf, ngx_ivschat_line_t *line)
 
     if (fstat(cf->conf_file->file.fd, &st) == 0 && (st.st_mode & S_IROTH)) {
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "\"%V\" holds secrets and can be read by "
-                           "everyone: chmod 600 it, or move this line into a "
-                           "file of its own that is included",
+                           "\"%V\" holds secrets and is readable by all "
+                           "users: chmod 600 it, or move this line into an "
+                           "included file",
                            &cf->conf_file->file.name);
     }
 
@@ -362,13 +373,9 @@ ngx_ivschat_check_static(ngx_conf_t *cf, ngx_ivschat_line_t *line)
 
 
 static const char *
-ngx_ivschat_static_keys(ngx_ivschat_line_t *line,
-    ngx_ivschat_credentials_t *creds, ngx_ivschat_credentials_field_e *field)
+ngx_ivschat_static_keys(ngx_str_t *params, ngx_ivschat_credentials_t *creds,
+    ngx_ivschat_credentials_field_e *field)
 {
-    ngx_str_t  *params;
-
-    params = line->params;
-
     return ngx_ivschat_credentials_set(creds,
                   ngx_ivschat_pure(&params[NGX_IVSCHAT_PARAM_KEY]),
                   ngx_ivschat_pure(&params[NGX_IVSCHAT_PARAM_SECRET]),
@@ -380,7 +387,7 @@ ngx_ivschat_static_keys(ngx_ivschat_line_t *line,
 static const char *
 ngx_ivschat_check_source(ngx_ivschat_str_t value)
 {
-    ngx_ivschat_kind_t  *kind;
+    const ngx_ivschat_kind_t  *kind;
 
     kind = ngx_ivschat_find_kind(value);
 
@@ -393,7 +400,7 @@ static const char *
 ngx_ivschat_check_region(ngx_ivschat_str_t value)
 {
     return ngx_ivschat_region_valid(value)
-           ? NULL : "it is no region's name like \"us-west-2\"";
+           ? NULL : "it must be a region such as \"us-west-2\"";
 }
 
 
@@ -409,13 +416,13 @@ ngx_ivschat_check_duration(ngx_ivschat_str_t value)
     duration = ngx_parse_time(&s, 1);
 
     return duration == NGX_ERROR
-           ? "it is no time like \"1h\""
+           ? "it must be a time such as \"1h\""
            : ngx_ivschat_sts_check_duration((unsigned) duration);
 }
 
 
 ngx_int_t
-ngx_ivschat_find(ngx_conf_t *cf, ngx_ivschat_line_t *line, ngx_str_t *region,
+ngx_ivschat_find(ngx_conf_t *cf, ngx_ivschat_spec_t *line, ngx_str_t *region,
     ngx_ivschat_found_t *found)
 {
     ngx_int_t              rc;
@@ -426,56 +433,100 @@ ngx_ivschat_find(ngx_conf_t *cf, ngx_ivschat_line_t *line, ngx_str_t *region,
     ngx_memzero(&find, sizeof(ngx_ivschat_find_t));
 
     find.cf = cf;
-    find.line = line;
+    find.params = line->params;
     find.room_region = region;
     find.found = found;
 
-    found->name = line->kind->name;
+    found->name = line->name;
 
     source = &found->source;
     source->creds = &found->creds;
-    source->ca_file = ngx_ivschat_find_env(&find, "AWS_CA_BUNDLE");
+    source->ca_file = ngx_ivschat_find_getenv(&find, "AWS_CA_BUNDLE");
     source->imds_timeout = ngx_ivschat_find_number(&find,
                                "AWS_METADATA_SERVICE_TIMEOUT", 1000, 10000,
                                1000);
     source->imds_attempts = ngx_ivschat_find_number(&find,
                                 "AWS_METADATA_SERVICE_NUM_ATTEMPTS", 1, 10, 2);
 
-    rc = line->kind->find(&find);
+    rc = ngx_ivschat_try(&find, line->kind);
 
     if (rc == NGX_ERROR) {
-        ngx_ivschat_find_log(&find, NGX_LOG_EMERG, "cannot be used");
+        ngx_ivschat_find_log(&find, line, NGX_LOG_EMERG, "cannot be used");
         return NGX_ERROR;
     }
 
     if (rc == NGX_DECLINED) {
 
-        /* a shell may not have the environment that the service has */
+        /* a shell may not have the environment of the service */
 
-        ngx_ivschat_find_log(&find, NGX_LOG_WARN, "has no credentials");
-        source->base = NGX_IVSCHAT_BASE_NONE;
+        ngx_ivschat_find_log(&find, line,
+                             find.named && found->tried.len ? NGX_LOG_ERR
+                                                            : NGX_LOG_WARN,
+                             "finds no credentials");
     }
 
     return NGX_OK;
 }
 
 
-/* The first source that is there; the others and their reasons are kept. */
+/* Finds a source, and completes its roles. */
+
+static ngx_int_t
+ngx_ivschat_try(ngx_ivschat_find_t *find, const ngx_ivschat_kind_t *kind)
+{
+    ngx_int_t              rc;
+    ngx_uint_t             i;
+    ngx_ivschat_source_t  *source;
+
+    source = &find->found->source;
+
+    rc = kind->find(find);
+
+    if (rc == NGX_OK && source->base == NGX_IVSCHAT_BASE_WEB_IDENTITY) {
+        rc = ngx_ivschat_sts_role(find, &source->web_identity);
+    }
+
+    for (i = 0; i < source->nroles && rc == NGX_OK; i++) {
+        rc = ngx_ivschat_sts_role(find, &source->roles[i]);
+    }
+
+    if (find->nomem) {
+        rc = ngx_ivschat_find_fail(find, NGX_ERROR, "out of memory");
+    }
+
+    if (rc != NGX_OK) {
+        source->base = NGX_IVSCHAT_BASE_NONE;
+        source->nroles = 0;
+        find->found->keys = 0;
+
+        ngx_memzero(source->roles, sizeof(source->roles));
+        ngx_memzero(&source->web_identity, sizeof(ngx_ivschat_role_t));
+    }
+
+    return rc;
+}
+
+
+/*
+ * The first source that is there.  What is set explicitly ends the search: a
+ * container must not get the rights of its instance.
+ */
 
 static ngx_int_t
 ngx_ivschat_find_auto(ngx_ivschat_find_t *find)
 {
-    u_char               *p, *last;
-    ngx_int_t             rc;
-    ngx_ivschat_kind_t   *kind;
-    ngx_ivschat_found_t  *found;
+    u_char                    *p, *last;
+    ngx_int_t                  rc;
+    ngx_ivschat_found_t       *found;
+    const ngx_ivschat_kind_t  *kind;
 
     found = find->found;
 
     p = ngx_pnalloc(find->cf->pool,
                     NGX_IVSCHAT_TRIED_LEN + NGX_IVSCHAT_NAME_LEN);
     if (p == NULL) {
-        return ngx_ivschat_find_fail(find, NGX_ERROR, "out of memory");
+        find->nomem = 1;
+        return NGX_ERROR;
     }
 
     found->tried.data = p;
@@ -487,7 +538,8 @@ ngx_ivschat_find_auto(ngx_ivschat_find_t *find)
             continue;
         }
 
-        rc = kind->find(find);
+        find->named = 0;
+        rc = ngx_ivschat_try(find, kind);
 
         if (rc == NGX_OK) {
             found->name.data = last;
@@ -497,29 +549,22 @@ ngx_ivschat_find_auto(ngx_ivschat_find_t *find)
             return NGX_OK;
         }
 
-        if (rc == NGX_ERROR) {
-            ngx_ivschat_find_log(find, NGX_LOG_WARN, "passes over a source");
-        }
-
         p = ngx_slprintf(p, last, "%s%V: %s", found->tried.len ? "; " : "",
                          &kind->name, find->reason);
         found->tried.len = p - found->tried.data;
 
-        if (rc == NGX_ERROR && kind->find == ngx_ivschat_find_container) {
+        if (find->named) {
+            break;
+        }
 
-            /* a container must not get the rights of its instance */
-
-            found->source.base = NGX_IVSCHAT_BASE_NONE;
-            return NGX_OK;
+        if (rc == NGX_ERROR) {
+            ngx_log_error(NGX_LOG_WARN, find->cf->log, 0,
+                          "\"ivschat_token_credentials auto\" skips \"%V\": "
+                          "%s", &kind->name, find->reason);
         }
     }
 
-    (void) ngx_ivschat_find_fail(find, NGX_DECLINED, "%V", &found->tried);
-    ngx_ivschat_find_log(find, NGX_LOG_WARN, "finds no credentials");
-
-    found->source.base = NGX_IVSCHAT_BASE_NONE;
-
-    return NGX_OK;
+    return ngx_ivschat_find_fail(find, NGX_DECLINED, "%V", &found->tried);
 }
 
 
@@ -530,7 +575,7 @@ ngx_ivschat_find_static(ngx_ivschat_find_t *find)
 
     /* checked when the line was read */
 
-    (void) ngx_ivschat_static_keys(find->line, &find->found->creds, &field);
+    (void) ngx_ivschat_static_keys(find->params, &find->found->creds, &field);
 
     find->found->source.base = NGX_IVSCHAT_BASE_STATIC;
 
@@ -543,39 +588,169 @@ ngx_ivschat_find_static(ngx_ivschat_find_t *find)
 static ngx_int_t
 ngx_ivschat_find_assumed(ngx_ivschat_find_t *find)
 {
-    ngx_int_t              rc;
-    ngx_str_t             *params;
-    ngx_ivschat_kind_t    *base;
-    ngx_ivschat_role_t     role;
-    ngx_ivschat_source_t  *source;
+    ngx_int_t                  rc;
+    ngx_str_t                  name, *params;
+    ngx_ivschat_role_t        *role;
+    const ngx_ivschat_kind_t  *base;
 
-    params = find->line->params;
-    source = &find->found->source;
+    params = find->params;
+    name = find->found->name;
 
     base = ngx_ivschat_find_kind(
                ngx_ivschat_pure(&params[NGX_IVSCHAT_PARAM_SOURCE]));
-    rc = base ? base->find(find) : ngx_ivschat_find_auto(find);
+    rc = ngx_ivschat_try(find, base ? base : &ngx_ivschat_kinds[0]);
 
-    find->found->name = find->line->kind->name;
+    find->found->name = name;
 
-    if (rc != NGX_OK || source->base == NGX_IVSCHAT_BASE_NONE) {
+    if (rc != NGX_OK) {
         return rc;
     }
 
-    ngx_memzero(&role, sizeof(ngx_ivschat_role_t));
+    role = &find->found->source.roles[find->found->source.nroles++];
 
     /* the arguments of a directive have a NUL */
 
-    role.role_arn = (char *) params[NGX_IVSCHAT_PARAM_ROLE].data;
-    role.session_name = (char *) params[NGX_IVSCHAT_PARAM_SESSION_NAME].data;
-    role.external_id = (char *) params[NGX_IVSCHAT_PARAM_EXTERNAL_ID].data;
+    role->role_arn = (char *) params[NGX_IVSCHAT_PARAM_ROLE].data;
+    role->session_name = (char *) params[NGX_IVSCHAT_PARAM_SESSION_NAME].data;
+    role->external_id = (char *) params[NGX_IVSCHAT_PARAM_EXTERNAL_ID].data;
 
     if (params[NGX_IVSCHAT_PARAM_DURATION].len) {
-        role.duration = ngx_parse_time(&params[NGX_IVSCHAT_PARAM_DURATION], 1);
+        role->duration = ngx_parse_time(&params[NGX_IVSCHAT_PARAM_DURATION],
+                                        1);
     }
 
-    return ngx_ivschat_find_role(find, &source->roles[source->nroles++],
-                                 &role);
+    return NGX_OK;
+}
+
+
+/* Adds what STS needs to a role: once. */
+
+static ngx_int_t
+ngx_ivschat_sts_role(ngx_ivschat_find_t *find, ngx_ivschat_role_t *role)
+{
+    char  name[NGX_IVSCHAT_SESSION_NAME_MAX + 1];
+
+    if (role->url) {
+        return NGX_OK;
+    }
+
+    if (role->session_name == NULL) {
+        ngx_ivschat_sts_session_name(
+            ngx_ivschat_pure(&find->cf->cycle->hostname), name);
+        role->session_name = ngx_ivschat_find_dup(find, ngx_ivschat_str(name));
+    }
+
+    role->region = ngx_ivschat_sts_region(find);
+
+    if (role->region == NULL
+        || !ngx_ivschat_region_valid(ngx_ivschat_str(role->region)))
+    {
+        return ngx_ivschat_find_fail(find, NGX_ERROR, "%s: add \"region=\", "
+                                     "or set AWS_REGION",
+                                     role->region ? "invalid region of STS"
+                                                  : "STS needs a region");
+    }
+
+    return ngx_ivschat_sts_endpoint(find, role);
+}
+
+
+/* The region of the room is the last resort. */
+
+static const char *
+ngx_ivschat_sts_region(ngx_ivschat_find_t *find)
+{
+    const char  *region;
+
+    region = (char *) find->params[NGX_IVSCHAT_PARAM_REGION].data;
+
+    if (region == NULL) {
+        region = ngx_ivschat_find_getenv(find, "AWS_REGION");
+    }
+
+    if (region == NULL) {
+        region = ngx_ivschat_find_getenv(find, "AWS_DEFAULT_REGION");
+    }
+
+    if (region == NULL) {
+        ngx_ivschat_find_settings(find);
+        region = find->profile_region;
+    }
+
+    if (region == NULL && find->room_region->len) {
+        region = ngx_ivschat_find_dup(find,
+                                      ngx_ivschat_pure(find->room_region));
+    }
+
+    return region;
+}
+
+
+static ngx_int_t
+ngx_ivschat_sts_endpoint(ngx_ivschat_find_t *find, ngx_ivschat_role_t *role)
+{
+    char                host[NGX_IVSCHAT_HOST_MAX + 1];
+    char                aws[NGX_IVSCHAT_HOST_MAX + sizeof("https://")];
+    size_t              len;
+    const char         *url, *ignore, *port;
+    ngx_ivschat_str_t   s, service = ngx_ivschat_string("sts");
+
+    ignore = ngx_ivschat_getenv(find->cf,
+                                "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+    url = ngx_ivschat_getenv(find->cf, "AWS_ENDPOINT_URL_STS");
+
+    if (url == NULL) {
+        url = ngx_ivschat_getenv(find->cf, "AWS_ENDPOINT_URL");
+    }
+
+    if (url == NULL) {
+        url = find->profile_sts;
+    }
+
+    if (url == NULL || (ignore && strcasecmp(ignore, "true") == 0)) {
+        (void) ngx_ivschat_host(service, ngx_ivschat_str(role->region), host,
+                                sizeof(host), &len);
+        (void) ngx_snprintf((u_char *) aws, sizeof(aws), "https://%*s%Z", len,
+                            host);
+        url = aws;
+    }
+
+    if (!(ngx_ivschat_url(url)
+          & (NGX_IVSCHAT_URL_HTTPS|NGX_IVSCHAT_URL_LOOPBACK))
+        || strstr(url, "://") == NULL)
+    {
+        return ngx_ivschat_find_fail(find, NGX_ERROR, "the endpoint of STS "
+                                     "must be https, or http to this host");
+    }
+
+    s = ngx_ivschat_str(url);
+
+    if (s.data[s.len - 1] == '/') {
+        s.len--;
+    }
+
+    role->url = ngx_ivschat_find_dup(find, s);
+
+    s.data = strstr(url, "://") + 3;
+    s.len -= s.data - url;
+
+    if (memchr(s.data, '/', s.len) || memchr(s.data, '?', s.len)) {
+        return ngx_ivschat_find_fail(find, NGX_ERROR, "the endpoint of STS "
+                                     "must not have a path");
+    }
+
+    /* libcurl leaves the default port out of the Host header */
+
+    port = strncasecmp(url, "https", 5) == 0 ? ":443" : ":80";
+    len = ngx_strlen(port);
+
+    if (s.len > len && ngx_strncmp(s.data + s.len - len, port, len) == 0) {
+        s.len -= len;
+    }
+
+    role->host = ngx_ivschat_find_dup(find, s);
+
+    return NGX_OK;
 }
 
 
@@ -595,92 +770,19 @@ ngx_ivschat_find_number(ngx_ivschat_find_t *find, const char *name,
 }
 
 
-ngx_int_t
-ngx_ivschat_find_named(ngx_ivschat_find_t *find,
-    const ngx_ivschat_property_t *property)
-{
-    ngx_ivschat_kind_t  *kind;
-
-    for (kind = ngx_ivschat_kinds; kind->name.len; kind++) {
-        if (kind->profile_name
-            && ngx_strcmp(kind->profile_name, property->value.data) == 0)
-        {
-            return kind->find(find);
-        }
-    }
-
-    return ngx_ivschat_find_fail(find, NGX_ERROR, "%V:%ud: "
-                                 NGX_IVSCHAT_PROFILE_NAMES,
-                                 &find->found->files[property->file],
-                                 property->line);
-}
-
-
 static void
-ngx_ivschat_find_log(ngx_ivschat_find_t *find, ngx_uint_t level,
-    const char *what)
+ngx_ivschat_find_log(ngx_ivschat_find_t *find, ngx_ivschat_spec_t *line,
+    ngx_uint_t level, const char *what)
 {
-    ngx_ivschat_line_t  *line;
-
-    line = find->line;
-
     if (line->conf_file.len) {
         ngx_log_error(level, find->cf->log, 0,
                       "\"ivschat_token_credentials %V\" %s: %s in %V:%ui",
-                      &line->kind->name, what, find->reason, &line->conf_file,
+                      &line->name, what, find->reason, &line->conf_file,
                       line->line);
         return;
     }
 
     ngx_log_error(level, find->cf->log, 0,
                   "\"ivschat_token_credentials %V\", the default, %s: %s",
-                  &line->kind->name, what, find->reason);
-}
-
-
-ngx_int_t
-ngx_ivschat_find_fail(ngx_ivschat_find_t *find, ngx_int_t rc, const char *fmt,
-    ...)
-{
-    u_char  *p;
-    va_list  args;
-
-    va_start(args, fmt);
-    p = ngx_vslprintf((u_char *) find->reason,
-                      (u_char *) find->reason + sizeof(find->reason) - 1, fmt,
-                      args);
-    va_end(args);
-
-    *p = '\0';
-
-    return rc;
-}
-
-
-const char *
-ngx_ivschat_find_dup(ngx_ivschat_find_t *find, ngx_ivschat_str_t s)
-{
-    char  *p;
-
-    p = ngx_pnalloc(find->cf->pool, s.len + 1);
-
-    if (p == NULL) {
-        (void) ngx_ivschat_find_fail(find, NGX_ERROR, "out of memory");
-        return NULL;
-    }
-
-    (void) ngx_ivschat_str_copy(p, s);
-
-    return p;
-}
-
-
-const char *
-ngx_ivschat_find_env(ngx_ivschat_find_t *find, const char *name)
-{
-    const char  *value;
-
-    value = ngx_ivschat_getenv(find->cf, name);
-
-    return value ? ngx_ivschat_find_dup(find, ngx_ivschat_str(value)) : NULL;
+                  &line->name, what, find->reason);
 }

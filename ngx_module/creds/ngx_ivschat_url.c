@@ -1,7 +1,6 @@
 
 /*
- * libcurl's own parser decides, since libcurl connects to what it finds in
- * the URL.
+ * URLs are parsed by libcurl, which is what connects to them.
  */
 
 
@@ -13,17 +12,17 @@
 #include <curl/curl.h>
 
 
-static int ngx_ivschat_url_near(const char *host);
+static int ngx_ivschat_url_host(const char *host);
 
 
 int
-ngx_ivschat_url_check(const char *url, int keys)
+ngx_ivschat_url(const char *url)
 {
-    int     rc;
+    int     flags;
     char   *scheme, *host, *fragment;
     CURLU  *u;
 
-    rc = 0;
+    flags = 0;
     scheme = NULL;
     host = NULL;
     fragment = NULL;
@@ -38,9 +37,12 @@ ngx_ivschat_url_check(const char *url, int keys)
         && curl_url_get(u, CURLUPART_FRAGMENT, &fragment, 0)
            == CURLUE_NO_FRAGMENT)
     {
-        rc = strcmp(scheme, "https") == 0
-             || (strcmp(scheme, "http") == 0
-                 && (!keys || ngx_ivschat_url_near(host)));
+        flags = strcmp(scheme, "https") == 0 ? NGX_IVSCHAT_URL_HTTPS
+                : strcmp(scheme, "http") == 0 ? NGX_IVSCHAT_URL_HTTP : 0;
+
+        if (flags) {
+            flags |= ngx_ivschat_url_host(host);
+        }
     }
 
     curl_free(scheme);
@@ -48,29 +50,30 @@ ngx_ivschat_url_check(const char *url, int keys)
     curl_free(fragment);
     curl_url_cleanup(u);
 
-    return rc;
+    return flags;
 }
 
 
-/* libcurl has made numeric addresses canonical. */
+/* libcurl returns numeric addresses in canonical form. */
 
 static int
-ngx_ivschat_url_near(const char *host)
+ngx_ivschat_url_host(const char *host)
 {
     size_t          i;
     struct in_addr  addr;
 
-    static const char *const  hosts[] = {
-        "localhost", "169.254.170.2", "169.254.170.23", "[fd00:ec2::23]",
-        "[::1]"
+    static const char *const  ecs[] = {
+        "169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"
     };
 
-    for (i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
-        if (strcasecmp(host, hosts[i]) == 0) {
-            return 1;
+    for (i = 0; i < sizeof(ecs) / sizeof(ecs[0]); i++) {
+        if (strcasecmp(host, ecs[i]) == 0) {
+            return NGX_IVSCHAT_URL_ECS;
         }
     }
 
-    return inet_pton(AF_INET, host, &addr) == 1
-           && ntohl(addr.s_addr) >> 24 == 127;
+    return (strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0
+            || (inet_pton(AF_INET, host, &addr) == 1
+                && ntohl(addr.s_addr) >> 24 == 127))
+           ? NGX_IVSCHAT_URL_LOOPBACK : 0;
 }

@@ -1,7 +1,6 @@
 
 /*
- * The URLs that the environment gives for sources of credentials, as libcurl
- * reads them.
+ * URLs of sources of credentials in the environment, as libcurl parses them.
  */
 
 
@@ -9,18 +8,28 @@
 #define _NGX_IVSCHAT_URL_H_INCLUDED_
 
 
-#define NGX_IVSCHAT_URL_MAX   1024     /* bytes */
+#define NGX_IVSCHAT_URL_MAX        1024    /* bytes */
+
+#define NGX_IVSCHAT_URL_HTTP       0x1
+#define NGX_IVSCHAT_URL_HTTPS      0x2
+#define NGX_IVSCHAT_URL_LOOPBACK   0x4
+#define NGX_IVSCHAT_URL_ECS        0x8     /* addresses of ECS and EKS */
+
+/*
+ * Hosts that may see secrets ("Container credential provider", AWS SDKs and
+ * Tools Reference Guide): over http only this one and those of ECS and EKS.
+ */
+
+#define NGX_IVSCHAT_URL_SAFE                                                  \
+    (NGX_IVSCHAT_URL_HTTPS|NGX_IVSCHAT_URL_LOOPBACK|NGX_IVSCHAT_URL_ECS)
 
 
 /*
- * Whether a string with a NUL is an http or https URL of at most
- * NGX_IVSCHAT_URL_MAX bytes, without a user and a fragment.  With "keys" it
- * must be one that keys may be fetched from: over https from anywhere, over
- * http from this machine and the addresses of ECS and EKS only ("Container
- * credential provider", AWS SDKs and Tools Reference Guide).
+ * The flags of a NUL-terminated string that is an http or https URL of at most
+ * NGX_IVSCHAT_URL_MAX bytes, without user and fragment; 0 if it is not one.
  */
 
-int ngx_ivschat_url_check(const char *url, int keys);
+int ngx_ivschat_url(const char *url);
 
 
 #endif /* _NGX_IVSCHAT_URL_H_INCLUDED_ */

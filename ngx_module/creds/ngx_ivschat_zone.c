@@ -5,10 +5,11 @@
 
 
 #include "ngx_ivschat_zone.h"
-#include "../aws/ngx_ivschat_skew.h"
+#include "../aws/ngx_ivschat_retry.h"
 
 
-#define NGX_IVSCHAT_SKEW_STEP   10    /* seconds not worth a line */
+#define NGX_IVSCHAT_SKEW_STEP   10      /* seconds not worth a line */
+#define NGX_IVSCHAT_WANT        5000    /* ms of a pause, if requests wait */
 
 /* one less than 0 */
 
@@ -38,7 +39,7 @@ ngx_ivschat_zone_skew(ngx_atomic_t *skew, time_t date, time_t sent,
     was = (int64_t) (ngx_atomic_int_t) *skew;
     is = ngx_ivschat_skew(was, date, sent, ngx_time());
 
-    /* Date has whole seconds, and the way of each answer takes another time */
+    /* Date has whole seconds, and latency varies */
 
     if (is - was > NGX_IVSCHAT_SKEW_STEP
         || was - is > NGX_IVSCHAT_SKEW_STEP
@@ -49,8 +50,8 @@ ngx_ivschat_zone_skew(ngx_atomic_t *skew, time_t date, time_t sent,
         if (is) {
             ngx_log_error(NGX_LOG_ERR, log, 0,
                           "the clock of this host is %L seconds %s AWS's, "
-                          "which requests are signed by from now on: set "
-                          "the clock, by NTP say",
+                          "requests are signed with AWS's time: set the "
+                          "clock, with NTP for example",
                           is < 0 ? -is : is, is < 0 ? "ahead of" : "behind");
 
         } else {
@@ -70,7 +71,7 @@ ngx_ivschat_zone_pages(ngx_uint_t n)
 
     pages = (sizeof(ngx_ivschat_shared_t) + ngx_pagesize - 1) / ngx_pagesize;
 
-    /* a reload with other lines needs as many again, twice */
+    /* two reloads with other lines need as many each */
 
     return 3 * n * (pages + 1);
 }
@@ -202,17 +203,19 @@ ngx_ivschat_zone_read(ngx_ivschat_entry_t *entry,
 
 
 ngx_ivschat_lease_e
-ngx_ivschat_zone_lease(ngx_ivschat_entry_t *entry, ngx_msec_t ms,
-    time_t *refresh)
+ngx_ivschat_zone_lease(ngx_ivschat_entry_t *entry, ngx_msec_t ms, time_t now,
+    ngx_msec_t *wait)
 {
+    ngx_msec_int_t         left;
     ngx_ivschat_lease_e    lease;
     ngx_ivschat_shared_t  *sh;
 
     sh = entry->shared;
+    *wait = 0;
 
     ngx_shmtx_lock(&entry->shpool->mutex);
 
-    *refresh = sh->refresh;
+    left = (ngx_msec_int_t) (sh->due - ngx_current_msec);
 
     if (!ngx_ivschat_zone_same(sh, entry)) {
         lease = NGX_IVSCHAT_LEASE_STALE;
@@ -220,12 +223,14 @@ ngx_ivschat_zone_lease(ngx_ivschat_entry_t *entry, ngx_msec_t ms,
     } else if (ngx_ivschat_zone_leased(sh)) {
         lease = NGX_IVSCHAT_LEASE_HELD;
 
-    } else if (sh->refresh > ngx_time()) {
+    } else if (sh->paused && left > 0 && (int64_t) now < sh->refresh) {
         lease = NGX_IVSCHAT_LEASE_EARLY;
+        *wait = left;
 
     } else {
         lease = NGX_IVSCHAT_LEASE_TAKEN;
 
+        sh->paused = 0;
         sh->holder = ngx_pid;
         sh->expires = ngx_current_msec + ms;
     }
@@ -236,9 +241,31 @@ ngx_ivschat_zone_lease(ngx_ivschat_entry_t *entry, ngx_msec_t ms,
 }
 
 
+void
+ngx_ivschat_zone_want(ngx_ivschat_entry_t *entry)
+{
+    ngx_msec_t             due;
+    ngx_ivschat_shared_t  *sh;
+
+    sh = entry->shared;
+
+    ngx_shmtx_lock(&entry->shpool->mutex);
+
+    due = sh->since + NGX_IVSCHAT_WANT;
+
+    if (ngx_ivschat_zone_same(sh, entry)
+        && (ngx_msec_int_t) (sh->due - due) > 0)
+    {
+        sh->due = due;
+    }
+
+    ngx_shmtx_unlock(&entry->shpool->mutex);
+}
+
+
 ngx_int_t
 ngx_ivschat_zone_publish(ngx_ivschat_entry_t *entry,
-    ngx_ivschat_credentials_t *creds, time_t refresh)
+    ngx_ivschat_credentials_t *creds, ngx_ivschat_next_t *next)
 {
     ngx_int_t              rc;
     ngx_ivschat_shared_t  *sh;
@@ -251,8 +278,11 @@ ngx_ivschat_zone_publish(ngx_ivschat_entry_t *entry,
     if (ngx_ivschat_zone_same(sh, entry) && sh->holder == ngx_pid) {
 
         sh->holder = 0;
-        sh->refresh = refresh;
-        sh->failures = creds ? 0 : sh->failures + 1;
+        sh->refresh = next->refresh;
+        sh->failures = next->failures;
+        sh->since = ngx_current_msec;
+        sh->due = ngx_current_msec + next->ms;
+        sh->paused = 1;
 
         if (creds) {
             sh->creds[(sh->generation + 1) & 1] = *creds;
@@ -261,7 +291,7 @@ ngx_ivschat_zone_publish(ngx_ivschat_entry_t *entry,
 
             sh->generation++;
 
-            /* the old secrets are of no more use */
+            /* nobody needs the old secrets */
 
             ngx_ivschat_credentials_wipe(&sh->creds[(sh->generation + 1) & 1]);
         }
@@ -291,7 +321,7 @@ ngx_ivschat_zone_refuse(ngx_ivschat_entry_t *entry,
         sh->refused = generation;
 
         if (sh->failures == 0) {
-            sh->refresh = 0;
+            sh->paused = 0;
         }
     }
 

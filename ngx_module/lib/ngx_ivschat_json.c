@@ -10,24 +10,14 @@
 #include <stdlib.h>
 
 
-typedef struct {
-    const char   *pos;
-    const char   *end;
-    unsigned      depth;               /* of objects and arrays */
-    const char   *reason;              /* of a failure */
-} ngx_ivschat_json_t;
+/* Each moves *pos behind what it reads; -1 and *reason if it is not JSON. */
 
+static int ngx_ivschat_json_scan(const char *pos, const char *end,
+    unsigned depth, const char **reason);
+static int ngx_ivschat_json_string(const char **pos, const char *end,
+    const char **reason);
+static int ngx_ivschat_json_number(const char **pos, const char **reason);
 
-/* Each reads what its name says, and returns -1 on failure. */
-
-static int ngx_ivschat_json_scan(ngx_ivschat_json_t *j, unsigned depth);
-static int ngx_ivschat_json_string(ngx_ivschat_json_t *j);
-static int ngx_ivschat_json_escape(ngx_ivschat_json_t *j);
-static int ngx_ivschat_json_number(ngx_ivschat_json_t *j);
-static int ngx_ivschat_json_digits(ngx_ivschat_json_t *j);
-
-static int ngx_ivschat_json_next(ngx_ivschat_json_t *j, char c);
-static cJSON *ngx_ivschat_json_tree(ngx_ivschat_str_t s);
 static void ngx_ivschat_json_wipe(cJSON *item);
 
 
@@ -35,112 +25,134 @@ cJSON *
 ngx_ivschat_json_object(ngx_ivschat_str_t s, unsigned depth,
     const char **reason)
 {
-    cJSON               *tree;
-    ngx_ivschat_json_t   j = { s.data, s.data + s.len, 0, "it is not JSON" };
+    char   *copy;
+    cJSON  *tree;
 
     if (s.len == 0) {
-        *reason = "it is empty";
+        *reason = "empty";
         return NULL;
     }
 
+    *reason = "not JSON";
+
+    /* the NUL is for the scan, and for versions of cJSON that read past len */
+
+    copy = malloc(s.len + 1);
+    if (copy == NULL) {
+        return NULL;
+    }
+
+    (void) ngx_ivschat_str_copy(copy, s);
+
     tree = NULL;
 
-    if (ngx_ivschat_json_scan(&j, depth) == 0) {
-        tree = ngx_ivschat_json_tree(s);
+    if (ngx_ivschat_json_scan(copy, copy + s.len, depth, reason) == 0) {
+        tree = cJSON_ParseWithLengthOpts(copy, s.len + 1, NULL, 1);
     }
+
+    explicit_bzero(copy, s.len);
+    free(copy);
 
     if (tree != NULL && !cJSON_IsObject(tree)) {
-        j.reason = "it is not a JSON object";
+        *reason = "not a JSON object";
         ngx_ivschat_json_delete(tree);
-        tree = NULL;
+        return NULL;
     }
-
-    *reason = j.reason;
 
     return tree;
 }
 
 
 /*
- * Refuses what cJSON would take although it is not JSON; of the rest cJSON
- * sees whether it is JSON.
+ * Refuses what cJSON accepts although it is not JSON; cJSON refuses the rest.
+ * There is a NUL at end.
  */
 
 static int
-ngx_ivschat_json_scan(ngx_ivschat_json_t *j, unsigned depth)
+ngx_ivschat_json_scan(const char *pos, const char *end, unsigned depth,
+    const char **reason)
 {
-    char  c;
+    int       rc;
+    unsigned  level;
 
-    while (j->pos < j->end) {
-        c = *j->pos;
+    level = 0;
+    rc = 0;
 
-        if (c == '-' || (c >= '0' && c <= '9')) {
+    while (pos < end && rc == 0) {
 
-            if (ngx_ivschat_json_number(j) != 0) {
-                return -1;
-            }
-
+        if (*pos == '"') {
+            rc = ngx_ivschat_json_string(&pos, end, reason);
             continue;
         }
 
-        j->pos++;
+        if (*pos == '-' || (*pos >= '0' && *pos <= '9')) {
+            rc = ngx_ivschat_json_number(&pos, reason);
+            continue;
+        }
 
-        if (c == '"') {
+        if (*pos == '{' || *pos == '[') {
 
-            if (ngx_ivschat_json_string(j) != 0) {
+            if (++level > depth) {
+                *reason = "nested too deeply";
                 return -1;
             }
 
-        } else if (c == '{' || c == '[') {
+        } else if (*pos == '}' || *pos == ']') {
+            level--;
 
-            if (++j->depth > depth) {
-                j->reason = "it is nested too deeply";
-                return -1;
-            }
-
-        } else if (c == '}' || c == ']') {
-            j->depth--;
-
-        } else if (c == '\0' || strchr(" \t\r\n:,truefalsn", c) == NULL) {
+        } else if (*pos == '\0' || strchr(" \t\r\n:,truefalsn", *pos) == NULL)
+        {
             return -1;
         }
+
+        pos++;
     }
 
-    return 0;
+    return rc;
 }
 
 
-/* What follows the first quote.  Only here JSON can be more than ASCII. */
+/* Only a string can have other bytes than ASCII. */
 
 static int
-ngx_ivschat_json_string(ngx_ivschat_json_t *j)
+ngx_ivschat_json_string(const char **pos, const char *end, const char **reason)
 {
-    size_t                n;
-    uint32_t              cp;
-    const unsigned char  *p;
+    size_t       n;
+    uint32_t     cp;
+    const char  *p;
 
-    while (j->pos < j->end) {
-        p = (const unsigned char *) j->pos;
-        n = ngx_ivschat_utf8_next(p, (size_t) (j->end - j->pos), &cp);
+    for (p = *pos + 1; p < end; p += n) {
+        n = ngx_ivschat_utf8_next((const unsigned char *) p,
+                                  (size_t) (end - p), &cp);
 
-        if (n == 0 || cp == 0) {
-            j->reason = "it is not UTF-8, or has a U+0000";
-            return -1;
+        if (n != 0 && cp == '\\') {
+            n = 2;
+
+            if (p[1] == 'u') {
+
+                /* cJSON reads invalid hexadecimal digits as U+0000 */
+
+                if (strspn(p + 2, NGX_IVSCHAT_DIGITS "abcdefABCDEF") < 4) {
+                    return -1;
+                }
+
+                cp = strncmp(p + 2, "0000", 4) == 0 ? 0 : cp;
+            }
         }
 
-        j->pos += n;
-
-        if (cp == '"') {
-            return 0;
+        if (n == 0 || cp == 0) {
+            *reason = "not UTF-8, or contains U+0000";
+            return -1;
         }
 
         if (cp < 0x20) {
-            j->reason = "a string has a bare control character";
+            *reason = "unescaped control character in a string";
             return -1;
         }
 
-        if (cp == '\\' && ngx_ivschat_json_escape(j) != 0) {
-            return -1;
+        if (cp == '"') {
+            *pos = p + 1;
+            return 0;
         }
     }
 
@@ -148,139 +160,44 @@ ngx_ivschat_json_string(ngx_ivschat_json_t *j)
 }
 
 
-/* What follows a backslash: cJSON takes bad hexadecimal digits for U+0000. */
-
-static int
-ngx_ivschat_json_escape(ngx_ivschat_json_t *j)
-{
-    ngx_ivschat_str_t  hex;
-
-    if (!ngx_ivschat_json_next(j, 'u')) {
-        j->pos += j->pos < j->end;
-        return 0;
-    }
-
-    if (j->end - j->pos < 4) {
-        return -1;
-    }
-
-    hex.data = j->pos;
-    hex.len = 4;
-
-    if (!ngx_ivschat_str_only(hex, NGX_IVSCHAT_DIGITS "abcdefABCDEF")) {
-        return -1;
-    }
-
-    if (memcmp(hex.data, "0000", 4) == 0) {
-        j->reason = "it is not UTF-8, or has a U+0000";
-        return -1;
-    }
-
-    j->pos += 4;
-
-    return 0;
-}
-
-
 /* -? (0 | [1-9][0-9]*) (\. [0-9]+)? ([eE] [+-]? [0-9]+)? */
 
 static int
-ngx_ivschat_json_number(ngx_ivschat_json_t *j)
+ngx_ivschat_json_number(const char **pos, const char **reason)
 {
-    const char  *start;
+    size_t       n;
+    const char  *p;
 
-    start = j->pos;
+    p = *pos + (**pos == '-');
 
-    (void) ngx_ivschat_json_next(j, '-');
+    n = *p == '0' ? 1 : strspn(p, NGX_IVSCHAT_DIGITS);
+    p += n;
 
-    if (!ngx_ivschat_json_next(j, '0') && ngx_ivschat_json_digits(j) != 0) {
-        return -1;
+    if (n != 0 && *p == '.') {
+        n = strspn(p + 1, NGX_IVSCHAT_DIGITS);
+        p += 1 + n;
     }
 
-    if (ngx_ivschat_json_next(j, '.') && ngx_ivschat_json_digits(j) != 0) {
-        return -1;
-    }
-
-    if (ngx_ivschat_json_next(j, 'e') || ngx_ivschat_json_next(j, 'E')) {
-
-        if (!ngx_ivschat_json_next(j, '+')) {
-            (void) ngx_ivschat_json_next(j, '-');
-        }
-
-        if (ngx_ivschat_json_digits(j) != 0) {
-            return -1;
-        }
+    if (n != 0 && (*p == 'e' || *p == 'E')) {
+        p += p[1] == '+' || p[1] == '-' ? 2 : 1;
+        n = strspn(p, NGX_IVSCHAT_DIGITS);
+        p += n;
     }
 
     /* "01" and "1.5.1" are not two numbers */
 
-    if (j->pos < j->end && strchr("+-.0123456789eE", *j->pos) != NULL) {
+    if (n == 0 || strspn(p, "+-.eE" NGX_IVSCHAT_DIGITS) != 0) {
         return -1;
     }
 
-    if (j->pos - start > NGX_IVSCHAT_JSON_NUMBER_MAX) {
-        j->reason = "a number is too long";
+    if (p - *pos > NGX_IVSCHAT_JSON_NUMBER_MAX) {
+        *reason = "number too long";
         return -1;
     }
+
+    *pos = p;
 
     return 0;
-}
-
-
-static int
-ngx_ivschat_json_digits(ngx_ivschat_json_t *j)
-{
-    const char  *start;
-
-    start = j->pos;
-
-    while (j->pos < j->end && *j->pos >= '0' && *j->pos <= '9') {
-        j->pos++;
-    }
-
-    return j->pos == start ? -1 : 0;
-}
-
-
-/* Whether this is the next character; if so, it is read. */
-
-static int
-ngx_ivschat_json_next(ngx_ivschat_json_t *j, char c)
-{
-    if (j->pos == j->end || *j->pos != c) {
-        return 0;
-    }
-
-    j->pos++;
-
-    return 1;
-}
-
-
-/*
- * A copy with a NUL behind it, since some versions of cJSON look one byte too
- * far.
- */
-
-static cJSON *
-ngx_ivschat_json_tree(ngx_ivschat_str_t s)
-{
-    char   *copy;
-    cJSON  *tree;
-
-    copy = malloc(s.len + 1);
-    if (copy == NULL) {
-        return NULL;
-    }
-
-    ngx_ivschat_str_copy(copy, s);
-
-    tree = cJSON_ParseWithLengthOpts(copy, s.len + 1, NULL, 1);
-
-    explicit_bzero(copy, s.len);
-    free(copy);
-
-    return tree;
 }
 
 
@@ -353,7 +270,7 @@ ngx_ivschat_json_text(const cJSON *item)
 }
 
 
-int
+void
 ngx_ivschat_json_write(ngx_ivschat_out_t *out, ngx_ivschat_str_t s)
 {
     char         escape[sizeof("\\u001f")];
@@ -369,7 +286,8 @@ ngx_ivschat_json_write(ngx_ivschat_out_t *out, ngx_ivschat_str_t s)
         n = ngx_ivschat_utf8_next((const unsigned char *) s.data, s.len, &cp);
 
         if (n == 0 || cp == 0) {
-            return -1;
+            out->size = 0;
+            return;
         }
 
         p = n == 1 ? strchr(controls, *s.data) : NULL;
@@ -389,6 +307,4 @@ ngx_ivschat_json_write(ngx_ivschat_out_t *out, ngx_ivschat_str_t s)
     }
 
     ngx_ivschat_out_write(out, "\"", 1);
-
-    return 0;
 }

@@ -1,11 +1,11 @@
 
 /*
- * JSON (RFC 8259): the one reader of what clients and services send, and a
+ * JSON (RFC 8259): the only reader of what clients and services send, and a
  * writer of strings.  Only this header includes cJSON.
  *
- * cJSON takes more than JSON: a control character for a blank, "01" and "1."
- * for numbers, bytes that are not UTF-8, and it cuts names at U+0000, so that
- * two names could be taken for one.  All this is refused before cJSON reads.
+ * cJSON accepts more than JSON: control characters as blanks, "01" and "1."
+ * as numbers, invalid UTF-8, and it cuts names at U+0000, so that two names
+ * become one.  All this is refused before cJSON reads.
  */
 
 
@@ -22,7 +22,7 @@
                                               cJSON read no more */
 
 
-/* A member to look for; item is NULL unless the object has it. */
+/* A member to find; item is NULL if the object does not have it. */
 
 typedef struct {
     const char    *name;
@@ -31,13 +31,13 @@ typedef struct {
 
 
 /*
- * Reads a text that must be one JSON object with nothing but blanks around it:
- * UTF-8 without a byte order mark, no U+0000 and no lone surrogate (not as
- * \u escapes either), no number of more than NGX_IVSCHAT_JSON_NUMBER_MAX
- * characters, and at most "depth" objects and arrays in each other.
+ * Reads a text that must be one JSON object, in UTF-8 without a byte order
+ * mark, U+0000 and lone surrogates (also as \u escapes), with numbers of at
+ * most NGX_IVSCHAT_JSON_NUMBER_MAX characters and at most "depth" nested
+ * objects and arrays.
  *
- * Returns the object, which the caller frees with ngx_ivschat_json_delete(),
- * or NULL and *reason, a constant text for the log ("it is not JSON").
+ * Returns the object, to be freed with ngx_ivschat_json_delete(), or NULL and
+ * *reason, a constant text for the log ("not JSON").
  */
 
 cJSON *ngx_ivschat_json_object(ngx_ivschat_str_t s, unsigned depth,
@@ -48,26 +48,23 @@ cJSON *ngx_ivschat_json_object(ngx_ivschat_str_t s, unsigned depth,
 void ngx_ivschat_json_delete(cJSON *tree);
 
 /*
- * Finds the members of these names, in their exact case.  Of two members of
- * one name the first is taken, and the name is returned; else NULL.
+ * Finds members by their names, which are case-sensitive.  Returns the name of
+ * a duplicate member, whose first value is used, or NULL.
  */
 
 const char *ngx_ivschat_json_members(const cJSON *object,
     ngx_ivschat_json_member_t *members, size_t n);
 
-/*
- * The text of a string, with a NUL behind it; it belongs to the item.  data is
- * NULL if item is NULL or not a string.
- */
+/* The text of a string, followed by a NUL; data is NULL for any other item. */
 
 ngx_ivschat_str_t ngx_ivschat_json_text(const cJSON *item);
 
 /*
- * Writes s as a string of JSON, with the quotes.  Returns -1 if s is not UTF-8
- * or has U+0000; what is written is then of no use.
+ * Writes s as a JSON string with its quotes.  If s is not UTF-8 or has U+0000,
+ * out->size becomes 0, as if the buffer were too small.
  */
 
-int ngx_ivschat_json_write(ngx_ivschat_out_t *out, ngx_ivschat_str_t s);
+void ngx_ivschat_json_write(ngx_ivschat_out_t *out, ngx_ivschat_str_t s);
 
 
 #endif /* _NGX_IVSCHAT_JSON_H_INCLUDED_ */

@@ -112,12 +112,12 @@ ngx_ivschat_str_only(ngx_ivschat_str_t s, const char *set)
 
 
 int
-ngx_ivschat_str_visible(ngx_ivschat_str_t s)
+ngx_ivschat_str_line(ngx_ivschat_str_t s)
 {
     size_t  i;
 
     for (i = 0; i < s.len; i++) {
-        if (s.data[i] <= ' ' || s.data[i] >= 0x7f) {
+        if ((unsigned char) s.data[i] < ' ' || s.data[i] == 0x7f) {
             return 0;
         }
     }
@@ -142,33 +142,29 @@ ngx_ivschat_str_copy(char *dst, ngx_ivschat_str_t s)
 void
 ngx_ivschat_str_printable(char *dst, size_t size, ngx_ivschat_str_t s)
 {
-    size_t    n;
-    uint32_t  cp;
+    size_t       n, len;
+    uint32_t     cp;
+    const char  *p;
 
     for ( /* void */ ; s.len != 0; s.data += n, s.len -= n) {
         n = ngx_ivschat_utf8_next((const unsigned char *) s.data, s.len, &cp);
 
-        if (n == 0) {
-            cp = '?';
-            n = 1;
+        p = s.data;
+        len = n;
 
-        } else if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0)) {
-            cp = ' ';
+        if (n == 0 || cp < 0x20 || (cp >= 0x7f && cp < 0xa0)) {
+            p = n == 0 ? "?" : " ";
+            n = n == 0 ? 1 : n;
+            len = 1;
         }
 
-        if ((cp < 0x80 ? 1 : n) >= size) {
+        if (len >= size) {
             break;
         }
 
-        if (cp < 0x80) {
-            *dst++ = (char) cp;
-            size--;
-
-        } else {
-            memcpy(dst, s.data, n);
-            dst += n;
-            size -= n;
-        }
+        memcpy(dst, p, len);
+        dst += len;
+        size -= len;
     }
 
     *dst = '\0';
@@ -241,7 +237,7 @@ ngx_ivschat_utf8_next(const unsigned char *p, size_t len, uint32_t *cp)
     size_t    i, n;
     uint32_t  c;
 
-    /* the least code point that needs so many bytes */
+    /* the smallest code point of each length */
 
     static const uint32_t  least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 
@@ -278,7 +274,7 @@ ngx_ivschat_utf8_next(const unsigned char *p, size_t len, uint32_t *cp)
 }
 
 
-/* The NUL at the end of a set is not in it. */
+/* The terminating NUL is not part of the set. */
 
 static int
 ngx_ivschat_str_has(const char *set, char c)

@@ -2,7 +2,7 @@
 /*
  * Strings with a length, UTF-8, and a writer into a buffer.
  *
- * A function here that tests something returns 1 or 0.
+ * Functions that test something return 1 or 0.
  */
 
 
@@ -16,8 +16,8 @@
 
 
 /*
- * Bytes that somebody else owns.  There is no NUL behind them unless a
- * function says so; data of an empty string may be NULL.
+ * Bytes owned by someone else, without a terminating NUL unless stated
+ * otherwise.  data of an empty string may be NULL.
  */
 
 typedef struct {
@@ -28,7 +28,7 @@ typedef struct {
 
 #define ngx_ivschat_string(literal)   { (literal), sizeof(literal) - 1 }
 
-/* The number that a macro stands for as a text, to make messages of limits. */
+/* The value of a macro as a text, for messages about limits. */
 
 #define ngx_ivschat_value_text(n)   #n
 #define ngx_ivschat_value(n)        ngx_ivschat_value_text(n)
@@ -36,12 +36,14 @@ typedef struct {
 #define NGX_IVSCHAT_DIGITS    "0123456789"
 #define NGX_IVSCHAT_LOWER     "abcdefghijklmnopqrstuvwxyz"
 #define NGX_IVSCHAT_LETTERS   NGX_IVSCHAT_LOWER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define NGX_IVSCHAT_VISIBLE                                                   \
+    NGX_IVSCHAT_LETTERS NGX_IVSCHAT_DIGITS                                    \
+    "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"            /* ASCII, no space */
 
 
 /*
- * Writes to a buffer of "size" bytes.  len counts all that was written and
- * also what did not fit: if len is more than size in the end, the buffer is
- * too small and its content is not complete.  { NULL, 0, 0 } only counts.
+ * A writer into a buffer of "size" bytes.  len also counts what did not fit:
+ * if it exceeds size, the content is not complete.  { NULL, 0, 0 } only counts.
  */
 
 typedef struct {
@@ -51,25 +53,25 @@ typedef struct {
 } ngx_ivschat_out_t;
 
 
-/* The string that ends with a NUL. */
+/* text has a terminating NUL. */
 
 ngx_ivschat_str_t ngx_ivschat_str(const char *text);
 
 int ngx_ivschat_str_equal(ngx_ivschat_str_t a, ngx_ivschat_str_t b);
 int ngx_ivschat_str_is(ngx_ivschat_str_t s, const char *text);
 
-/* If s begins with the prefix, takes it off and returns 1. */
+/* If s begins with the prefix, removes it and returns 1. */
 
 int ngx_ivschat_str_skip(ngx_ivschat_str_t *s, const char *prefix);
 
 /*
- * Takes off s, and returns, what is before the first c; c is dropped.
- * Without a c that is all of s.
+ * Removes from s and returns what precedes the first c, or all of s if it has
+ * no c.  c is dropped.
  */
 
 ngx_ivschat_str_t ngx_ivschat_str_cut(ngx_ivschat_str_t *s, char c);
 
-/* Without the characters of "blanks" at both ends. */
+/* s without the characters of "blanks" at both ends. */
 
 ngx_ivschat_str_t ngx_ivschat_str_trim(ngx_ivschat_str_t s,
     const char *blanks);
@@ -78,23 +80,23 @@ ngx_ivschat_str_t ngx_ivschat_str_trim(ngx_ivschat_str_t s,
 
 int ngx_ivschat_str_only(ngx_ivschat_str_t s, const char *set);
 
-/* Whether all bytes are visible ASCII, "!" to "~".  An empty string passes. */
+/* Whether there are no control characters, such as line feeds. */
 
-int ngx_ivschat_str_visible(ngx_ivschat_str_t s);
+int ngx_ivschat_str_line(ngx_ivschat_str_t s);
 
-/* Copies to dst, which has s.len + 1 bytes, and adds a NUL.  Returns s.len. */
+/* Copies s and a NUL to dst, which has s.len + 1 bytes.  Returns s.len. */
 
 size_t ngx_ivschat_str_copy(char *dst, ngx_ivschat_str_t s);
 
 /*
- * Copies as one line for a log to dst, which has "size" bytes, 1 at least, and
- * adds a NUL: a control becomes a space and a byte that is not UTF-8 becomes
- * "?".  What does not fit is cut off between two code points.
+ * Copies s as one line for a log, and a NUL, to dst of "size" bytes, at least
+ * 1: control characters become spaces, and invalid UTF-8 becomes "?".  A text
+ * that does not fit is cut between two code points.
  */
 
 void ngx_ivschat_str_printable(char *dst, size_t size, ngx_ivschat_str_t s);
 
-/* The reason of a failure, for "return ngx_ivschat_fail(...)": returns -1. */
+/* Writes the reason of a failure; returns -1. */
 
 int ngx_ivschat_fail(char *reason, size_t size, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -105,16 +107,16 @@ void ngx_ivschat_out_str(ngx_ivschat_out_t *out, ngx_ivschat_str_t s);
 void ngx_ivschat_out_text(ngx_ivschat_out_t *out, const char *text);
 
 /*
- * The number of code points.  -1 if the bytes are not UTF-8 as RFC 3629
- * defines it (no overlong forms, no surrogates, nothing above U+10FFFF), or
- * have U+0000, which cJSON's strings cannot carry.
+ * The number of code points, or -1 if s is not UTF-8 as in RFC 3629 (no
+ * overlong forms, no surrogates, nothing above U+10FFFF) or has U+0000, which
+ * cJSON's strings cannot hold.
  */
 
 long ngx_ivschat_utf8_length(ngx_ivschat_str_t s);
 
 /*
- * The length of the code point at p, of which there are len bytes, 1 at least;
- * *cp is the code point.  0 if it is not UTF-8.
+ * Reads the code point at p into *cp; there are len bytes, at least 1.
+ * Returns its length, or 0 if it is not UTF-8.
  */
 
 size_t ngx_ivschat_utf8_next(const unsigned char *p, size_t len,

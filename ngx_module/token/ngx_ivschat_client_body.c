@@ -1,29 +1,15 @@
 
-/*
- * The client's body: always read to its end before there is a subrequest.
- * With "ivschat_token_client_body on" it is kept, up to its limit, and looked
- * at; otherwise each part is thrown away as it comes.
- *
- * It is read first because nginx would count the bytes that are still to be
- * discarded by the subrequest's length, and take the rest of the body for the
- * next request.
- */
-
-
 #include "ngx_ivschat_client_body.h"
 #include "ngx_ivschat_policy.h"
 
 
 static ngx_int_t ngx_ivschat_body_was_read(ngx_http_request_t *r,
     ngx_ivschat_client_body_t *body);
-static ngx_int_t ngx_ivschat_refuse_large(ngx_http_request_t *r);
 static ngx_int_t ngx_ivschat_keep_body(ngx_http_request_t *r,
     ngx_ivschat_client_body_t *body);
 static ngx_int_t ngx_ivschat_keep_buf(ngx_http_request_t *r,
     ngx_ivschat_client_body_t *body, ngx_buf_t *b);
 static void ngx_ivschat_drop_body(ngx_http_request_t *r);
-static ngx_int_t ngx_ivschat_hand_on_body(ngx_http_request_t *r,
-    ngx_str_t *data);
 
 
 char *
@@ -52,14 +38,14 @@ ngx_ivschat_client_attributes(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         name = ngx_array_push(*names);
 
         if (name == NULL
-            || ngx_ivschat_attribute_name(cf, &value[i]) != NGX_CONF_OK)
+            || ngx_ivschat_check_name(cf, &value[i], &value[i]) != NGX_CONF_OK)
         {
             return NGX_CONF_ERROR;
         }
 
         if (ngx_ivschat_is_condition(&value[i])) {
             return ngx_ivschat_invalid(cf, &value[i],
-                                       "these lines have no condition");
+                                       "conditions are not supported here");
         }
 
         *name = ngx_ivschat_pure(&value[i]);
@@ -67,7 +53,7 @@ ngx_ivschat_client_attributes(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         for (j = 0; j + 1 < (*names)->nelts; j++) {
             if (ngx_ivschat_str_equal(known[j], *name)) {
-                return ngx_ivschat_invalid(cf, &value[i], "it is there twice");
+                return ngx_ivschat_invalid(cf, &value[i], "duplicate");
             }
         }
     }
@@ -82,45 +68,56 @@ ngx_ivschat_client_body_start(ngx_http_request_t *r,
 {
     ngx_int_t  rc;
 
-    body->keep = ngx_ivschat_get_conf(r)->client_body;
     body->size = NGX_IVSCHAT_BODY_MAX;
 
     if (r->discard_body || r->request_body) {
-        r->main->count++;
-        return ngx_ivschat_body_was_read(r, body);
+        rc = ngx_ivschat_body_was_read(r, body);
+
+    } else if (ngx_ivschat_get_conf(r)->client_body
+               && r->headers_in.content_length_n > NGX_IVSCHAT_BODY_MAX)
+    {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "the client's body has %O bytes, the limit is %d",
+                      r->headers_in.content_length_n, NGX_IVSCHAT_BODY_MAX);
+
+        /* as in nginx, without waiting for it and without "100 Continue" */
+
+        r->expect_tested = 1;
+        (void) ngx_http_discard_request_body(r);
+
+        rc = NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+
+    } else {
+
+        /*
+         * Many requests may wait for the rate, and most bodies are small.
+         * nginx adds up the chunks of a body here, so that the length is
+         * checked now.
+         */
+
+        if (r->headers_in.content_length_n > 0) {
+            body->size = ngx_min(r->headers_in.content_length_n,
+                                 NGX_IVSCHAT_BODY_MAX);
+        }
+
+        r->request_body_no_buffering = 1;
+
+        rc = ngx_http_read_client_request_body(r, handler);
+
+        if (rc < NGX_HTTP_SPECIAL_RESPONSE) {
+            return NGX_AGAIN;
+        }
     }
 
-    if (body->keep && r->headers_in.content_length_n > NGX_IVSCHAT_BODY_MAX) {
-        r->main->count++;
-        return ngx_ivschat_refuse_large(r);
-    }
+    r->main->count++;
 
-    /*
-     * Many may wait for the rate, and most bodies are small.  While a body
-     * comes in chunks nginx adds them up here, so it is looked at now.
-     */
-
-    if (r->headers_in.content_length_n > 0) {
-        body->size = ngx_min(r->headers_in.content_length_n,
-                             NGX_IVSCHAT_BODY_MAX);
-    }
-
-    r->request_body_no_buffering = 1;
-
-    rc = ngx_http_read_client_request_body(r, handler);
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        r->main->count++;
-        return rc;
-    }
-
-    return NGX_AGAIN;
+    return rc;
 }
 
 
 /*
- * An error page has led here from another location, or a module such as
- * "mirror" has read the body before us.
+ * An error page of another location has redirected here, or a module such as
+ * "mirror" has already read the body.
  */
 
 static ngx_int_t
@@ -130,8 +127,8 @@ ngx_ivschat_body_was_read(ngx_http_request_t *r,
     if (r->discard_body) {
 
         /*
-         * It is being thrown away, which a subrequest must not see.  The
-         * connection ends with this request, so the rest need not be read.
+         * The body is being discarded, which a subrequest must not see.  The
+         * connection is closed after this request, so the rest is not read.
          */
 
         r->main->count--;
@@ -145,29 +142,12 @@ ngx_ivschat_body_was_read(ngx_http_request_t *r,
 
     if (r->reading_body) {
 
-        /* the error was one in the body itself */
+        /* the error was in the body */
 
         return NGX_HTTP_BAD_REQUEST;
     }
 
     return ngx_ivschat_keep_body(r, body);
-}
-
-
-/* As nginx does it: nothing of it is waited for, "100 Continue" is not sent. */
-
-static ngx_int_t
-ngx_ivschat_refuse_large(ngx_http_request_t *r)
-{
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "the client's body has %O bytes, and may have %d",
-                  r->headers_in.content_length_n, NGX_IVSCHAT_BODY_MAX);
-
-    r->expect_tested = 1;
-
-    (void) ngx_http_discard_request_body(r);
-
-    return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
 }
 
 
@@ -193,7 +173,12 @@ ngx_ivschat_client_body_read(ngx_http_request_t *r,
         ngx_ivschat_drop_body(r);
 
         if (!r->reading_body) {
-            return ngx_ivschat_hand_on_body(r, &body->data);
+
+            /* for $request_body, and an error page in another location */
+
+            r->request_body->bufs = body->kept;
+
+            return NGX_OK;
         }
 
         rc = ngx_http_read_unbuffered_request_body(r);
@@ -203,9 +188,8 @@ ngx_ivschat_client_body_read(ngx_http_request_t *r,
         }
 
         /*
-         * While its buffer is in use nginx reads no further, though there may
-         * be more, and no event tells of it: only an empty chain means that
-         * an event will come.
+         * nginx does not read on while its buffer is in use, and no event
+         * follows: only an empty chain means that an event will follow.
          */
 
         if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
@@ -215,7 +199,7 @@ ngx_ivschat_client_body_read(ngx_http_request_t *r,
 }
 
 
-/* NGX_OK, or a status, as the function below. */
+/* Keeps the body only with "ivschat_token_client_body on". */
 
 static ngx_int_t
 ngx_ivschat_keep_body(ngx_http_request_t *r, ngx_ivschat_client_body_t *body)
@@ -223,12 +207,9 @@ ngx_ivschat_keep_body(ngx_http_request_t *r, ngx_ivschat_client_body_t *body)
     ngx_int_t     rc;
     ngx_chain_t  *cl;
 
-    if (!body->keep) {
-        return NGX_OK;
-    }
+    cl = ngx_ivschat_get_conf(r)->client_body ? r->request_body->bufs : NULL;
 
-    for (cl = r->request_body->bufs; cl; cl = cl->next) {
-
+    for ( /* void */ ; cl; cl = cl->next) {
         rc = ngx_ivschat_keep_buf(r, body, cl->buf);
 
         if (rc != NGX_OK) {
@@ -244,8 +225,8 @@ static ngx_int_t
 ngx_ivschat_keep_buf(ngx_http_request_t *r, ngx_ivschat_client_body_t *body,
     ngx_buf_t *b)
 {
-    off_t    size;
-    u_char  *p;
+    off_t       size;
+    ngx_buf_t  *kept;
 
     size = ngx_buf_size(b);
 
@@ -253,30 +234,36 @@ ngx_ivschat_keep_buf(ngx_http_request_t *r, ngx_ivschat_client_body_t *body,
         return NGX_OK;
     }
 
-    if (size > (off_t) (body->size - body->data.len)) {
+    if (body->kept == NULL) {
+
+        kept = ngx_create_temp_buf(r->pool, body->size);
+        body->kept = ngx_alloc_chain_link(r->pool);
+
+        if (kept == NULL || body->kept == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        body->kept->buf = kept;
+        body->kept->next = NULL;
+    }
+
+    kept = body->kept->buf;
+
+    if (size > kept->end - kept->last) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the client's body has more than %d bytes",
+                      "the client's body exceeds %d bytes",
                       NGX_IVSCHAT_BODY_MAX);
         return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
     }
 
-    if (body->data.data == NULL) {
-        body->data.data = ngx_pnalloc(r->pool, body->size);
-        if (body->data.data == NULL) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-    }
-
-    p = body->data.data + body->data.len;
-
     if (ngx_buf_in_memory(b)) {
-        ngx_memcpy(p, b->pos, size);
+        ngx_memcpy(kept->last, b->pos, size);
 
-    } else if (ngx_read_file(b->file, p, size, b->file_pos) != size) {
+    } else if (ngx_read_file(b->file, kept->last, size, b->file_pos) != size) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    body->data.len += size;
+    kept->last += size;
 
     return NGX_OK;
 }
@@ -300,54 +287,25 @@ ngx_ivschat_drop_body(ngx_http_request_t *r)
 }
 
 
-/*
- * The body stays with the request, for an error page that leads to another
- * location, and for $request_body.
- */
-
-static ngx_int_t
-ngx_ivschat_hand_on_body(ngx_http_request_t *r, ngx_str_t *data)
-{
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    if (data->len == 0) {
-        return NGX_OK;
-    }
-
-    b = ngx_calloc_buf(r->pool);
-    cl = ngx_alloc_chain_link(r->pool);
-
-    if (b == NULL || cl == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    b->memory = 1;
-    b->start = data->data;
-    b->pos = b->start;
-    b->last = b->start + data->len;
-    b->end = b->last;
-
-    cl->buf = b;
-    cl->next = NULL;
-
-    r->request_body->bufs = cl;
-
-    return NGX_OK;
-}
-
-
 ngx_ivschat_result_e
 ngx_ivschat_client_body_parse(ngx_http_request_t *r,
     ngx_ivschat_client_body_t *body)
 {
-    char               *strings;
-    size_t              n;
-    const char         *reason;
-    ngx_array_t        *allowed;
-    ngx_ivschat_str_t  *names;
+    char              *strings;
+    size_t             n;
+    ngx_buf_t         *b;
+    const char        *reason;
+    ngx_array_t       *allowed;
+    ngx_ivschat_str_t  text, *names;
 
-    /* a body that is not kept is empty, and one that is empty asks for all */
+    text.data = NULL;
+    text.len = 0;
+
+    if (body->kept) {
+        b = body->kept->buf;
+        text.data = (const char *) b->pos;
+        text.len = b->last - b->pos;
+    }
 
     allowed = ngx_ivschat_get_conf(r)->client_attributes;
 
@@ -356,18 +314,17 @@ ngx_ivschat_client_body_parse(ngx_http_request_t *r,
 
     body->asked.attributes = ngx_palloc(r->pool,
                                      n * sizeof(ngx_ivschat_attribute_t) + 1);
-    strings = ngx_pnalloc(r->pool, body->data.len + 1);
+    strings = ngx_pnalloc(r->pool, text.len + 1);
 
     if (body->asked.attributes == NULL || strings == NULL) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    if (ngx_ivschat_body_parse(ngx_ivschat_pure(&body->data), names, n,
-                               strings, &body->asked, &reason)
+    if (ngx_ivschat_body_parse(text, names, n, strings, &body->asked, &reason)
         != 0)
     {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the client's body is refused: %s", reason);
+                      "the client's body is rejected: %s", reason);
         return NGX_IVSCHAT_INVALID_REQUEST;
     }
 

@@ -1,6 +1,11 @@
 
 /*
- * The client's body: reading it, and what it asks for.
+ * The client's body: always read completely before the subrequest starts.
+ * With "ivschat_token_client_body on" it is kept, up to its limit, and parsed;
+ * otherwise each part is discarded when it arrives.
+ *
+ * It is read first because nginx would discard as many bytes as the subrequest
+ * has, and treat the rest of the body as the next request.
  */
 
 
@@ -14,10 +19,9 @@
 
 
 typedef struct {
-    ngx_str_t                    data;       /* as it came, if it is kept */
-    size_t                       size;       /* that data has room for */
+    size_t                       size;       /* to keep, at most */
+    ngx_chain_t                 *kept;       /* one buffer, or NULL */
     ngx_ivschat_body_t           asked;      /* by it */
-    unsigned                     keep:1;
 } ngx_ivschat_client_body_t;
 
 

@@ -34,12 +34,15 @@ typedef struct {
 
     ngx_http_handler_pt          auth_basic; /* the access handler that is
                                                 called by ours, or NULL */
+    ngx_int_t                    remote_user;    /* index of the variable */
 
     ngx_ivschat_sigv4_cache_t    keys;       /* of this worker */
 } ngx_ivschat_main_conf_t;
 
 
-typedef struct {
+typedef struct ngx_ivschat_loc_conf_s  ngx_ivschat_loc_conf_t;
+
+struct ngx_ivschat_loc_conf_s {
     ngx_str_t                    uri;        /* of the internal location;
                                                 empty: no tokens here */
 
@@ -66,9 +69,14 @@ typedef struct {
 
     ngx_ivschat_slot_t          *credentials;
 
+    ngx_ivschat_loc_conf_t      *outer;
+#if (NGX_PCRE)
+    ngx_http_regex_t            *regex;      /* of this location */
+#endif
+
     unsigned                     own_room_name:1;    /* not inherited */
     unsigned                     own_client_attributes:1;
-} ngx_ivschat_loc_conf_t;
+};
 
 
 /* The key of the configuration and of contexts, defined by the module. */
@@ -84,12 +92,26 @@ extern ngx_module_t  ngx_http_ivschat_token_module;
         ngx_http_get_module_main_conf(r, ngx_http_ivschat_token_module))
 
 
+/* Warns if clients can reach the location that "ivschat_token" names. */
+
+void ngx_ivschat_check_internal(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf);
+
 char *ngx_ivschat_methods(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_ivschat_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_ivschat_timeout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_ivschat_tries(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_ivschat_refresh_spread(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
+
+/* Numbers from 1 to "max", with the rule in the "post" field. */
+
+typedef struct {
+    ngx_int_t                    max;
+    ngx_uint_t                   percent;    /* "%" and "off" are allowed */
+    const char                  *fault;
+} ngx_ivschat_number_rule_t;
+
+extern ngx_ivschat_number_rule_t  ngx_ivschat_tries_rule;
+extern ngx_ivschat_number_rule_t  ngx_ivschat_spread_rule;
+
+char *ngx_ivschat_number_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 
 #endif /* _NGX_IVSCHAT_CONF_H_INCLUDED_ */

@@ -1,35 +1,30 @@
 
-/*
- * A line that grants something: what its directive takes, checked as far as
- * it is known when the configuration is read.
- */
-
-
 #include "ngx_ivschat_line.h"
 #include "../aws/ngx_ivschat_api.h"
 
 
-static char *ngx_ivschat_line_params(ngx_conf_t *cf,
-    ngx_ivschat_line_rule_t *rule, ngx_ivschat_line_t *line, ngx_str_t *value);
-static char *ngx_ivschat_line_variables(ngx_conf_t *cf,
-    ngx_ivschat_line_rule_t *rule, ngx_ivschat_line_t *line);
+static char *ngx_ivschat_condition(ngx_conf_t *cf, ngx_str_t *arg,
+    ngx_ivschat_line_t *line);
+static char *ngx_ivschat_compile(ngx_conf_t *cf, ngx_ivschat_line_t *line,
+    ngx_str_t *value, ngx_http_complex_value_t *cv);
 static ngx_uint_t ngx_ivschat_from_client(ngx_ivschat_str_t name);
-static char *ngx_ivschat_compile(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_complex_value_t *cv);
-static ngx_uint_t ngx_ivschat_one_of(ngx_str_t *value, ngx_str_t *words);
+static char *ngx_ivschat_refuse(ngx_conf_t *cf, ngx_ivschat_line_t *line,
+    ngx_str_t *value, ngx_str_t *name);
+static ngx_uint_t ngx_ivschat_word(ngx_str_t *value);
 
 
-static ngx_str_t  ngx_ivschat_falses[] = {
+/* The values of a condition that is false, and then words for "on". */
+
+static ngx_str_t  ngx_ivschat_words[] = {
     ngx_string(""),
     ngx_string("0"),
     ngx_string("false"),
     ngx_string("off"),
     ngx_string("no"),
     ngx_string("null"),
-    ngx_null_string
-};
 
-static ngx_str_t  ngx_ivschat_trues[] = {
+#define NGX_IVSCHAT_FALSES   6
+
     ngx_string("1"),
     ngx_string("true"),
     ngx_string("on"),
@@ -108,7 +103,7 @@ ngx_ivschat_list(ngx_conf_t *cf, ngx_array_t **list, size_t size,
 
         if (*none || (*list)->nelts == 0) {
             return ngx_ivschat_invalid(cf, &value[1],
-                     "\"none\" empties the list, and stands alone on a level");
+                     "\"none\" must be the only line on its level");
         }
 
         return NGX_CONF_OK;
@@ -125,108 +120,150 @@ ngx_ivschat_line(ngx_conf_t *cf, ngx_uint_t i, ngx_ivschat_line_rule_t *rule,
     ngx_ivschat_line_t *line)
 {
     ngx_str_t   *value;
+    ngx_uint_t   last;
     const char  *fault;
 
-    value = (ngx_str_t *) cf->args->elts + i;
+    value = cf->args->elts;
 
-    if (rule->order && ngx_ivschat_is_condition(value)) {
-        return ngx_ivschat_invalid(cf, value, rule->order);
+    if (rule->condition && ngx_ivschat_is_condition(&value[i])) {
+        return ngx_ivschat_invalid(cf, &value[i],
+                                   "a value is expected before \"if=\"");
     }
 
-    if (ngx_ivschat_line_params(cf, rule, line, value) != NGX_CONF_OK
-        || ngx_ivschat_compile(cf, value, &line->value) != NGX_CONF_OK)
+    if (ngx_ivschat_line_params(cf, i, rule->condition, line, &last)
+        != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    if (!ngx_ivschat_literal(&line->value)) {
-        return ngx_ivschat_line_variables(cf, rule, line);
+    if (last > i) {
+        return ngx_ivschat_invalid(cf, &value[i + 1],
+                           rule->condition
+                           ? "\"[if=condition] [trusted]\" is expected"
+                           : "\"[trusted]\" is expected");
     }
 
-    fault = rule->check(value);
+    if (ngx_ivschat_compile(cf, line, &value[i], &line->value)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
-    return fault ? ngx_ivschat_invalid(cf, value, fault) : NGX_CONF_OK;
+    fault = ngx_ivschat_literal(&line->value) ? rule->check(&value[i]) : NULL;
+
+    return fault ? ngx_ivschat_invalid(cf, &value[i], fault) : NGX_CONF_OK;
 }
 
 
-/* What follows the value, from the last argument. */
-
-static char *
-ngx_ivschat_line_params(ngx_conf_t *cf, ngx_ivschat_line_rule_t *rule,
-    ngx_ivschat_line_t *line, ngx_str_t *value)
+char *
+ngx_ivschat_line_params(ngx_conf_t *cf, ngx_uint_t i, ngx_uint_t condition,
+    ngx_ivschat_line_t *line, ngx_uint_t *last)
 {
-    ngx_str_t  *directive, *last;
+    ngx_str_t  *value;
 
-    directive = cf->args->elts;
-    last = directive + cf->args->nelts - 1;
+    value = cf->args->elts;
 
-    if (last > value && (rule->params & NGX_IVSCHAT_LINE_TRUSTED)) {
+    line->directive = value[0];
+    *last = cf->args->nelts - 1;
 
-        if (ngx_strcmp(last->data, "trusted") != 0) {
-            return ngx_ivschat_invalid(cf, last,
-                                    "the only parameter here is \"trusted\"");
-        }
-
+    if (*last > i && ngx_strcmp(value[*last].data, "trusted") == 0) {
         line->trusted = 1;
-        last--;
+        (*last)--;
     }
 
-    if (last > value && (rule->params & NGX_IVSCHAT_LINE_IF)) {
-
-        if (ngx_ivschat_condition(cf, last, line) != NGX_CONF_OK) {
-            return NGX_CONF_ERROR;
-        }
-
-        last--;
-    }
-
-    if (last > value) {
-
-        /* nginx counts for the longest form, with a name */
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid number of arguments in \"%V\" directive",
-                           directive);
-        return NGX_CONF_ERROR;
+    if (*last > i && condition && ngx_ivschat_is_condition(&value[*last])) {
+        return ngx_ivschat_condition(cf, &value[(*last)--], line);
     }
 
     return NGX_CONF_OK;
 }
 
 
-static char *
-ngx_ivschat_line_variables(ngx_conf_t *cf, ngx_ivschat_line_rule_t *rule,
-    ngx_ivschat_line_t *line)
+ngx_uint_t
+ngx_ivschat_is_condition(ngx_str_t *arg)
 {
-    ngx_uint_t                 *index;
-    ngx_ivschat_str_t           name;
-    ngx_http_variable_t        *v;
-    ngx_http_core_main_conf_t  *cmcf;
+    return ngx_strncmp(arg->data, "if=", 3) == 0;
+}
 
-    index = line->value.flushes;
 
-    if (index == NULL) {
-        return NGX_CONF_OK;            /* $1 to $9 only */
+static char *
+ngx_ivschat_condition(ngx_conf_t *cf, ngx_str_t *arg, ngx_ivschat_line_t *line)
+{
+    ngx_str_t  value;
+
+    value.data = arg->data + 3;
+    value.len = arg->len - 3;
+
+    if (value.len == 0) {
+        return ngx_ivschat_invalid(cf, arg, "empty condition");
+    }
+
+    line->condition = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+
+    if (line->condition == NULL
+        || ngx_ivschat_compile(cf, line, &value, line->condition)
+           != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    /* "if=is_mod" would be true for everyone: "$" is probably missing */
+
+    if (ngx_ivschat_literal(line->condition)
+        && ngx_ivschat_words[ngx_ivschat_word(&value)].data == NULL)
+    {
+        return ngx_ivschat_invalid(cf, arg,
+                    "a condition without variables would always be true");
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* Without "trusted", no variable whose text the client writes is accepted. */
+
+static char *
+ngx_ivschat_compile(ngx_conf_t *cf, ngx_ivschat_line_t *line, ngx_str_t *value,
+    ngx_http_complex_value_t *cv)
+{
+    u_char                            *p;
+    ngx_str_t                          name;
+    ngx_uint_t                        *index;
+    ngx_http_variable_t               *v;
+    ngx_http_core_main_conf_t         *cmcf;
+    ngx_http_compile_complex_value_t   ccv;
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = value;
+    ccv.complex_value = cv;
+
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (line->trusted) {
+        return NGX_CONF_OK;
+    }
+
+    for (p = value->data; p + 1 < value->data + value->len; p++) {
+
+        if (p[0] == '$' && p[1] >= '1' && p[1] <= '9') {
+            name.data = p + 1;
+            name.len = 1;
+
+            return ngx_ivschat_refuse(cf, line, value, &name);
+        }
     }
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
     v = cmcf->variables.elts;
 
-    for ( /* void */ ; *index != (ngx_uint_t) -1; index++) {
+    for (index = cv->flushes; index && *index != (ngx_uint_t) -1; index++) {
 
-        name = ngx_ivschat_pure(&v[*index].name);
-
-        if (ngx_ivschat_str_is(name, "remote_user")) {
-            line->remote_user = 1;
-        }
-
-        if ((rule->params & NGX_IVSCHAT_LINE_TRUSTED) && !line->trusted
-            && ngx_ivschat_from_client(name))
-        {
-            return ngx_ivschat_invalid(cf, &line->value.value,
-                  "the client itself writes this variable, so that anyone "
-                  "could be anyone; use one that authentication has set, or "
-                  "add \"trusted\" if a proxy in front vouches for it");
+        if (ngx_ivschat_from_client(ngx_ivschat_pure(&v[*index].name))) {
+            return ngx_ivschat_refuse(cf, line, value, &v[*index].name);
         }
     }
 
@@ -243,8 +280,13 @@ ngx_ivschat_from_client(ngx_ivschat_str_t name)
     /* what ends with "_" is a prefix */
 
     static const char *const  names[] = {
-        "arg_", "args", "cookie_", "http_", "query_string", "request",
-        "request_body", "request_uri", NULL
+        "arg_", "args", "content_length", "content_type", "cookie_",
+        "document_uri", "fastcgi_path_info", "fastcgi_script_name", "host",
+        "http_", "is_args", "is_request_port", "proxy_add_x_forwarded_for",
+        "query_string", "realpath_root", "request", "request_body",
+        "request_body_file", "request_filename", "request_length",
+        "request_method", "request_port", "request_uri", "server_protocol",
+        "ssl_ech_outer_server_name", "ssl_server_name", "uid_got", "uri", NULL
     };
 
     for (i = 0; names[i]; i++) {
@@ -262,70 +304,61 @@ ngx_ivschat_from_client(ngx_ivschat_str_t name)
 }
 
 
-ngx_uint_t
-ngx_ivschat_is_condition(ngx_str_t *arg)
+static char *
+ngx_ivschat_refuse(ngx_conf_t *cf, ngx_ivschat_line_t *line, ngx_str_t *value,
+    ngx_str_t *name)
 {
-    return ngx_strncmp(arg->data, "if=", 3) == 0;
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid value \"%V\" in \"%V\" directive: the client "
+                       "writes \"$%V\"; use a variable that nginx or the "
+                       "authentication sets, or add \"trusted\" if something "
+                       "else has verified it",
+                       value, &line->directive, name);
+    return NGX_CONF_ERROR;
 }
 
 
+#if (NGX_PCRE)
+
 char *
-ngx_ivschat_condition(ngx_conf_t *cf, ngx_str_t *arg, ngx_ivschat_line_t *line)
+ngx_ivschat_line_captures(ngx_conf_t *cf, ngx_ivschat_line_t *line,
+    ngx_http_regex_t *regex)
 {
-    ngx_str_t  value;
+    ngx_uint_t                 i, n, *index;
+    ngx_http_variable_t       *v;
+    ngx_http_complex_value_t  *cv[2];
+    ngx_http_core_main_conf_t *cmcf;
 
-    if (!ngx_ivschat_is_condition(arg)) {
-        return ngx_ivschat_invalid(cf, arg, "\"if=condition\" is expected");
-    }
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    v = cmcf->variables.elts;
 
-    value.data = arg->data + 3;
-    value.len = arg->len - 3;
+    cv[0] = &line->value;
+    cv[1] = line->condition;
 
-    if (value.len == 0) {
-        return ngx_ivschat_invalid(cf, arg, "the condition is empty");
-    }
+    for (i = 0; i < 2 && cv[i] && !line->trusted; i++) {
 
-    line->condition = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+        index = cv[i]->flushes;
 
-    if (line->condition == NULL
-        || ngx_ivschat_compile(cf, &value, line->condition) != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
+        for ( /* void */ ; index && *index != (ngx_uint_t) -1; index++) {
 
-    /* "if=is_mod" would hold for everyone: most likely "$" is missing */
+            for (n = 0; n < regex->nvariables; n++) {
 
-    if (ngx_ivschat_literal(line->condition)
-        && !ngx_ivschat_one_of(&value, ngx_ivschat_falses)
-        && !ngx_ivschat_one_of(&value, ngx_ivschat_trues))
-    {
-        return ngx_ivschat_invalid(cf, arg,
-                     "there is no variable in it, so it would always hold");
+                if ((ngx_uint_t) regex->variables[n].index == *index) {
+                    return ngx_ivschat_refuse(cf, line, &cv[i]->value,
+                                              &v[*index].name);
+                }
+            }
+        }
     }
 
     return NGX_CONF_OK;
 }
 
-
-static char *
-ngx_ivschat_compile(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_complex_value_t *cv)
-{
-    ngx_http_compile_complex_value_t  ccv;
-
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = value;
-    ccv.complex_value = cv;
-
-    return ngx_http_compile_complex_value(&ccv) == NGX_OK ? NGX_CONF_OK
-                                                          : NGX_CONF_ERROR;
-}
+#endif
 
 
 char *
-ngx_ivschat_words(ngx_conf_t *cf, ngx_uint_t last,
+ngx_ivschat_bits(ngx_conf_t *cf, ngx_uint_t last,
     unsigned (*bit)(ngx_ivschat_str_t word), const char *reason,
     unsigned *bits)
 {
@@ -344,7 +377,7 @@ ngx_ivschat_words(ngx_conf_t *cf, ngx_uint_t last,
         }
 
         if (*bits & b) {
-            return ngx_ivschat_invalid(cf, &value[i], "it is there twice");
+            return ngx_ivschat_invalid(cf, &value[i], "duplicate");
         }
 
         *bits |= b;
@@ -368,7 +401,7 @@ ngx_ivschat_never(ngx_ivschat_line_t *line)
 {
     return line->condition
            && ngx_ivschat_literal(line->condition)
-           && ngx_ivschat_one_of(&line->condition->value, ngx_ivschat_falses);
+           && ngx_ivschat_word(&line->condition->value) < NGX_IVSCHAT_FALSES;
 }
 
 
@@ -382,7 +415,7 @@ ngx_ivschat_line_value(ngx_http_request_t *r, ngx_ivschat_line_t *line,
             return NGX_ERROR;
         }
 
-        if (ngx_ivschat_one_of(value, ngx_ivschat_falses)) {
+        if (ngx_ivschat_word(value) < NGX_IVSCHAT_FALSES) {
             return NGX_DECLINED;
         }
     }
@@ -391,18 +424,22 @@ ngx_ivschat_line_value(ngx_http_request_t *r, ngx_ivschat_line_t *line,
 }
 
 
+/* The index in ngx_ivschat_words; that of the last, empty one if not found. */
+
 static ngx_uint_t
-ngx_ivschat_one_of(ngx_str_t *value, ngx_str_t *words)
+ngx_ivschat_word(ngx_str_t *value)
 {
-    for ( /* void */ ; words->data; words++) {
-        if (value->len == words->len
-            && ngx_strncasecmp(value->data, words->data, words->len) == 0)
+    ngx_str_t  *word;
+
+    for (word = ngx_ivschat_words; word->data; word++) {
+        if (value->len == word->len
+            && ngx_strncasecmp(value->data, word->data, word->len) == 0)
         {
-            return 1;
+            break;
         }
     }
 
-    return 0;
+    return word - ngx_ivschat_words;
 }
 
 
@@ -425,4 +462,37 @@ ngx_ivschat_printable(ngx_http_request_t *r, ngx_str_t *value)
     }
 
     return s;
+}
+
+
+char *
+ngx_ivschat_check_name(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *name)
+{
+    if (name->len == 0 || ngx_ivschat_utf8_length(ngx_ivschat_pure(name)) < 0)
+    {
+        return ngx_ivschat_invalid(cf, arg,
+                               "a name must be valid UTF-8 and not empty");
+    }
+
+    if (ngx_strlchr(name->data, name->data + name->len, '$')) {
+        return ngx_ivschat_invalid(cf, arg, "a name must not contain "
+                                            "variables");
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_uint_t
+ngx_ivschat_has_control(ngx_str_t *value)
+{
+    size_t  i;
+
+    for (i = 0; i < value->len; i++) {
+        if (value->data[i] < 0x20 || value->data[i] == 0x7f) {
+            return 1;
+        }
+    }
+
+    return 0;
 }

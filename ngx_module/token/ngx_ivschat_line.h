@@ -17,12 +17,12 @@
 
 
 typedef struct {
+    ngx_str_t                    directive;
     ngx_str_t                    name;       /* of a room or an attribute;
                                                 empty: none */
     unsigned                     bits;       /* of capabilities */
     ngx_http_complex_value_t     value;
     ngx_http_complex_value_t    *condition;  /* NULL: always */
-    unsigned                     remote_user:1;  /* $remote_user in value */
     unsigned                     trusted:1;
 } ngx_ivschat_line_t;
 
@@ -35,13 +35,8 @@ typedef struct {
  * its value; the lines above it are in "above".
  */
 
-#define NGX_IVSCHAT_LINE_IF        0x1       /* the parameters it may have */
-#define NGX_IVSCHAT_LINE_TRUSTED   0x2       /* without it the value must not
-                                                be the client's own */
 typedef struct {
-    ngx_uint_t                   params;
-    const char                  *order;      /* the error if "if=" is in the
-                                                place of the value */
+    ngx_uint_t                   condition;  /* "if=" is allowed */
     const char                *(*check)(ngx_str_t *value);
     char                      *(*parse)(ngx_conf_t *cf, ngx_array_t *above,
                                         ngx_ivschat_line_t *line);
@@ -69,31 +64,46 @@ char *ngx_ivschat_list(ngx_conf_t *cf, ngx_array_t **list, size_t size,
 char *ngx_ivschat_line(ngx_conf_t *cf, ngx_uint_t i,
     ngx_ivschat_line_rule_t *rule, ngx_ivschat_line_t *line);
 
-/* Whether an argument begins with "if="; reads one that has to. */
+/*
+ * Reads "[if=condition] [trusted]" at the end of a line, after the i-th
+ * argument; *last is the argument before them.
+ */
+
+char *ngx_ivschat_line_params(ngx_conf_t *cf, ngx_uint_t i,
+    ngx_uint_t condition, ngx_ivschat_line_t *line, ngx_uint_t *last);
+
+/* Whether an argument begins with "if=". */
 
 ngx_uint_t ngx_ivschat_is_condition(ngx_str_t *arg);
-char *ngx_ivschat_condition(ngx_conf_t *cf, ngx_str_t *arg,
-    ngx_ivschat_line_t *line);
+
+#if (NGX_PCRE)
+
+/* Checks that a line has no named captures of a location or a server name. */
+
+char *ngx_ivschat_line_captures(ngx_conf_t *cf, ngx_ivschat_line_t *line,
+    ngx_http_regex_t *regex);
+
+#endif
 
 /*
  * Adds the bits of the words in the arguments 1 to "last"; bit() returns 0 for
- * an unknown word, which is an error of this reason.
+ * an unknown word, which is an error with this reason.
  */
 
-char *ngx_ivschat_words(ngx_conf_t *cf, ngx_uint_t last,
+char *ngx_ivschat_bits(ngx_conf_t *cf, ngx_uint_t last,
     unsigned (*bit)(ngx_ivschat_str_t word), const char *reason,
     unsigned *bits);
 
 #define ngx_ivschat_literal(cv)   ((cv)->lengths == NULL)
 
-/* Whether a line is known to count, or not to count, for all requests. */
+/* Whether a line applies to all requests, or to none. */
 
 ngx_uint_t ngx_ivschat_always(ngx_ivschat_line_t *line);
 ngx_uint_t ngx_ivschat_never(ngx_ivschat_line_t *line);
 
 /*
  * Evaluates the condition of a line and then its value, into *value.  Returns
- * NGX_OK, NGX_DECLINED if the condition does not hold, or NGX_ERROR.
+ * NGX_OK, NGX_DECLINED if the condition is false, or NGX_ERROR.
  */
 
 ngx_int_t ngx_ivschat_line_value(ngx_http_request_t *r,
@@ -102,6 +112,14 @@ ngx_int_t ngx_ivschat_line_value(ngx_http_request_t *r,
 /* A copy of a value that a client may have written, safe for the log. */
 
 ngx_str_t ngx_ivschat_printable(ngx_http_request_t *r, ngx_str_t *value);
+
+/* Checks the name of a room or an attribute in an argument. */
+
+char *ngx_ivschat_check_name(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *name);
+
+/* Whether a value contains U+0000 to U+001F or U+007F. */
+
+ngx_uint_t ngx_ivschat_has_control(ngx_str_t *value);
 
 static ngx_inline ngx_uint_t
 ngx_ivschat_equal(ngx_str_t *one, ngx_str_t *two)

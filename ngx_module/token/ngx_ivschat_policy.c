@@ -1,20 +1,11 @@
 
-/*
- * The policy: who gets into which room, with which capabilities and
- * attributes, for how long.  It is evaluated once for a request, in this
- * order, and each step sees the variables of those before it.  A client's
- * body, where one is accepted, is read between the user and the room; it can
- * make less of what is granted, and never more.
- */
-
-
 #include "ngx_ivschat_policy.h"
 
 
 #define NGX_IVSCHAT_MINUTES                                                   \
     "whole minutes from \"" ngx_ivschat_value(NGX_IVSCHAT_DURATION_MIN)       \
     "m\" to \"" ngx_ivschat_value(NGX_IVSCHAT_DURATION_MAX)                   \
-    "m\" are needed, with a unit"
+    "m\" with a unit are expected"
 
 
 static char *ngx_ivschat_parse_capabilities(ngx_conf_t *cf,
@@ -25,41 +16,45 @@ static const char *ngx_ivschat_check_text(ngx_str_t *value);
 static const char *ngx_ivschat_check_duration(ngx_str_t *value);
 static const char *ngx_ivschat_check_region(ngx_str_t *value);
 
+#if (NGX_PCRE)
+static char *ngx_ivschat_policy_check_captures(ngx_conf_t *cf,
+    ngx_ivschat_loc_conf_t *conf);
+static char *ngx_ivschat_policy_check_regex(ngx_conf_t *cf,
+    ngx_ivschat_loc_conf_t *conf, ngx_http_regex_t *regex);
+#endif
 static char *ngx_ivschat_policy_check_attributes(ngx_conf_t *cf,
     ngx_array_t *lines);
 static void ngx_ivschat_policy_check_region(ngx_conf_t *cf,
     ngx_ivschat_loc_conf_t *conf);
 
-static ngx_ivschat_result_e ngx_ivschat_policy_room(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_region(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+    ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_host(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+    ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_capabilities(
-    ngx_http_request_t *r, const ngx_ivschat_body_t *asked,
-    ngx_ivschat_policy_t *policy);
+    ngx_http_request_t *r, ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_attributes(
-    ngx_http_request_t *r, const ngx_ivschat_body_t *asked,
-    ngx_ivschat_policy_t *policy);
+    ngx_http_request_t *r, ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_lines(ngx_http_request_t *r,
     ngx_ivschat_request_t *request, ngx_ivschat_attribute_t *attrs);
 static ngx_uint_t ngx_ivschat_has_attribute(ngx_ivschat_request_t *request,
     ngx_str_t *name);
-static size_t ngx_ivschat_attributes_size(ngx_ivschat_request_t *request);
+static ngx_ivschat_result_e ngx_ivschat_attributes_fit(ngx_http_request_t *r,
+    ngx_ivschat_request_t *request, ngx_uint_t level, const char *fmt);
 static ngx_ivschat_result_e ngx_ivschat_policy_duration(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+    ngx_ivschat_policy_t *policy);
 static ngx_ivschat_result_e ngx_ivschat_policy_body(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+    ngx_ivschat_policy_t *policy);
 static ngx_uint_t ngx_ivschat_minutes(ngx_str_t *value);
 
 
 typedef ngx_ivschat_result_e (*ngx_ivschat_policy_pt)(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy);
+    ngx_ivschat_policy_t *policy);
 
+
+/* After the room. */
 
 static ngx_ivschat_policy_pt  ngx_ivschat_policy_steps[] = {
-    ngx_ivschat_policy_room,
     ngx_ivschat_policy_region,
     ngx_ivschat_policy_host,
     ngx_ivschat_policy_capabilities,
@@ -75,8 +70,7 @@ ngx_ivschat_line_rule_t  ngx_ivschat_capabilities_rule = {
 };
 
 ngx_ivschat_line_rule_t  ngx_ivschat_attribute_rule = {
-    .params = NGX_IVSCHAT_LINE_IF,
-    .order = "the attribute's value comes before it",
+    .condition = 1,
     .check = ngx_ivschat_check_text,
     .parse = ngx_ivschat_parse_attribute
 };
@@ -94,32 +88,15 @@ static char *
 ngx_ivschat_parse_capabilities(ngx_conf_t *cf, ngx_array_t *above,
     ngx_ivschat_line_t *line)
 {
-    ngx_str_t   *value;
-    ngx_uint_t   i, last;
+    ngx_uint_t  last;
 
-    value = cf->args->elts;
-    last = cf->args->nelts - 1;
-
-    if (last > 1 && ngx_ivschat_is_condition(&value[last])) {
-
-        if (ngx_ivschat_condition(cf, &value[last], line) != NGX_CONF_OK) {
-            return NGX_CONF_ERROR;
-        }
-
-        last--;
+    if (ngx_ivschat_line_params(cf, 1, 1, line, &last) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
     }
 
-    for (i = 1; i <= last; i++) {
-        if (ngx_ivschat_is_condition(&value[i])) {
-            return ngx_ivschat_invalid(cf, &value[i],
-                             "it stands last, after the capabilities");
-        }
-    }
-
-    return ngx_ivschat_words(cf, last, ngx_ivschat_capability,
-                             "the capabilities are SEND_MESSAGE, "
-                             "DISCONNECT_USER and DELETE_MESSAGE",
-                             &line->bits);
+    return ngx_ivschat_bits(cf, last, ngx_ivschat_capability,
+                            "SEND_MESSAGE, DISCONNECT_USER or DELETE_MESSAGE "
+                            "is expected", &line->bits);
 }
 
 
@@ -133,12 +110,12 @@ ngx_ivschat_parse_attribute(ngx_conf_t *cf, ngx_array_t *above,
 
     if (cf->args->nelts == 2) {
         return ngx_ivschat_invalid(cf, &value[1],
-                           "a name and a value are needed, or \"none\"");
+                           "a name and a value, or \"none\", are expected");
     }
 
     line->name = value[1];
 
-    if (ngx_ivschat_attribute_name(cf, &value[1]) != NGX_CONF_OK) {
+    if (ngx_ivschat_check_name(cf, &value[1], &value[1]) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -146,28 +123,11 @@ ngx_ivschat_parse_attribute(ngx_conf_t *cf, ngx_array_t *above,
 }
 
 
-char *
-ngx_ivschat_attribute_name(ngx_conf_t *cf, ngx_str_t *arg)
-{
-    if (arg->len == 0 || ngx_ivschat_utf8_length(ngx_ivschat_pure(arg)) < 0) {
-        return ngx_ivschat_invalid(cf, arg,
-                        "an attribute's name is UTF-8 and not empty");
-    }
-
-    if (ngx_strlchr(arg->data, arg->data + arg->len, '$')) {
-        return ngx_ivschat_invalid(cf, arg,
-                        "no variables are allowed in an attribute's name");
-    }
-
-    return NGX_CONF_OK;
-}
-
-
 static const char *
 ngx_ivschat_check_text(ngx_str_t *value)
 {
     return ngx_ivschat_utf8_length(ngx_ivschat_pure(value)) < 0
-           ? "it is not UTF-8" : NULL;
+           ? "it is not valid UTF-8" : NULL;
 }
 
 
@@ -182,7 +142,7 @@ static const char *
 ngx_ivschat_check_region(ngx_str_t *value)
 {
     return ngx_ivschat_region_valid(ngx_ivschat_pure(value))
-           ? NULL : "it is no region's name like \"us-west-2\"";
+           ? NULL : "a region such as \"us-west-2\" is expected";
 }
 
 
@@ -200,13 +160,94 @@ ngx_ivschat_policy_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
+#if (NGX_PCRE)
+    if (ngx_ivschat_policy_check_captures(cf, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+#endif
+
     return ngx_ivschat_rooms_check(cf, conf);
 }
 
 
+#if (NGX_PCRE)
+
 /*
- * Of the lines that always count, no name may be there twice, and together
- * they must not exceed what AWS takes.
+ * A line may be inherited, so that named captures of locations and server
+ * names, which the client writes too, are known only here.
+ */
+
+static char *
+ngx_ivschat_policy_check_captures(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
+{
+    ngx_uint_t                 i;
+    ngx_http_server_name_t    *name;
+    ngx_ivschat_loc_conf_t    *level;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    for (level = conf; level; level = level->outer) {
+        if (level->regex
+            && ngx_ivschat_policy_check_regex(cf, conf, level->regex)
+               != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    name = cscf->server_names.elts;
+
+    for (i = 0; i < cscf->server_names.nelts; i++) {
+        if (name[i].regex
+            && ngx_ivschat_policy_check_regex(cf, conf, name[i].regex)
+               != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_ivschat_policy_check_regex(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
+    ngx_http_regex_t *regex)
+{
+    ngx_uint_t           i, n;
+    ngx_array_t         *lists[] = { conf->rooms, conf->capabilities,
+                                     conf->attributes };
+    ngx_ivschat_line_t  *lines[] = { conf->user, conf->session_duration,
+                                     conf->region };
+
+    for (i = 0; i < 3; i++) {
+
+        if (lines[i]
+            && ngx_ivschat_line_captures(cf, lines[i], regex) != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+
+        for (n = 0; lists[i] && n < lists[i]->nelts; n++) {
+            if (ngx_ivschat_line_captures(cf,
+                                (ngx_ivschat_line_t *) lists[i]->elts + n,
+                                regex)
+                != NGX_CONF_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+#endif
+
+
+/*
+ * The lines that always apply must not have duplicate names, and together must
+ * not exceed AWS's limit.
  */
 
 static char *
@@ -226,15 +267,16 @@ ngx_ivschat_policy_check_attributes(ngx_conf_t *cf, ngx_array_t *lines)
                 && ngx_ivschat_equal(&attr[j].name, &attr[i].name))
             {
                 ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "\"ivschat_token_attribute %V\" is "
-                                   "duplicate: the line above it always "
-                                   "counts", &attr[i].name);
+                                   "duplicate \"ivschat_token_attribute %V\": "
+                                   "a line above always applies",
+                                   &attr[i].name);
                 return NGX_CONF_ERROR;
             }
         }
 
         if (!ngx_ivschat_literal(&attr[i].value)
-            || attr[i].value.value.len == 0)
+            || attr[i].value.value.len == 0
+            || ngx_ivschat_never(&attr[i]))
         {
             continue;
         }
@@ -244,10 +286,8 @@ ngx_ivschat_policy_check_attributes(ngx_conf_t *cf, ngx_array_t *lines)
         if (ngx_ivschat_always(&attr[i])) {
             size += len;
 
-        } else if (len > NGX_IVSCHAT_ATTRIBUTES_MAX
-                   && !ngx_ivschat_never(&attr[i]))
-        {
-            size = len;                /* too large whenever it counts */
+        } else if (len > NGX_IVSCHAT_ATTRIBUTES_MAX) {
+            size = len;                /* too large if it applies */
             break;
         }
     }
@@ -255,7 +295,7 @@ ngx_ivschat_policy_check_attributes(ngx_conf_t *cf, ngx_array_t *lines)
     if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "the \"ivschat_token_attribute\" lines have %uz "
-                           "bytes of names and values, and %d are allowed",
+                           "bytes of names and values, the limit is %d",
                            size, NGX_IVSCHAT_ATTRIBUTES_MAX);
         return NGX_CONF_ERROR;
     }
@@ -264,7 +304,7 @@ ngx_ivschat_policy_check_attributes(ngx_conf_t *cf, ngx_array_t *lines)
 }
 
 
-/* AWS signs for the room's own region; another one is possible, but odd. */
+/* Another region than the room's is possible, but unusual. */
 
 static void
 ngx_ivschat_policy_check_region(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
@@ -299,12 +339,12 @@ ngx_ivschat_policy_evaluate(ngx_http_request_t *r,
     ngx_uint_t            i;
     ngx_ivschat_result_e  result;
 
-    for (i = 0; ngx_ivschat_policy_steps[i]; i++) {
-        result = ngx_ivschat_policy_steps[i](r, asked, policy);
+    policy->asked = asked;
 
-        if (result != NGX_IVSCHAT_OK) {
-            return result;
-        }
+    result = ngx_ivschat_rooms_choose(r, asked->room, &policy->room);
+
+    for (i = 0; result == NGX_IVSCHAT_OK && ngx_ivschat_policy_steps[i]; i++) {
+        result = ngx_ivschat_policy_steps[i](r, policy);
     }
 
     ngx_log_debug3(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
@@ -312,21 +352,13 @@ ngx_ivschat_policy_evaluate(ngx_http_request_t *r,
                    "host:\"%V\"", &policy->room.arn, &policy->capabilities,
                    &policy->host);
 
-    return NGX_IVSCHAT_OK;
-}
-
-
-static ngx_ivschat_result_e
-ngx_ivschat_policy_room(ngx_http_request_t *r, const ngx_ivschat_body_t *asked,
-    ngx_ivschat_policy_t *policy)
-{
-    return ngx_ivschat_rooms_choose(r, asked->room, &policy->room);
+    return result;
 }
 
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_region(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
     ngx_str_t                value;
     ngx_ivschat_loc_conf_t  *conf;
@@ -346,8 +378,8 @@ ngx_ivschat_policy_region(ngx_http_request_t *r,
         value = ngx_ivschat_printable(r, &value);
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the value of \"ivschat_token_region\" is no region's "
-                      "name: \"%V\"", &value);
+                      "the value of \"ivschat_token_region\" is not a region: "
+                      "\"%V\"", &value);
 
         return NGX_IVSCHAT_MISCONFIGURED;
     }
@@ -360,7 +392,7 @@ ngx_ivschat_policy_region(ngx_http_request_t *r,
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_host(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
     ngx_str_t          *host;
     ngx_ivschat_str_t   service = ngx_ivschat_string(NGX_IVSCHAT_SERVICE);
@@ -390,7 +422,7 @@ ngx_ivschat_policy_host(ngx_http_request_t *r,
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_capabilities(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
     ngx_int_t            rc;
     ngx_str_t            value, *text;
@@ -416,7 +448,7 @@ ngx_ivschat_policy_capabilities(ngx_http_request_t *r,
         }
     }
 
-    policy->request.capabilities &= asked->capabilities;
+    policy->request.capabilities &= policy->asked->capabilities;
 
     text->data = ngx_pnalloc(r->pool, NGX_IVSCHAT_CAPABILITIES_LEN);
     if (text->data == NULL) {
@@ -432,9 +464,9 @@ ngx_ivschat_policy_capabilities(ngx_http_request_t *r,
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_attributes(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
-    size_t                    size;
+    size_t                    n;
     ngx_array_t              *lines;
     ngx_ivschat_result_e      result;
     ngx_ivschat_request_t    *request;
@@ -443,9 +475,9 @@ ngx_ivschat_policy_attributes(ngx_http_request_t *r,
     request = &policy->request;
     lines = ngx_ivschat_get_conf(r)->attributes;
 
-    size = asked->nattributes + (lines ? lines->nelts : 0);
+    n = policy->asked->nattributes + (lines ? lines->nelts : 0);
 
-    attrs = ngx_palloc(r->pool, size * sizeof(ngx_ivschat_attribute_t) + 1);
+    attrs = ngx_palloc(r->pool, n * sizeof(ngx_ivschat_attribute_t) + 1);
     if (attrs == NULL) {
         return NGX_IVSCHAT_UNKNOWN;
     }
@@ -454,37 +486,26 @@ ngx_ivschat_policy_attributes(ngx_http_request_t *r,
 
     result = ngx_ivschat_policy_lines(r, request, attrs);
 
+    if (result == NGX_IVSCHAT_OK) {
+        result = ngx_ivschat_attributes_fit(r, request, NGX_LOG_ERR,
+                     "the \"ivschat_token_attribute\" lines have %uz bytes "
+                     "of names and values, the limit is %d");
+    }
+
     if (result != NGX_IVSCHAT_OK) {
         return result;
     }
 
-    size = ngx_ivschat_attributes_size(request);
-
-    if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the values of \"ivschat_token_attribute\" have %uz "
-                      "bytes with their names, and AWS takes %d",
-                      size, NGX_IVSCHAT_ATTRIBUTES_MAX);
-        return NGX_IVSCHAT_INVALID_ATTRIBUTES;
-    }
-
-    request->nattributes = ngx_ivschat_body_attributes(asked, attrs,
+    request->nattributes = ngx_ivschat_body_attributes(policy->asked, attrs,
                                                        request->nattributes);
-    size = ngx_ivschat_attributes_size(request);
 
-    if (size > NGX_IVSCHAT_ATTRIBUTES_MAX) {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the attributes have %uz bytes with those of the "
-                      "client's body, and AWS takes %d",
-                      size, NGX_IVSCHAT_ATTRIBUTES_MAX);
-        return NGX_IVSCHAT_INVALID_ATTRIBUTES;
-    }
-
-    return NGX_IVSCHAT_OK;
+    return ngx_ivschat_attributes_fit(r, request, NGX_LOG_INFO,
+                     "the attributes, with those of the client's body, have "
+                     "%uz bytes of names and values, the limit is %d");
 }
 
 
-/* Of the lines of one name the first counts that has a value. */
+/* Of the lines with one name, the first one that sets a value applies. */
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_lines(ngx_http_request_t *r,
@@ -519,7 +540,7 @@ ngx_ivschat_policy_lines(ngx_http_request_t *r,
         if (ngx_ivschat_check_text(&value) != NULL) {
             ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                           "the value of \"ivschat_token_attribute %V\" is "
-                          "not UTF-8", &line->name);
+                          "not valid UTF-8", &line->name);
             return NGX_IVSCHAT_INVALID_ATTRIBUTES;
         }
 
@@ -549,8 +570,9 @@ ngx_ivschat_has_attribute(ngx_ivschat_request_t *request, ngx_str_t *name)
 }
 
 
-static size_t
-ngx_ivschat_attributes_size(ngx_ivschat_request_t *request)
+static ngx_ivschat_result_e
+ngx_ivschat_attributes_fit(ngx_http_request_t *r,
+    ngx_ivschat_request_t *request, ngx_uint_t level, const char *fmt)
 {
     size_t  i, size;
 
@@ -561,13 +583,20 @@ ngx_ivschat_attributes_size(ngx_ivschat_request_t *request)
                 + request->attributes[i].value.len;
     }
 
-    return size;
+    if (size <= NGX_IVSCHAT_ATTRIBUTES_MAX) {
+        return NGX_IVSCHAT_OK;
+    }
+
+    ngx_log_error(level, r->connection->log, 0, fmt, size,
+                  NGX_IVSCHAT_ATTRIBUTES_MAX);
+
+    return NGX_IVSCHAT_INVALID_ATTRIBUTES;
 }
 
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_duration(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
     ngx_str_t            value;
     ngx_uint_t           minutes;
@@ -587,23 +616,25 @@ ngx_ivschat_policy_duration(ngx_http_request_t *r,
         value = ngx_ivschat_printable(r, &value);
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the value of \"ivschat_token_session_duration\" is "
-                      "\"%V\", and " NGX_IVSCHAT_MINUTES, &value);
+                      "invalid value \"%V\" of "
+                      "\"ivschat_token_session_duration\": "
+                      NGX_IVSCHAT_MINUTES, &value);
 
         return NGX_IVSCHAT_MISCONFIGURED;
     }
 
-    policy->request.duration = ngx_ivschat_body_duration(asked, minutes);
+    policy->request.duration = ngx_ivschat_body_duration(policy->asked,
+                                                          minutes);
 
     return NGX_IVSCHAT_OK;
 }
 
 
-/* Every attempt sends the same bytes, so they are written and hashed once. */
+/* All attempts send the same bytes: they are written and hashed once. */
 
 static ngx_ivschat_result_e
 ngx_ivschat_policy_body(ngx_http_request_t *r,
-    const ngx_ivschat_body_t *asked, ngx_ivschat_policy_t *policy)
+    ngx_ivschat_policy_t *policy)
 {
     char       *json;
     ngx_str_t  *body;
@@ -636,7 +667,7 @@ ngx_ivschat_policy_body(ngx_http_request_t *r,
 }
 
 
-/* Returns 0 if the value is not a duration that AWS takes, with a unit. */
+/* Returns 0 if the value is not a duration with a unit, within AWS's limits. */
 
 static ngx_uint_t
 ngx_ivschat_minutes(ngx_str_t *value)

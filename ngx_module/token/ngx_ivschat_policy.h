@@ -1,6 +1,9 @@
 
 /*
- * The policy: what a request is granted, as the configuration says.
+ * The policy: the room, capabilities, attributes and duration for a user.  It
+ * is evaluated once for a request, in this order, and each step sees the
+ * variables of the previous ones.  The client's body, if it is accepted, is
+ * read between the user and the room; it can only reduce what is granted.
  */
 
 
@@ -23,6 +26,7 @@ typedef struct {
     ngx_str_t                    host;
     ngx_str_t                    capabilities;   /* comma-separated */
 
+    const ngx_ivschat_body_t    *asked;      /* by the client */
     ngx_ivschat_request_t        request;
     ngx_str_t                    body;       /* the JSON to send */
     char                 body_hash[NGX_IVSCHAT_SIGV4_HEX_LEN + 1];
@@ -35,10 +39,6 @@ extern ngx_ivschat_line_rule_t  ngx_ivschat_capabilities_rule;
 extern ngx_ivschat_line_rule_t  ngx_ivschat_attribute_rule;
 extern ngx_ivschat_line_rule_t  ngx_ivschat_duration_rule;
 extern ngx_ivschat_line_rule_t  ngx_ivschat_region_rule;
-
-/* Checks the name of an attribute in an argument. */
-
-char *ngx_ivschat_attribute_name(ngx_conf_t *cf, ngx_str_t *arg);
 
 /* Checks what a location that mints tokens has, inherited lines included. */
 

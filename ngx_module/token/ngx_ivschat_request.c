@@ -8,7 +8,7 @@
 
 #include "ngx_ivschat_request.h"
 #include "ngx_ivschat_reply.h"
-#include "../aws/ngx_ivschat_skew.h"
+#include "../aws/ngx_ivschat_retry.h"
 
 
 typedef void (*ngx_ivschat_step_pt)(ngx_http_request_t *r,
@@ -135,6 +135,7 @@ ngx_ivschat_handler(ngx_http_request_t *r)
 static ngx_ivschat_result_e
 ngx_ivschat_evaluate(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
 {
+    ngx_ivschat_hidden_t  hidden;
     ngx_ivschat_result_e  result;
 
     result = ngx_ivschat_client_body_parse(r, &ctx->client_body);
@@ -143,8 +144,13 @@ ngx_ivschat_evaluate(ngx_http_request_t *r, ngx_ivschat_ctx_t *ctx)
         return result;
     }
 
-    return ngx_ivschat_policy_evaluate(r, &ctx->client_body.asked,
-                                       &ctx->policy);
+    ngx_ivschat_user_hide(r, ctx->basic_checked, &hidden);
+
+    result = ngx_ivschat_policy_evaluate(r, &ctx->client_body.asked,
+                                         &ctx->policy);
+    (void) ngx_ivschat_user_show(r, &hidden);
+
+    return result;
 }
 
 
@@ -701,7 +707,7 @@ ngx_ivschat_access_handler(ngx_http_request_t *r)
 
     conf = ngx_ivschat_get_conf(r);
 
-    if (rc == NGX_OK && conf->uri.len && conf->user->remote_user) {
+    if (rc == NGX_OK && conf->uri.len) {
 
         ctx = ngx_ivschat_create_ctx(r);
         if (ctx == NULL) {

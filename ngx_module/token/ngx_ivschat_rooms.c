@@ -1,14 +1,4 @@
 
-/*
- * The rooms: the directives that list them, and which of them a request is
- * for.
- *
- * Without names, the first line whose condition holds is the room.  With
- * names, one is picked: by "ivschat_token_room_name" or, where the client's
- * body is accepted and that says nothing, by the ARN in the body.
- */
-
-
 #include "ngx_ivschat_rooms.h"
 #include "../aws/ngx_ivschat_api.h"
 
@@ -16,8 +6,6 @@
 static const char *ngx_ivschat_check_arn(ngx_str_t *value);
 static char *ngx_ivschat_parse_room(ngx_conf_t *cf, ngx_array_t *above,
     ngx_ivschat_line_t *room);
-static char *ngx_ivschat_parse_name(ngx_conf_t *cf, ngx_str_t *arg,
-    ngx_str_t *name);
 static char *ngx_ivschat_among(ngx_conf_t *cf, ngx_array_t *above,
     ngx_ivschat_line_t *room);
 static char *ngx_ivschat_check_picker(ngx_conf_t *cf,
@@ -36,10 +24,9 @@ static ngx_ivschat_result_e ngx_ivschat_take_room(ngx_http_request_t *r,
 
 
 ngx_ivschat_line_rule_t  ngx_ivschat_room_rule = {
-    NGX_IVSCHAT_LINE_IF,
-    "the room's ARN comes first",
-    ngx_ivschat_check_arn,
-    ngx_ivschat_parse_room
+    .condition = 1,
+    .check = ngx_ivschat_check_arn,
+    .parse = ngx_ivschat_parse_room
 };
 
 
@@ -47,8 +34,8 @@ static const char *
 ngx_ivschat_check_arn(ngx_str_t *value)
 {
     return ngx_ivschat_room_arn_parse(ngx_ivschat_pure(value), NULL) == 0
-           ? NULL : "it is no room's ARN of the form "
-                    "\"arn:aws:ivschat:REGION:ACCOUNT:room/ID\"";
+           ? NULL : "a room ARN of the form "
+                    "\"arn:aws:ivschat:REGION:ACCOUNT:room/ID\" is expected";
 }
 
 
@@ -64,15 +51,22 @@ ngx_ivschat_parse_room(ngx_conf_t *cf, ngx_array_t *above,
 
     if (ngx_strncmp(value[i].data, "name=", 5) == 0) {
 
-        if (ngx_ivschat_parse_name(cf, &value[i], &room->name)
-            != NGX_CONF_OK)
+        room->name.data = value[i].data + 5;
+        room->name.len = value[i].len - 5;
+
+        if (ngx_ivschat_check_name(cf, &value[i], &room->name) != NGX_CONF_OK)
         {
             return NGX_CONF_ERROR;
         }
 
+        if (ngx_ivschat_has_control(&room->name)) {
+            return ngx_ivschat_invalid(cf, &value[i],
+                               "a name must not contain control characters");
+        }
+
         if (++i == cf->args->nelts) {
             return ngx_ivschat_invalid(cf, &value[1],
-                         "it is no room's ARN, which has to follow the name");
+                         "a room ARN is expected after the name");
         }
     }
 
@@ -82,83 +76,45 @@ ngx_ivschat_parse_room(ngx_conf_t *cf, ngx_array_t *above,
 
     if (room->name.len && !ngx_ivschat_literal(&room->value)) {
         return ngx_ivschat_invalid(cf, &value[i],
-                         "the ARN of a room with a name has no variables");
+                         "the ARN of a named room must not contain variables");
     }
 
     if (ngx_ivschat_never(room)) {
-        return ngx_ivschat_invalid(cf, &value[cf->args->nelts - 1],
-                                   "this room can never be reached");
+        return ngx_ivschat_invalid(cf, &value[i + 1],
+                                   "this room can never be selected");
     }
 
     return ngx_ivschat_among(cf, above, room);
 }
 
 
-static char *
-ngx_ivschat_parse_name(ngx_conf_t *cf, ngx_str_t *arg, ngx_str_t *name)
-{
-    size_t  i;
-
-    name->data = arg->data + 5;
-    name->len = arg->len - 5;
-
-    if (name->len == 0) {
-        return ngx_ivschat_invalid(cf, arg, "the room's name is empty");
-    }
-
-    if (ngx_strlchr(name->data, name->data + name->len, '$')) {
-        return ngx_ivschat_invalid(cf, arg,
-                        "no variables are allowed in a room's name");
-    }
-
-    if (ngx_ivschat_utf8_length(ngx_ivschat_pure(name)) < 0) {
-        return ngx_ivschat_invalid(cf, arg, "it is not UTF-8");
-    }
-
-    for (i = 0; i < name->len; i++) {
-        if (name->data[i] < 0x20 || name->data[i] == 0x7f) {
-            return ngx_ivschat_invalid(cf, arg,
-                        "a room's name has no control characters");
-        }
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-/* Whether a line fits to those above it. */
+/* Checks a line against those above it. */
 
 static char *
 ngx_ivschat_among(ngx_conf_t *cf, ngx_array_t *above, ngx_ivschat_line_t *room)
 {
     ngx_str_t           *value;
-    ngx_uint_t           i;
-    const char          *fault;
+    ngx_uint_t           i, named;
     ngx_ivschat_line_t  *line;
 
     value = cf->args->elts;
     line = above->elts;
+    named = (room->name.len != 0);
 
     for (i = 0; i < above->nelts; i++) {
 
-        fault = NULL;
-
-        if ((line[i].name.len == 0) != (room->name.len == 0)) {
-            fault = "rooms with and without a name cannot be mixed";
-
-        } else if (room->name.len) {
-
-            if (ngx_ivschat_equal(&line[i].name, &room->name)) {
-                fault = "there is a room of this name already";
-            }
-
-        } else if (ngx_ivschat_always(&line[i])) {
-            fault = "this room can never be reached, since a line above it "
-                    "always counts";
+        if ((line[i].name.len != 0) != named) {
+            return ngx_ivschat_invalid(cf, &value[1],
+                         "rooms with and without names cannot be mixed");
         }
 
-        if (fault) {
-            return ngx_ivschat_invalid(cf, &value[1], fault);
+        if (named ? ngx_ivschat_equal(&line[i].name, &room->name)
+                  : ngx_ivschat_always(&line[i]))
+        {
+            return ngx_ivschat_invalid(cf, &value[1],
+                         named ? "duplicate room name"
+                               : "this room can never be selected: a line "
+                                 "above always applies");
         }
     }
 
@@ -176,7 +132,7 @@ ngx_ivschat_room_name(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
 
     if (value[1].len == 0) {
-        return ngx_ivschat_invalid(cf, &value[1], "no room has an empty name");
+        return ngx_ivschat_invalid(cf, &value[1], "empty room name");
     }
 
     ilcf->own_room_name = 1;
@@ -196,12 +152,12 @@ ngx_ivschat_rooms_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
 
     if (room[0].name.len == 0) {
 
-        /* one that is inherited may be meant for other locations */
+        /* an inherited one may be for other locations */
 
         if (conf->own_room_name) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"ivschat_token_room_name\" in location "
-                               "\"%V\" has no rooms to pick from: add "
+                               "\"%V\" has no rooms to select from: add "
                                "\"name=\" to the \"ivschat_token_room\" "
                                "lines", &clcf->name);
             return NGX_CONF_ERROR;
@@ -217,9 +173,9 @@ ngx_ivschat_rooms_check(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf)
     if (conf->rooms->nelts > 1 && !conf->client_body) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"ivschat_token %V\" in location \"%V\" has "
-                           "several rooms and nothing that picks among them: "
+                           "several rooms and no way to select one: add "
                            "\"ivschat_token_room_name\" or "
-                           "\"ivschat_token_client_body on\" is needed",
+                           "\"ivschat_token_client_body on\"",
                            &conf->uri, &clcf->name);
         return NGX_CONF_ERROR;
     }
@@ -249,14 +205,14 @@ ngx_ivschat_check_picker(ngx_conf_t *cf, ngx_ivschat_loc_conf_t *conf,
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "\"ivschat_token_room_name %V\" in location \"%V\" "
-                       "picks none of its rooms",
+                       "selects none of its rooms",
                        &conf->room_name->value, location);
 
     return NGX_CONF_ERROR;
 }
 
 
-/* A body picks by the ARN, and gets the first line whose condition holds. */
+/* A body selects by ARN, and gets the first line whose condition is true. */
 
 static char *
 ngx_ivschat_check_reach(ngx_conf_t *cf, ngx_array_t *rooms)
@@ -278,8 +234,8 @@ ngx_ivschat_check_reach(ngx_conf_t *cf, ngx_array_t *rooms)
 
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"ivschat_token_room name=%V\" can never be "
-                               "reached: a client's body picks by the ARN, "
-                               "and that of \"name=%V\" is the same",
+                               "selected: the client's body selects by ARN, "
+                               "and \"name=%V\" has the same ARN",
                                &room[i].name, &room[j].name);
             return NGX_CONF_ERROR;
         }
@@ -322,8 +278,8 @@ ngx_ivschat_rooms_choose(ngx_http_request_t *r, ngx_ivschat_str_t asked,
         && !ngx_ivschat_str_equal(asked, ngx_ivschat_pure(&choice->arn)))
     {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the room in the client's body is not the one that "
-                      "this request is for");
+                      "the client's body names another room than the one "
+                      "selected for this request");
         return NGX_IVSCHAT_ROOM_FORBIDDEN;
     }
 
@@ -332,8 +288,8 @@ ngx_ivschat_rooms_choose(ngx_http_request_t *r, ngx_ivschat_str_t asked,
 
 
 /*
- * What picks one of the rooms with names: the name, else the ARN in the
- * client's body; neither if there is one room only, and nothing else picks.
+ * What selects one of the named rooms: the name, else the ARN in the client's
+ * body; neither if there is only one room and nothing else selects.
  */
 
 static ngx_ivschat_result_e
@@ -357,8 +313,8 @@ ngx_ivschat_pick_room(ngx_http_request_t *r, ngx_ivschat_loc_conf_t *conf,
 
     if (conf->client_body) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the client's body names no room, and nothing else "
-                      "picks one");
+                      "the client's body does not name a room, and nothing "
+                      "else selects one");
         return NGX_IVSCHAT_INVALID_REQUEST;
     }
 
@@ -369,7 +325,7 @@ ngx_ivschat_pick_room(ngx_http_request_t *r, ngx_ivschat_loc_conf_t *conf,
 }
 
 
-/* The first room of this name or this ARN, if any, whose condition holds. */
+/* The first room with this name or ARN, if any, whose condition is true. */
 
 static ngx_ivschat_result_e
 ngx_ivschat_find_room(ngx_http_request_t *r, ngx_array_t *rooms,
@@ -390,7 +346,7 @@ ngx_ivschat_find_room(ngx_http_request_t *r, ngx_array_t *rooms,
             continue;
         }
 
-        /* the condition may go by the name, through a map */
+        /* the condition may depend on the name, by a map */
 
         choice->name = room[i].name;
 
@@ -408,7 +364,7 @@ ngx_ivschat_find_room(ngx_http_request_t *r, ngx_array_t *rooms,
         }
     }
 
-    /* the only room of a location is known by its name */
+    /* a single room is identified by its name */
 
     return ngx_ivschat_no_room(r, known, name->len ? name : &choice->name, arn);
 }
@@ -418,45 +374,29 @@ static ngx_ivschat_result_e
 ngx_ivschat_no_room(ngx_http_request_t *r, ngx_uint_t known, ngx_str_t *name,
     ngx_str_t *arn)
 {
-    ngx_log_t  *log;
-    ngx_str_t   printable;
+    ngx_str_t    value;
+    const char  *fmt;
 
-    log = r->connection->log;
-    printable = ngx_ivschat_printable(r, arn->data ? arn : name);
-
-    if (!known) {
-
-        if (arn->data) {
-            ngx_log_error(NGX_LOG_INFO, log, 0,
-                          "no \"ivschat_token_room\" has the ARN in the "
-                          "client's body: \"%V\"", &printable);
-
-        } else {
-            ngx_log_error(NGX_LOG_INFO, log, 0,
-                          "no \"ivschat_token_room\" has the name \"%V\"",
-                          &printable);
-        }
-
-        return NGX_IVSCHAT_ROOM_NOT_FOUND;
-    }
+    value = known ? *name : ngx_ivschat_printable(r, arn->data ? arn : name);
 
     if (arn->data) {
-        ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "the condition of the \"ivschat_token_room\" that the "
-                      "client's body names does not hold for this request");
+        fmt = known ? "the condition of the \"ivschat_token_room\" named in "
+                      "the client's body is false"
+                    : "no \"ivschat_token_room\" has the ARN in the client's "
+                      "body: \"%V\"";
 
     } else if (name->len) {
-        ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "the condition of \"ivschat_token_room name=%V\" does "
-                      "not hold for this request", name);
+        fmt = known ? "the condition of \"ivschat_token_room name=%V\" is "
+                      "false"
+                    : "no \"ivschat_token_room\" has the name \"%V\"";
 
     } else {
-        ngx_log_error(NGX_LOG_INFO, log, 0,
-                      "no \"ivschat_token_room\" line counts for this "
-                      "request");
+        fmt = "no \"ivschat_token_room\" line applies to this request";
     }
 
-    return NGX_IVSCHAT_ROOM_FORBIDDEN;
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0, fmt, &value);
+
+    return known ? NGX_IVSCHAT_ROOM_FORBIDDEN : NGX_IVSCHAT_ROOM_NOT_FOUND;
 }
 
 
@@ -471,7 +411,7 @@ ngx_ivschat_take_room(ngx_http_request_t *r, ngx_str_t *value,
         printable = ngx_ivschat_printable(r, value);
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the value of \"ivschat_token_room\" is no room's "
+                      "the value of \"ivschat_token_room\" is not a room "
                       "ARN: \"%V\"", &printable);
 
         return NGX_IVSCHAT_ROOM_NOT_FOUND;

@@ -1,6 +1,10 @@
 
 /*
- * The rooms: the directives that list them, and the one a request is for.
+ * The rooms: the directives that list them, and the choice for a request.
+ *
+ * Without names, the first line whose condition is true is the room.  With
+ * names, "ivschat_token_room_name" selects one or, if that is empty and the
+ * client's body is accepted, the ARN in the body.
  */
 
 

@@ -188,10 +188,8 @@ ngx_ivschat_sign_scope(ngx_http_request_t *r, ngx_ivschat_policy_t *policy,
     if (ngx_ivschat_sigv4_time(ngx_ivschat_creds_time(&mcf->creds),
                                scope->time)
         != 0
-        || ngx_ivschat_sigv4_cached_key(&mcf->keys, creds->id,
-                                        ngx_ivschat_pure(&creds->secret_key),
-                                        scope->time, scope->region,
-                                        scope->service, scope->key)
+        || ngx_ivschat_sigv4_cached_key(&mcf->keys, creds->id, scope,
+                                        ngx_ivschat_pure(&creds->secret_key))
            != 0)
     {
         return NGX_ERROR;
@@ -624,7 +622,8 @@ ngx_ivschat_collect_headers(ngx_http_upstream_t *u,
                 if (h[i].key.len == name->len
                     && ngx_strncasecmp(h[i].key.data, name->data, name->len)
                        == 0
-                    && ngx_ivschat_str_visible(ngx_ivschat_pure(&h[i].value)))
+                    && ngx_ivschat_str_only(ngx_ivschat_pure(&h[i].value),
+                                            NGX_IVSCHAT_VISIBLE))
                 {
                     *(ngx_str_t *) ((u_char *) s
                                     + ngx_ivschat_answer_headers[n].offset)

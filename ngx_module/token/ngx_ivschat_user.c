@@ -1,30 +1,16 @@
 
-/*
- * The user, and whether auth_basic has checked it.
- *
- * nginx takes $remote_user from the Authorization header, whether or not
- * anything has checked the password: without auth_basic, or where "satisfy
- * any" has let the client in by its address, it is what the client says.
- * Nothing public tells that auth_basic has checked it, so we stand before its
- * access handler and see what it returns.
- */
-
-
 #include "ngx_ivschat_user.h"
 #include "../aws/ngx_ivschat_api.h"
 
 
 static const char *ngx_ivschat_check_user(ngx_str_t *value);
+static const char *ngx_ivschat_user_fault(ngx_str_t *value);
 static ngx_uint_t ngx_ivschat_no_user(ngx_str_t *value);
-static ngx_http_handler_pt ngx_ivschat_find_auth_basic(ngx_conf_t *cf,
-    ngx_array_t *handlers);
-static void ngx_ivschat_user_unchecked(ngx_http_request_t *r);
 static ngx_uint_t ngx_ivschat_user_complete(ngx_http_request_t *r,
     ngx_http_complex_value_t *value);
 
 
 ngx_ivschat_line_rule_t  ngx_ivschat_user_rule = {
-    .params = NGX_IVSCHAT_LINE_TRUSTED,
     .check = ngx_ivschat_check_user
 };
 
@@ -32,16 +18,25 @@ ngx_ivschat_line_rule_t  ngx_ivschat_user_rule = {
 static const char *
 ngx_ivschat_check_user(ngx_str_t *value)
 {
+    return ngx_ivschat_no_user(value) ? "an empty value and \"-\" mean that "
+                                        "there is no user"
+                                      : ngx_ivschat_user_fault(value);
+}
+
+
+static const char *
+ngx_ivschat_user_fault(ngx_str_t *value)
+{
     long  n;
 
-    if (ngx_ivschat_no_user(value)) {
-        return "this stands for \"no user\"";
+    if (ngx_ivschat_has_control(value)) {
+        return "it contains a control character";
     }
 
     n = ngx_ivschat_utf8_length(ngx_ivschat_pure(value));
 
-    return n < 0 ? "it is not UTF-8"
-           : n > NGX_IVSCHAT_USER_MAX ? "a user's id has at most "
+    return n < 0 ? "it is not valid UTF-8"
+           : n > NGX_IVSCHAT_USER_MAX ? "it is longer than "
              ngx_ivschat_value(NGX_IVSCHAT_USER_MAX) " characters" : NULL;
 }
 
@@ -53,107 +48,114 @@ ngx_ivschat_no_user(ngx_str_t *value)
 }
 
 
-ngx_http_handler_pt
-ngx_ivschat_user_wrap_auth(ngx_conf_t *cf, ngx_http_handler_pt handler)
-{
-    ngx_uint_t                  i;
-    ngx_array_t                *handlers;
-    ngx_http_handler_pt        *h, original;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
-
-    handlers = &cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers;
-
-    original = ngx_ivschat_find_auth_basic(cf, handlers);
-    h = handlers->elts;
-
-    for (i = 0; original && i < handlers->nelts; i++) {
-        if (h[i] == original) {
-            h[i] = handler;
-        }
-    }
-
-    return original;
-}
-
-
 /*
  * The handler is static in its module; all that the module's postconfiguration
  * does is to push it, so it is called once more and the push taken back.
  * Without the module, every $remote_user needs "trusted".
  */
 
-static ngx_http_handler_pt
-ngx_ivschat_find_auth_basic(ngx_conf_t *cf, ngx_array_t *handlers)
+ngx_int_t
+ngx_ivschat_user_init(ngx_conf_t *cf, ngx_http_handler_pt handler)
 {
-    ngx_uint_t           nelts;
-    ngx_module_t       **module;
-    ngx_http_module_t   *ctx;
+    ngx_uint_t                  i, n;
+    ngx_array_t                *handlers;
+    ngx_module_t              **m;
+    ngx_http_module_t          *ctx;
+    ngx_http_handler_pt        *h;
+    ngx_ivschat_main_conf_t    *mcf;
+    ngx_http_core_main_conf_t  *cmcf;
 
-    module = cf->cycle->modules;
+    static ngx_str_t  name = ngx_string("remote_user");
 
-    while (*module
-           && ngx_strcmp((*module)->name, "ngx_http_auth_basic_module") != 0)
-    {
-        module++;
+    mcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_ivschat_token_module);
+
+    /* all uses of an indexed variable share its cached value */
+
+    mcf->remote_user = ngx_http_get_variable_index(cf, &name);
+    if (mcf->remote_user == NGX_ERROR) {
+        return NGX_ERROR;
     }
 
-    if (*module == NULL) {
-        return NULL;
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    handlers = &cmcf->phases[NGX_HTTP_ACCESS_PHASE].handlers;
+    n = handlers->nelts;
+
+    for (m = cf->cycle->modules; *m; m++) {
+        if (ngx_strcmp((*m)->name, "ngx_http_auth_basic_module") == 0) {
+            break;
+        }
     }
 
-    ctx = (*module)->ctx;
-    nelts = handlers->nelts;
+    ctx = *m ? (*m)->ctx : NULL;
 
-    if (ctx->postconfiguration == NULL
+    if (ctx == NULL
+        || ctx->postconfiguration == NULL
         || ctx->postconfiguration(cf) != NGX_OK
-        || handlers->nelts != nelts + 1)
+        || handlers->nelts != n + 1)
     {
-        return NULL;
+        return NGX_OK;
     }
 
-    handlers->nelts = nelts;
+    handlers->nelts = n;
+    h = handlers->elts;
+    mcf->auth_basic = h[n];
 
-    return ((ngx_http_handler_pt *) handlers->elts)[nelts];
+    for (i = 0; i < n; i++) {
+        if (h[i] == h[n]) {
+            h[i] = handler;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
 ngx_ivschat_result_e
-ngx_ivschat_user_evaluate(ngx_http_request_t *r, ngx_uint_t checked,
+ngx_ivschat_user_evaluate(ngx_http_request_t *r, ngx_uint_t verified,
     ngx_str_t *user)
 {
-    long                 n;
-    ngx_str_t            value;
-    ngx_ivschat_line_t  *line;
+    ngx_int_t              rc;
+    ngx_str_t              value;
+    ngx_uint_t             complete, withheld, level;
+    const char            *fault;
+    ngx_ivschat_line_t    *line;
+    ngx_ivschat_hidden_t   hidden;
 
     line = ngx_ivschat_get_conf(r)->user;
 
-    if (line->remote_user && !line->trusted && !checked) {
-        ngx_ivschat_user_unchecked(r);
-        return NGX_IVSCHAT_UNAUTHENTICATED;
-    }
+    ngx_ivschat_user_hide(r, verified, &hidden);
 
-    if (ngx_ivschat_line_value(r, line, &value) != NGX_OK) {
+    rc = ngx_ivschat_line_value(r, line, &value);
+    complete = (rc == NGX_OK && !ngx_ivschat_no_user(&value)
+                && ngx_ivschat_user_complete(r, &line->value));
+
+    withheld = ngx_ivschat_user_show(r, &hidden);
+
+    if (rc != NGX_OK) {
         return NGX_IVSCHAT_UNKNOWN;
     }
 
-    if (ngx_ivschat_no_user(&value)
-        || !ngx_ivschat_user_complete(r, &line->value))
-    {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "no token without a user: \"ivschat_token_user\", or "
-                      "a variable in it, is empty");
+    if (!complete) {
+        level = withheld ? NGX_LOG_ERR : NGX_LOG_INFO;
+
+        ngx_log_error(level, r->connection->log, 0,
+                      withheld
+                      ? "no token without a user: \"ivschat_token_user\" "
+                        "depends on $remote_user, which \"auth_basic\" has "
+                        "not verified for this request; add \"auth_basic\" "
+                        "to the location, without \"satisfy any\", or add "
+                        "\"trusted\" to the line if another module has"
+                      : "no token without a user: \"ivschat_token_user\", "
+                        "or a variable in it, is empty");
         return NGX_IVSCHAT_UNAUTHENTICATED;
     }
 
-    n = ngx_ivschat_utf8_length(ngx_ivschat_pure(&value));
+    fault = ngx_ivschat_user_fault(&value);
 
-    if (n < 0 || n > NGX_IVSCHAT_USER_MAX) {
+    if (fault) {
         ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "the value of \"ivschat_token_user\" is %s",
-                      n < 0 ? "not UTF-8" : "longer than "
-                      ngx_ivschat_value(NGX_IVSCHAT_USER_MAX) " characters");
+                      "invalid value of \"ivschat_token_user\": %s", fault);
         return NGX_IVSCHAT_INVALID_USER;
     }
 
@@ -163,30 +165,57 @@ ngx_ivschat_user_evaluate(ngx_http_request_t *r, ngx_uint_t checked,
 }
 
 
-/* What is in the header is the client's word alone. */
-
-static void
-ngx_ivschat_user_unchecked(ngx_http_request_t *r)
+void
+ngx_ivschat_user_hide(ngx_http_request_t *r, ngx_uint_t verified,
+    ngx_ivschat_hidden_t *hidden)
 {
-    if (r->headers_in.authorization) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "\"ivschat_token_user\" has $remote_user, but "
-                      "\"auth_basic\" has not checked it for this "
-                      "request: add it to the location, without "
-                      "\"satisfy any\", or \"trusted\" to the line if "
-                      "something else has");
+    ngx_http_variable_value_t  *vv;
 
-    } else {
-        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                      "no token without a user: the client sent no "
-                      "credentials for $remote_user");
+    hidden->active = !verified && !ngx_ivschat_get_conf(r)->user->trusted;
+
+    if (!hidden->active) {
+        return;
     }
+
+    hidden->sent = (ngx_http_auth_basic_user(r) == NGX_OK);
+    hidden->name = r->headers_in.user;
+
+    /* this is how nginx marks that there is no name */
+
+    ngx_str_set(&r->headers_in.user, "");
+
+    vv = &r->variables[ngx_ivschat_get_main_conf(r)->remote_user];
+
+    hidden->value = *vv;
+    vv->valid = 0;
+    vv->not_found = 0;
+}
+
+
+ngx_uint_t
+ngx_ivschat_user_show(ngx_http_request_t *r, ngx_ivschat_hidden_t *hidden)
+{
+    ngx_uint_t                  asked;
+    ngx_http_variable_value_t  *vv;
+
+    if (!hidden->active) {
+        return 0;
+    }
+
+    vv = &r->variables[ngx_ivschat_get_main_conf(r)->remote_user];
+
+    asked = vv->not_found;
+
+    r->headers_in.user = hidden->name;
+    *vv = hidden->value;
+
+    return asked && hidden->sent;
 }
 
 
 /*
- * "u-$jwt_claim_sub" is nobody's name when the claim is empty.  The variables
- * have the values just used.
+ * Without the claim, "u-$jwt_claim_sub" is not a user.  The variables have the
+ * values just used.
  */
 
 static ngx_uint_t

@@ -1,12 +1,4 @@
 
-/*
- * The variables.  None of them holds a token, a key or an attribute.
- *
- * A new one is a row of the table: a string of a request's context, or a
- * function that writes the value, or returns NULL if there is none yet.
- */
-
-
 #include "ngx_ivschat_variables.h"
 #include "ngx_ivschat_request.h"
 

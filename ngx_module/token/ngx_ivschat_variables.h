@@ -1,6 +1,9 @@
 
 /*
- * The variables.  None of them has a token, a key or an attribute.
+ * The variables.  None of them holds a token, a key or an attribute.
+ *
+ * A new one is a row of the table: a string of a request's context, or a
+ * function that writes the value, or returns NULL if it is not known yet.
  */
 
 

@@ -26,6 +26,10 @@ typedef struct {
      */
     ngx_uint_t                               serial;
 
+    ngx_ssl_t                               *ssl;        /* the location's
+                                                            that has made
+                                                            ssl_session */
+
     u_char                                   text[NGX_SOCKADDR_STRLEN];
 } ngx_ivschat_resolve_addr_t;
 
@@ -58,21 +62,32 @@ static void ngx_ivschat_resolve_inherit(ngx_http_upstream_rr_peers_t *peers,
 
 static ngx_int_t ngx_ivschat_resolve_get_peer(ngx_peer_connection_t *pc,
     void *data);
+static void ngx_ivschat_resolve_revive(ngx_http_upstream_rr_peer_data_t *rrp);
+static ngx_uint_t ngx_ivschat_resolve_failed(
+    ngx_http_upstream_rr_peer_t *peer);
 static void ngx_ivschat_resolve_free_peer(ngx_peer_connection_t *pc,
     void *data, ngx_uint_t state);
 static ngx_uint_t ngx_ivschat_resolve_follow(ngx_ivschat_resolve_peer_t *rp);
 static ngx_int_t ngx_ivschat_resolve_move(ngx_ivschat_resolve_peer_t *rp,
     ngx_http_upstream_rr_peers_t *peers);
 static ngx_int_t ngx_ivschat_resolve_hold(ngx_ivschat_resolve_peer_t *rp);
+static ngx_int_t ngx_ivschat_resolve_set_session(ngx_peer_connection_t *pc,
+    void *data);
+static void ngx_ivschat_resolve_save_session(ngx_peer_connection_t *pc,
+    void *data);
 static ngx_http_upstream_rr_peer_t *ngx_ivschat_resolve_find(
     ngx_http_upstream_rr_peers_t *peers, ngx_http_upstream_rr_peer_t *peer,
     ngx_uint_t *index);
 
 
-#define ngx_ivschat_resolve_serial(peer)                           \
-    ((ngx_ivschat_resolve_addr_t *) (peer)->sockaddr)->serial
+#define ngx_ivschat_resolve_addr(peer)                                        \
+    ((ngx_ivschat_resolve_addr_t *) (peer)->sockaddr)
 
 #define NGX_IVSCHAT_WORD  (8 * sizeof(uintptr_t))
+
+#define ngx_ivschat_resolve_tried(rrp, i)                                     \
+    ((rrp)->tried[(i) / NGX_IVSCHAT_WORD]                                     \
+     & ((uintptr_t) 1 << (i) % NGX_IVSCHAT_WORD))
 
 
 /* The generations */
@@ -324,8 +339,10 @@ ngx_ivschat_resolve_inherit(ngx_http_upstream_rr_peers_t *peers,
                 continue;
             }
 
-            ngx_ivschat_resolve_serial(peer) =
-                                   ngx_ivschat_resolve_serial(from);
+            ngx_ivschat_resolve_addr(peer)->serial =
+                                   ngx_ivschat_resolve_addr(from)->serial;
+            ngx_ivschat_resolve_addr(peer)->ssl =
+                                   ngx_ivschat_resolve_addr(from)->ssl;
 
             peer->current_weight = from->current_weight;
             peer->effective_weight = from->effective_weight;
@@ -402,6 +419,8 @@ ngx_ivschat_resolve_init_peer(ngx_http_request_t *r,
 
     r->upstream->peer.get = ngx_ivschat_resolve_get_peer;
     r->upstream->peer.free = ngx_ivschat_resolve_free_peer;
+    r->upstream->peer.set_session = ngx_ivschat_resolve_set_session;
+    r->upstream->peer.save_session = ngx_ivschat_resolve_save_session;
 
     return NGX_OK;
 }
@@ -428,7 +447,54 @@ ngx_ivschat_resolve_get_peer(ngx_peer_connection_t *pc, void *data)
 
     rp->attempts++;
 
+    ngx_ivschat_resolve_revive(&rp->rrp);
+
     return ngx_http_upstream_get_round_robin_peer(pc, &rp->rrp);
+}
+
+
+/*
+ * If all the addresses left for a request are marked as failed, round robin
+ * is made to try them as it does after "fail_timeout".
+ */
+
+static void
+ngx_ivschat_resolve_revive(ngx_http_upstream_rr_peer_data_t *rrp)
+{
+    ngx_uint_t                     i;
+    ngx_http_upstream_rr_peer_t   *peer;
+    ngx_http_upstream_rr_peers_t  *peers;
+
+    for (peers = rrp->peers; peers; peers = peers->next) {
+        for (peer = peers->peer, i = 0; peer; peer = peer->next, i++) {
+
+            if ((peers != rrp->peers || !ngx_ivschat_resolve_tried(rrp, i))
+                && !peer->down
+                && !ngx_ivschat_resolve_failed(peer))
+            {
+                return;
+            }
+        }
+    }
+
+    for (peers = rrp->peers; peers; peers = peers->next) {
+        for (peer = peers->peer, i = 0; peer; peer = peer->next, i++) {
+
+            if (peers != rrp->peers || !ngx_ivschat_resolve_tried(rrp, i)) {
+                peer->accessed = 0;
+                peer->checked = 0;
+            }
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_ivschat_resolve_failed(ngx_http_upstream_rr_peer_t *peer)
+{
+    return peer->max_fails
+           && peer->fails >= peer->max_fails
+           && ngx_time() - peer->checked <= peer->fail_timeout;
 }
 
 
@@ -532,8 +598,7 @@ ngx_ivschat_resolve_move(ngx_ivschat_resolve_peer_t *rp,
 
     for (peer = rrp->peers->peer, i = 0; peer; peer = peer->next, i++) {
 
-        if ((rrp->tried[i / NGX_IVSCHAT_WORD]
-             & ((uintptr_t) 1 << i % NGX_IVSCHAT_WORD))
+        if (ngx_ivschat_resolve_tried(rrp, i)
             && ngx_ivschat_resolve_find(peers, peer, &n))
         {
             tried[n / NGX_IVSCHAT_WORD] |=
@@ -579,6 +644,43 @@ ngx_ivschat_resolve_hold(ngx_ivschat_resolve_peer_t *rp)
 }
 
 
+/*
+ * nginx does not verify a resumed session anew, but takes over the result.
+ * Another location may verify nothing or have other authorities or a client
+ * certificate of its own, so that each resumes its own sessions only.
+ */
+
+static ngx_int_t
+ngx_ivschat_resolve_set_session(ngx_peer_connection_t *pc, void *data)
+{
+    ngx_ivschat_resolve_peer_t  *rp = data;
+
+    if (ngx_ivschat_resolve_addr(rp->rrp.current)->ssl
+        != rp->request->upstream->conf->ssl)
+    {
+        return NGX_OK;
+    }
+
+    return ngx_http_upstream_set_round_robin_peer_session(pc, &rp->rrp);
+}
+
+
+static void
+ngx_ivschat_resolve_save_session(ngx_peer_connection_t *pc, void *data)
+{
+    ngx_ivschat_resolve_peer_t  *rp = data;
+
+    if (SSL_get_verify_result(pc->connection->ssl->connection) != X509_V_OK) {
+        return;
+    }
+
+    ngx_ivschat_resolve_addr(rp->rrp.current)->ssl =
+                                             rp->request->upstream->conf->ssl;
+
+    ngx_http_upstream_save_round_robin_peer_session(pc, &rp->rrp);
+}
+
+
 static ngx_http_upstream_rr_peer_t *
 ngx_ivschat_resolve_find(ngx_http_upstream_rr_peers_t *peers,
     ngx_http_upstream_rr_peer_t *peer, ngx_uint_t *index)
@@ -588,8 +690,8 @@ ngx_ivschat_resolve_find(ngx_http_upstream_rr_peers_t *peers,
 
     for (found = peers->peer, i = 0; found; found = found->next, i++) {
 
-        if (ngx_ivschat_resolve_serial(found)
-            == ngx_ivschat_resolve_serial(peer))
+        if (ngx_ivschat_resolve_addr(found)->serial
+            == ngx_ivschat_resolve_addr(peer)->serial)
         {
             *index = i;
             return found;

@@ -15,6 +15,7 @@ import base64
 import contextlib
 import ctypes
 import functools
+import glob
 import json
 import os
 import pathlib
@@ -164,7 +165,7 @@ ACCOUNT = '''
     location = /account {
         ivschat_token /ivschat;
         ivschat_token_room
-            arn:aws:ivschat:$room_region:$arg_account:room/@ROOM@;
+            arn:aws:ivschat:$room_region:$arg_account:room/@ROOM@ trusted;
     }
 '''
 
@@ -346,7 +347,9 @@ class Nginx:
         self._wrap = list(wrap)
         self._values = {
             'LOAD': '\n'.join(f'load_module {name};' for name in modules()),
-            'USER': 'user root;' if os.geteuid() == 0 else '',
+            # else we could not look at the workers in /proc
+            'USER': 'user root;' if os.geteuid() == 0
+                    else f'working_directory {self.dir};',
             'DAEMON': 'on' if daemon else 'off',
             'MASTER': 'on' if master else 'off', 'WORKERS': workers,
             'CONNECTIONS': connections,
@@ -1270,6 +1273,26 @@ class DeadResolver:
             while self._socket.recv(4096):
                 count += 1
         return count
+
+
+# Time
+
+FAKETIME = '/usr/lib/*/faketime/libfaketime.so.1'
+
+
+def clock_env(seconds):
+    """The variables that make an nginx see another time."""
+    found = glob.glob(FAKETIME)
+    assert found, 'libfaketime is not there: install faketime'
+
+    # It looks at FAKETIME again later, and nginx clears its environment; and
+    # with ASan linked in, it is not the first library any more.
+    options = [os.environ.get('ASAN_OPTIONS'), 'verify_asan_link_order=0']
+
+    return {'LD_PRELOAD': found[0], 'FAKETIME': f'{seconds:+d}',
+            'DONT_FAKE_MONOTONIC': '1', 'FAKETIME_DONT_FAKE_MONOTONIC': '1',
+            'NO_FAKE_STAT': '1', 'FAKETIME_CACHE_DURATION': '3600',
+            'ASAN_OPTIONS': ','.join(filter(None, options))}
 
 
 # Sources of credentials

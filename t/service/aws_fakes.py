@@ -1364,6 +1364,14 @@ def _expired(case):
     return case.answer(case.render(case.source.members(case.call, known)))
 
 
+@fault('past', 'document')
+def _past(case):
+    """Credentials whose Expiration has passed, and that the chat service
+    accepts."""
+    return case.changed(lambda members: members.update({
+        'Expiration': time.strftime(UTC, time.gmtime(time.time() - 60))}))
+
+
 @fault('missing', 'document', str)
 def _missing(case):
     return case.changed(lambda members: members.pop(case.argument, None))

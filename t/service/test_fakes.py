@@ -408,6 +408,38 @@ def test_imds_answers(fakes):
     assert members['Code'] == 'Success'
 
 
+@pytest.mark.parametrize('form, action, kind', [
+    (ASSUME, 'AssumeRole', float),
+    (None, 'AssumeRoleWithWebIdentity', int)])
+def test_sts_json(fakes, form, action, kind):
+    wanted = [('Accept', 'application/json')]
+    data = (sts_request(form, extra=wanted) if form else unsigned(
+        web_identity(fakes.config()['sts']['web_identity']), wanted))
+    answer = sts_once(fakes, data)
+    assert answer.get('Content-Type') == 'application/json'
+    found = json.loads(answer.body)[f'{action}Response'][f'{action}Result']
+    assert sorted(found['Credentials']) == [
+        'AccessKeyId', 'Expiration', 'SecretAccessKey', 'SessionToken']
+    assert isinstance(found['Credentials']['Expiration'], kind)
+
+
+def test_sts_json_error(fakes):
+    answer = sts_once(fakes, unsigned(web_identity('abcd'),
+                                      [('Accept', 'application/json')]))
+    error = json.loads(answer.body)
+    assert (answer.status, sorted(error), error['Error']['Code']) == (
+        400, ['Error', 'RequestId'], 'InvalidIdentityToken')
+
+
+def test_sts_xml(fakes):
+    answer = sts_once(fakes, sts_request(
+        ASSUME, extra=[('Accept', 'application/*')]))
+    assert answer.get('Content-Type') == 'text/xml'
+    fakes.faults('sts', 'xml')
+    assert xml_credentials(sts_once(fakes, sts_request(
+        ASSUME, extra=[('Accept', 'application/json')])).body)
+
+
 def test_sts_answer(fakes):
     """The answer of STS."""
     answer = sts_once(fakes)

@@ -42,7 +42,7 @@ LOCATIONS = '''
 
     location = /refused {
         ivschat_token           /ivschat;
-        ivschat_token_room      $arg_nothing;
+        ivschat_token_room      $arg_nothing trusted;
     }
 '''
 

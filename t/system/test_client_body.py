@@ -27,7 +27,7 @@ ANDROID_TIME = re.compile(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z')
 ROOMS = f'''
         ivschat_token_room name=lobby {LOBBY};
         ivschat_token_room name=stage {STAGE};
-        ivschat_token_room name=staff {STAFF} if=$arg_staff;
+        ivschat_token_room name=staff {STAFF} if=$arg_staff trusted;
 '''
 
 SERVER = f'''
@@ -37,7 +37,7 @@ SERVER = f'''
         {ROOMS}
         ivschat_token_capabilities      SEND_MESSAGE;
         ivschat_token_capabilities      DELETE_MESSAGE DISCONNECT_USER
-                                        if=$arg_mod;
+                                        if=$arg_mod trusted;
         ivschat_token_client_body       on;
         ivschat_token_client_attributes username avatar;
         ivschat_token_methods           POST GET;
@@ -65,9 +65,9 @@ SERVER = f'''
 
     location = /twice {{
         ivschat_token              /ivschat;
-        ivschat_token_room         name=mod  {LOBBY} if=$arg_mod;
-        ivschat_token_room         name=view {LOBBY} if=$arg_view;
-        ivschat_token_capabilities SEND_MESSAGE if=$arg_mod;
+        ivschat_token_room         name=mod  {LOBBY} if=$arg_mod trusted;
+        ivschat_token_room         name=view {LOBBY} if=$arg_view trusted;
+        ivschat_token_capabilities SEND_MESSAGE if=$arg_mod trusted;
         ivschat_token_client_body  on;
         ivschat_token_attribute    room $ivschat_token_room_name;
     }}
@@ -84,9 +84,9 @@ SERVER = f'''
         ivschat_token_session_duration  90m;
         ivschat_token_client_body       on;
         ivschat_token_client_attributes username avatar badge;
-        ivschat_token_attribute         badge  $arg_badge;
+        ivschat_token_attribute         badge  $arg_badge trusted;
         ivschat_token_attribute         caps   $ivschat_token_capabilities;
-        ivschat_token_attribute         server "{'s' * 400}" if=$arg_long;
+        ivschat_token_attribute server "{'s' * 400}" if=$arg_long trusted;
     }}
 
     location = /small {{
@@ -127,7 +127,7 @@ SERVER = f'''
     # a location that another one's error page leads to
     location = /first {{
         ivschat_token                  /ivschat;
-        ivschat_token_room             {STAFF} if=$arg_staff;
+        ivschat_token_room             {STAFF} if=$arg_staff trusted;
         ivschat_token_client_body      on;
         ivschat_token_intercept_errors on;
         error_page                     400 403 413 = /second;
@@ -135,14 +135,14 @@ SERVER = f'''
 
     location = /first-off {{
         ivschat_token                  /ivschat;
-        ivschat_token_room             {STAFF} if=$arg_staff;
+        ivschat_token_room             {STAFF} if=$arg_staff trusted;
         ivschat_token_intercept_errors on;
         error_page                     403 = /second;
     }}
 
     location = /first-off-off {{
         ivschat_token                  /ivschat;
-        ivschat_token_room             {STAFF} if=$arg_staff;
+        ivschat_token_room             {STAFF} if=$arg_staff trusted;
         ivschat_token_intercept_errors on;
         error_page                     403 = /second-off;
     }}
@@ -828,21 +828,21 @@ def secrets(**changes):
 @pytest.mark.parametrize('data, result, line', [
     (request('/auth', body=secrets()), 'ok', ''),
     (request('/auth', body=secrets()[:-1]), 'invalid_request',
-     "the client's body is refused: it is not JSON"),
+     "the client's body is rejected: not JSON"),
     (request('/auth', body=secrets()[:-1] + b',"arn":1}'), 'invalid_request',
-     "the client's body is refused: an object has two members of one name"),
+     "the client's body is rejected: duplicate member"),
     (request('/auth', body=js(userId=SECRET_TEXT)), 'invalid_request',
-     "the client's body names no room"),
+     "the client's body does not name a room"),
     (request('/auth', body=secrets(arn=room('x'))), 'room_not_found',
      'no "ivschat_token_room" has the ARN in the client\'s body'),
     (request('/auth', body=secrets(arn=STAFF)), 'room_forbidden',
-     "that the client's body names does not hold"),
+     "named in the client's body is false"),
     (request('/picked?room=lobby', body=secrets(arn=STAGE)), 'room_forbidden',
-     'is not the one that this request is for'),
+     'another room than the one selected'),
     (request('/auth', body=secrets() + b' ' * LIMIT), 'request_too_large',
-     'bytes, and may have 8192'),
+     'bytes, the limit is 8192'),
     (chunked('/auth', secrets() + b' ' * LIMIT), 'request_too_large',
-     "the client's body has more than 8192 bytes"),
+     "the client's body exceeds 8192 bytes"),
     (request('/auth', body=secrets(attributes={
         'username': SECRET_TEXT * 80})), 'invalid_attributes', ''),
 ], ids=['ok', 'no JSON', 'two members', 'no room', 'unknown room', 'condition',

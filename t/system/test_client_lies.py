@@ -22,10 +22,10 @@ SERVER = f'''
 
     location = /plain {{
         ivschat_token                   /ivschat;
-        ivschat_token_room              {STAFF} if=$arg_staff;
+        ivschat_token_room              {STAFF} if=$arg_staff trusted;
         ivschat_token_room              {LOBBY};
         ivschat_token_capabilities      SEND_MESSAGE;
-        ivschat_token_capabilities      DELETE_MESSAGE if=$arg_mod;
+        ivschat_token_capabilities      DELETE_MESSAGE if=$arg_mod trusted;
         ivschat_token_client_body       on;
         ivschat_token_client_attributes username;
     }}
@@ -34,7 +34,7 @@ SERVER = f'''
         ivschat_token                   /ivschat;
         ivschat_token_room              name=lobby {LOBBY};
         ivschat_token_room              name=stage {STAGE};
-        ivschat_token_room              name=staff {STAFF} if=$arg_staff;
+        ivschat_token_room              name=staff {STAFF} if=$arg_staff trusted;
         ivschat_token_room_name         $arg_room;
         ivschat_token_capabilities      SEND_MESSAGE DELETE_MESSAGE;
         ivschat_token_session_duration  30m;
@@ -46,7 +46,7 @@ SERVER = f'''
         ivschat_token                   /ivschat;
         ivschat_token_room              name=lobby {LOBBY};
         ivschat_token_room              name=stage {STAGE};
-        ivschat_token_room              name=staff {STAFF} if=$arg_staff;
+        ivschat_token_room              name=staff {STAFF} if=$arg_staff trusted;
         ivschat_token_capabilities      SEND_MESSAGE DELETE_MESSAGE;
         ivschat_token_session_duration  30m;
         ivschat_token_client_body       on;

@@ -1,6 +1,5 @@
 """Midnight UTC: the day of the signature, and of its key, changes."""
 
-import glob
 import os
 import re
 import subprocess
@@ -9,12 +8,11 @@ import time
 import pytest
 
 from ivschat_testlib import Service
-from nginx_testlib import (Client, Nginx, binary, code, in_parallel, is_token,
-                           request, sanitized, slow)
+from nginx_testlib import (Client, Nginx, binary, clock_env, code, in_parallel,
+                           is_token, request, sanitized, slow)
 
 DAY = 86400
 BEFORE = 2.0                           # seconds from the start to midnight
-LIBRARY = '/usr/lib/*/faketime/libfaketime.so.1'
 CLIENTS = 4
 
 
@@ -26,21 +24,6 @@ def offset():
     midnight = (now // DAY + 1) * DAY
     seconds = round(midnight - BEFORE * min(slow(), 2) - now)
     return seconds, midnight - seconds
-
-
-def environment(seconds):
-    """The variables that make an nginx see another time."""
-    found = glob.glob(LIBRARY)
-    assert found, 'libfaketime is not there: install faketime'
-
-    # It looks at FAKETIME again later, and nginx clears its environment; and
-    # with ASan linked in, it is not the first library any more.
-    options = [os.environ.get('ASAN_OPTIONS'), 'verify_asan_link_order=0']
-
-    return {'LD_PRELOAD': found[0], 'FAKETIME': f'{seconds:+d}',
-            'DONT_FAKE_MONOTONIC': '1', 'FAKETIME_DONT_FAKE_MONOTONIC': '1',
-            'NO_FAKE_STAT': '1', 'FAKETIME_CACHE_DURATION': '3600',
-            'ASAN_OPTIONS': ','.join(filter(None, options))}
 
 
 def can_run(variables):
@@ -76,7 +59,7 @@ def scope_of(record):
 
 
 def test_midnight():
-    if sanitized() and not can_run(environment(0)):
+    if sanitized() and not can_run(clock_env(0)):
         pytest.skip('libfaketime does not work with this nginx, which is '
                     'built with AddressSanitizer')
 
@@ -84,7 +67,7 @@ def test_midnight():
         seconds, midnight = offset()
         service.config(clock_offset=seconds)
 
-        with Nginx(service, env=environment(seconds),
+        with Nginx(service, env=clock_env(seconds),
                    main='env FAKETIME;') as nginx:
             answers = mint_until(nginx, midnight + 1)
             nginx.check()

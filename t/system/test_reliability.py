@@ -613,11 +613,11 @@ def elsewhere(bench, number, once):
                      f'/token?region={region}')
 
 
-def upstream(name, *ports):
+def upstream(name, *ports, more=''):
     """An upstream block."""
     return f'    upstream {name} {{\n' + ''.join(
         f'        server 127.0.0.1:{port};\n' for port in ports
-    ) + f'        {no_keepalive()}\n    }}\n'
+    ) + f'        {more} {no_keepalive()}\n    }}\n'
 
 
 def location(name, endpoint=None, lines='', internal='/ivschat'):
@@ -647,10 +647,13 @@ def addresses(table, service):
                 upstream kept.test {{
                     server localhost:{good};
                     ivschat_token_resolve;
-                }}""")
+                }}""" + upstream(
+                    'again.test', *(stack.enter_context(
+                        Gate(service, 'reset', once=True)).port
+                        for _ in range(2)), more='ivschat_token_resolve;'))
         server = ''.join(location(f'/{name}', f'{name}.test') for name in (
             'one-hole', 'two-holes', 'only-holes', 'one-dead', 'kept',
-            'timeout', 'servfail', 'empty', 'nowhere'))
+            'again', 'timeout', 'servfail', 'empty', 'nowhere'))
         server += location('/two', f'two.test:{good}')
 
         with Nginx(service, http=http, server=server) as nginx:
@@ -679,6 +682,8 @@ ADDRESSES = [
     ('… one of two addresses refuses', '/two', '200 1'),
     ('`ivschat_token_resolve`: the name does not exist any more', '/kept',
      '200 1'),
+    ('`ivschat_token_resolve`: both addresses have failed, and work again',
+     '/again', '200 2'),
 ]
 
 KEPT = [harmless('closed while it was kept alive', 'stale'),
@@ -874,7 +879,8 @@ PARTS = (aws, quota, throttled, network, addresses, credentials, rate, clock,
 
 pytestmark = pytest.mark.timeout(240)
 
-NAMES = ['one-hole', 'two-holes', 'only-holes', 'one-dead', 'kept', 'two',
+NAMES = ['one-hole', 'two-holes', 'only-holes', 'one-dead', 'kept', 'again',
+         'two',
          *(f'{name}-{number}' for name in ('each', 'once')
            for number in range(len(NETWORK)))]
 SERVICE = ['--rate', 'off', '--bad-tls',

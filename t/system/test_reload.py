@@ -7,8 +7,8 @@ import time
 import pytest
 
 from nginx_testlib import (Client, Flight, Minting, Nginx, alive, ask, code,
-                           is_token, request, sanitized, slow, sockets, told,
-                           wait_for)
+                           imds_env, is_token, request, sanitized, slow,
+                           sockets, sts_env, told, wait_for)
 
 pytestmark = pytest.mark.usefixtures('fresh')
 
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.usefixtures('fresh')
 PATIENCE = 3 * slow()
 SLOW = '/token?room=fault-slow-1000'
 SILENCE = '/token?room=fault-silence'
+ROLE = 'arn:aws:iam::123456789012:role/app'
 QUICK = '''
     location = /quick {
         ivschat_token         /ivschat;
@@ -34,6 +35,27 @@ def all_tokens(answers):
 def ended(pids):
     """Whether old workers end."""
     return wait_for(lambda: not any(map(alive, pids)))
+
+
+@pytest.mark.parametrize('count', (1, 15))
+def test_other_sources_survive_a_line_more_and_a_line_less(service, fakes,
+                                                           count):
+    lines = ''.join(f'''
+        location = /more{number} {{
+            ivschat_token             /ivschat;
+            ivschat_token_credentials assume_role source=imds role={ROLE}
+                                      session_name=more{number};
+        }}''' for number in range(count))
+    location = 'ivschat_token_credentials imds;'
+    with Nginx(service, workers=2, env={**imds_env(fakes), **sts_env(fakes)},
+               location=location) as nginx:
+        assert told(ask(nginx.port, request())) == 'token'
+        fakes.config(imds={'down': True})
+        for server in lines, '':
+            nginx.configure(location=location, server=server)
+            nginx.reload()
+            assert told(ask(nginx.port, request())) == 'token'
+        fakes.config(imds={'down': False})
 
 
 def test_reload_and_quit_wait_for_requests(service):

@@ -11,6 +11,7 @@ import re
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 import pytest
@@ -18,8 +19,9 @@ import pytest
 from dns_server import DnsServer
 from ivschat_testlib import Service
 from nginx_testlib import (Client, Minting, Nginx, ask, at_least, code,
-                           free_ports, in_parallel, is_token, own_etc, request,
-                           rss, sanitized, slow, version, wait_for)
+                           free_ports, in_parallel, is_token, no_keepalive,
+                           own_etc, request, rss, sanitized, slow, version,
+                           wait_for)
 
 NAME = 'ivschat.us-west-2.amazonaws.com'
 OTHER = 'other.example'
@@ -332,6 +334,180 @@ def test_dead_address_alone(services, dns):
         assert mint(nginx, 5) == []
 
 
+# When all addresses fail, and when they are well again
+
+
+class Relay:
+    """A port of two addresses that leads to the service, or is closed."""
+
+    def __init__(self, to):
+        self._to = to
+        self.port, = free_ports(1)
+        self._socks, self._servers = [], []
+
+    def __enter__(self):
+        self.open()
+        return self
+
+    def __exit__(self, *_exception):
+        self.close()
+
+    def open(self):
+        """Lead to the service."""
+        self._servers = [socket.create_server((address, self.port),
+                                              backlog=100)
+                         for address in (DEAD, MUTE)]
+        for server in self._servers:
+            threading.Thread(target=self._accept, args=(server,),
+                             daemon=True).start()
+
+    def close(self):
+        """Refuse connections, and break those that there are."""
+        for sock in self._servers + self._socks:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for server in self._servers:
+            server.close()
+        self._socks.clear()
+
+    def _accept(self, server):
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = server.accept()
+                other = socket.create_connection((ONE, self._to))
+                self._socks += [sock, other]
+                for ends in ((sock, other), (other, sock)):
+                    threading.Thread(target=self._pump, args=ends,
+                                     daemon=True).start()
+
+    @staticmethod
+    def _pump(source, sink):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for sock in (source, sink):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize('backup', (False, True))
+def test_aws_is_gone_for_a_second(services, dns, backup):
+    """Tokens are back within a second, whatever fail_timeout says."""
+    dns.set(NAME, DEAD, MUTE)
+    dns.set(OTHER, DEAD)
+
+    with Relay(services.port) as relay:
+        servers = [f'{NAME}:{relay.port} fail_timeout=1h',
+                   f'{OTHER}:{relay.port} fail_timeout=1h backup']
+        with Follower(services, *servers[:1 + backup]) as nginx, \
+                load(nginx) as minting:
+            minting.wait_for_more(50, 20)
+            relay.close()
+            time.sleep(1)
+            relay.open()
+            back = time.monotonic() - minting.start
+            time.sleep(2 * slow())
+        lost = [when for when, *_ in minting.failures]
+        print(f'{len(lost)} failures, the last one '
+              f'{max(lost) - back:.2f} s after the end')
+        assert lost, 'the outage was seen'
+        assert max(lost) < back + slow()
+
+
+def refused(nginx, count):
+    """Mint so many tokens: how often a dead address was tried."""
+    since = nginx.mark()
+    assert mint(nginx, count) == []
+    return nginx.error_log()[since:].count('Connection refused')
+
+
+def test_backup_is_alive(services, dns):
+    """A dead active address is not tried for each request."""
+    dns.set(NAME, DEAD)
+    dns.set(OTHER, ONE)
+
+    with Follower(services, f'{NAME}:{services.port} fail_timeout=1h',
+                  f'{OTHER}:{services.port} fail_timeout=1h backup',
+                  keepalive=no_keepalive()) as nginx:
+        assert nginx.resolved(ONE)
+        assert refused(nginx, 10) == 1
+
+        # the backup fails once: both are tried, and the one that answers is
+        # used from then on
+
+        services.all[ONE].faults({'fault': 'reset-before', 'count': 1})
+        assert mint(nginx, 1) == [(502, 'unavailable')]
+        assert refused(nginx, 1) == 1
+        assert refused(nginx, 10) == 0
+
+
+# TLS sessions
+
+
+SESSIONS = f'''
+    location = /unverified {{
+        proxy_pass https://{NAME};
+        proxy_ssl_server_name on;
+        proxy_ssl_verify off;
+    }}
+    location = /strange {{ ivschat_token /strange_ca; }}
+    location = /strange_ca {{
+        internal;
+        proxy_pass https://$ivschat_token_host/CreateChatToken;
+        include    strange_params;
+    }}
+'''
+
+
+def resumed(services, nginx):
+    """Whether the next token goes over a session that was resumed."""
+    assert mint(nginx, 1) == []
+    return max(services.all[ONE].connections()['connections'],
+               key=lambda connection: connection['id'])['resumed']
+
+
+@pytest.fixture
+def sessions(services, dns):
+    """An nginx that keeps sessions, and no connections."""
+    nginx = Follower(services, keepalive=no_keepalive(), server=SESSIONS)
+    text = (nginx.dir / 'ivschat_params').read_text('utf-8')
+    nginx.file('strange_params',
+               text.replace(services.ca, services.all[SIX].ca))
+    with nginx:
+        yield nginx
+
+
+def test_session_is_resumed(services, sessions):
+    assert mint(sessions, 1) == []
+    assert resumed(services, sessions)
+
+
+def test_session_of_an_unverified_handshake(services, sessions):
+    """It is not kept: here another location does not verify."""
+    for first in (True, False):
+        ask(sessions.port, request('/unverified', body=None, method='GET'))
+        assert resumed(services, sessions) != first
+
+
+def test_session_of_another_authority(services, sessions):
+    """A location resumes its own sessions only."""
+    for _ in range(3):
+        assert mint(sessions, 3) == []
+        assert code(ask(sessions.port, request('/strange'))) == (
+            502, 'unavailable')
+
+
+def test_session_where_nginx_balances(services):
+    """What docs/install.md says for it."""
+    with Nginx(services, upstream=f'server {ONE}:{services.port};'
+               + no_keepalive(), server=SESSIONS.split('location = /strange')[0]
+               + 'proxy_ssl_session_reuse off;') as nginx:
+        ask(nginx.port, request('/unverified', body=None, method='GET'))
+        assert not resumed(services, nginx)
+        assert not resumed(services, nginx)
+        nginx.check()
+
+
 # What the server lines say is kept
 
 
@@ -568,7 +744,7 @@ def test_what_nginx_has_itself(services, dns):
             resolver 127.0.0.1:{dns.port};
             resolver_timeout 1s;''', upstream=f'''
             zone   ivschat 64k;
-            server {NAME}:{services.port} resolve;
+            server {NAME}:{services.port} resolve max_fails=0;
             keepalive 16;''') as nginx:
         for number, address in enumerate((ONE, TWO, SIX)):
             dns.set(NAME, address)

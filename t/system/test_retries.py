@@ -309,15 +309,19 @@ def test_clock_that_is_off(service):
 
 
 def test_sts_tells_the_offset(service):
-    """Before anyone asks for a token."""
+    """Before anyone asks for a token; by a name, as the clock of a loopback
+    address would be that of this host."""
+    host = 'sts.localhost'
     lines = """
         ivschat_token_credentials
             assume_role role=arn:aws:iam::123456789012:role/app source=env;
     """
-    with Fakes(service) as fakes:
+    with Fakes(service, args=['--san', host]) as fakes:
         fakes.config(clock_offset=-3600)
         service.config(clock_offset=-3600)
-        with Nginx(service, location=lines, env=sts_env(fakes),
+        env = {**sts_env(fakes),
+               'AWS_ENDPOINT_URL_STS': f'https://{host}:{fakes.port}'}
+        with Nginx(service, location=lines, env=env,
                    http='ivschat_token_tries 3;') as nginx:
             wait_for(lambda: is_token(ask(nginx.port, request())))
             found = Tried(nginx, service, '/token', 'sts skew')

@@ -23,15 +23,21 @@ LOCATIONS = '''
         ivschat_token_attribute value $remote_user;
     }
 
+    location = /attribute {
+        ivschat_token           /ivschat;
+        ivschat_token_user      guest trusted;
+        ivschat_token_attribute value $remote_user;
+    }
+
     location = /header {
         ivschat_token           /ivschat;
-        ivschat_token_attribute value $http_x_value;
+        ivschat_token_attribute value $http_x_value trusted;
     }
 
     location = /around {
         ivschat_token           /ivschat;
         ivschat_token_user      "\\"<$remote_user>\\\\" trusted;
-        ivschat_token_attribute "a\\"\\\\ñ" "{\\"v\\":\\"$http_x_value\\"}";
+        ivschat_token_attribute "a\\"\\\\ñ" "{\\"v\\":\\"$http_x_value\\"}" trusted;
     }
 '''
 
@@ -66,6 +72,8 @@ BAD_USERS = {
     'overlong, four bytes': b'\xf0\x80\x80\xaf',
     'a surrogate': b'\xed\xa0\x80', 'the other surrogate': b'\xed\xb0\x80',
     'beyond U+10FFFF': b'\xf4\x90\x80\x80', '0xf5': b'\xf5\x80\x80\x80',
+    **{f'control {number:#x}': b'a%cb' % number
+       for number in [*range(1, 32), 127]},
     '129 characters': b'a' * 129, '129 emoji': '😀'.encode() * 129,
 }
 
@@ -100,7 +108,13 @@ def fits_file(value):
     return '\n' not in value and value[0] not in '#\r'
 
 
+def fits_user(value):
+    """Whether a user's id may have it."""
+    return not any(char < ' ' or char == '\x7f' for char in value)
+
+
 VALUES = values()
+USERS = [value for value in VALUES if fits_user(value)]
 IN_HEADERS = [value for value in VALUES if fits_header(value)]
 
 # The location, and for each request: user and header as they are sent, user
@@ -108,14 +122,17 @@ IN_HEADERS = [value for value in VALUES if fits_header(value)]
 WAYS = {
     'user of auth_basic, as user and attribute': ('/checked', [
         (value, None, value, {'value': value})
-        for value in VALUES if fits_file(value)]),
+        for value in USERS if fits_file(value)]),
     'user of the header, as user and attribute': ('/trusted', [
-        (value, None, value, {'value': value}) for value in VALUES]),
+        (value, None, value, {'value': value}) for value in USERS]),
+    'user of the header, as attribute': ('/attribute', [
+        (value, None, 'guest', {'value': value}) for value in VALUES]),
     'header as attribute': ('/header', [
         ('bob', value, 'bob', {'value': value}) for value in IN_HEADERS]),
     'within other text': ('/around', [
         (value, value, f'"<{value}>\\', {'a"\\ñ': '{"v":"%s"}' % value})
-        for value in IN_HEADERS if len(value) <= 100][:60]),
+        for value in IN_HEADERS
+        if fits_user(value) and len(value) <= 100][:60]),
 }
 
 

@@ -19,7 +19,8 @@ test=("${demo[@]}" perl libtest-nginx-perl python3-pytest
       libnginx-mod-http-js)
 npm=(nodejs npm)
 sanitize=(valgrind libpcre2-dev zlib1g-dev)
-fuzz=(gcc make libc6-dev clang libclang-rt-dev libcjson-dev libssl-dev)
+fuzz=(gcc make libc6-dev clang libclang-rt-dev libcjson-dev libssl-dev
+      libcurl4-openssl-dev)
 
 # For a page of docs/guide; Debian has it since the release after 13.
 case $(. /etc/os-release 2>/dev/null && echo "${ID:-}${VERSION_ID:-}") in

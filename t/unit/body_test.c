@@ -265,72 +265,72 @@ static const bad_case_t  bad[] = {
     { S("{\"x\":\"\xff\"}"), "not UTF-8" },
     { S("{\"x\":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}"), "too deeply" },
 
-    { S("{\"arn\":1}"), "the room is no string" },
-    { S("{\"arn\":null}"), "the room is no string" },
-    { S("{\"arn\":[\"" ARN "\"]}"), "the room is no string" },
-    { S("{\"roomIdentifier\":{}}"), "the room is no string" },
-    { S("{\"roomIdentifier\":true}"), "the room is no string" },
-    { S("{\"arn\":\"a\",\"roomIdentifier\":1}"), "the room is no string" },
+    { S("{\"arn\":1}"), "the room is not a string" },
+    { S("{\"arn\":null}"), "the room is not a string" },
+    { S("{\"arn\":[\"" ARN "\"]}"), "the room is not a string" },
+    { S("{\"roomIdentifier\":{}}"), "the room is not a string" },
+    { S("{\"roomIdentifier\":true}"), "the room is not a string" },
+    { S("{\"arn\":\"a\",\"roomIdentifier\":1}"), "the room is not a string" },
     { S("{\"arn\":\"a\",\"roomIdentifier\":\"b\"}"), "differ" },
     { S("{\"arn\":\"a\",\"roomIdentifier\":\"\"}"), "differ" },
     { S("{\"arn\":\"a\",\"roomIdentifier\":\"A\"}"), "differ" },
 
-    { S("{\"arn\":\"a\",\"arn\":\"a\"}"), "two members of one name" },
-    { S("{\"arn\":\"a\",\"\\u0061rn\":\"b\"}"), "two members of one name" },
-    { S("{\"x\":1,\"y\":2,\"x\":3}"), "two members of one name" },
-    { S("{\"userId\":1,\"userId\":1}"), "two members of one name" },
-    { S("{\"\":1,\"\":1}"), "two members of one name" },
+    { S("{\"arn\":\"a\",\"arn\":\"a\"}"), "duplicate member" },
+    { S("{\"arn\":\"a\",\"\\u0061rn\":\"b\"}"), "duplicate member" },
+    { S("{\"x\":1,\"y\":2,\"x\":3}"), "duplicate member" },
+    { S("{\"userId\":1,\"userId\":1}"), "duplicate member" },
+    { S("{\"\":1,\"\":1}"), "duplicate member" },
     { S("{\"attributes\":{\"a\":\"1\",\"a\":\"2\"}}"),
-      "two members of one name" },
-    { S("{\"x\":[[{\"a\":1,\"b\":1,\"a\":1}]]}"), "two members of one name" },
+      "duplicate member" },
+    { S("{\"x\":[[{\"a\":1,\"b\":1,\"a\":1}]]}"), "duplicate member" },
 
-    { S("{\"capabilities\":\"SEND_MESSAGE\"}"), "no array" },
-    { S("{\"capabilities\":{\"0\":\"SEND_MESSAGE\"}}"), "no array" },
-    { S("{\"capabilities\":null}"), "no array" },
-    { S("{\"capabilities\":[1]}"), "capability is no string" },
-    { S("{\"capabilities\":[null]}"), "capability is no string" },
+    { S("{\"capabilities\":\"SEND_MESSAGE\"}"), "not an array" },
+    { S("{\"capabilities\":{\"0\":\"SEND_MESSAGE\"}}"), "not an array" },
+    { S("{\"capabilities\":null}"), "not an array" },
+    { S("{\"capabilities\":[1]}"), "capability is not a string" },
+    { S("{\"capabilities\":[null]}"), "capability is not a string" },
     { S("{\"capabilities\":[[\"SEND_MESSAGE\"]]}"),
-      "capability is no string" },
-    { S("{\"capabilities\":[\"\"]}"), "no such capability" },
-    { S("{\"capabilities\":[\"ADMIN\"]}"), "no such capability" },
-    { S("{\"capabilities\":[\"send_message\"]}"), "no such capability" },
-    { S("{\"capabilities\":[\"SEND_MESSAGE \"]}"), "no such capability" },
+      "capability is not a string" },
+    { S("{\"capabilities\":[\"\"]}"), "unknown capability" },
+    { S("{\"capabilities\":[\"ADMIN\"]}"), "unknown capability" },
+    { S("{\"capabilities\":[\"send_message\"]}"), "unknown capability" },
+    { S("{\"capabilities\":[\"SEND_MESSAGE \"]}"), "unknown capability" },
     { S("{\"capabilities\":[\"SEND_MESSAGE,DELETE_MESSAGE\"]}"),
-      "no such capability" },
+      "unknown capability" },
     { S("{\"capabilities\":[\"SEND_MESSAGE\",\"VIEW_MESSAGE\"]}"),
-      "no such capability" },
+      "unknown capability" },
 
-    { S("{\"durationInMinutes\":0}"), "no whole number" },
-    { S("{\"durationInMinutes\":-0}"), "no whole number" },
-    { S("{\"durationInMinutes\":-1}"), "no whole number" },
-    { S("{\"durationInMinutes\":-1e300}"), "no whole number" },
-    { S("{\"durationInMinutes\":0.5}"), "no whole number" },
+    { S("{\"durationInMinutes\":0}"), "not a positive integer" },
+    { S("{\"durationInMinutes\":-0}"), "not a positive integer" },
+    { S("{\"durationInMinutes\":-1}"), "not a positive integer" },
+    { S("{\"durationInMinutes\":-1e300}"), "not a positive integer" },
+    { S("{\"durationInMinutes\":0.5}"), "not a positive integer" },
     { S("{\"durationInMinutes\":0.999999999999999999}"), NULL },
-    { S("{\"durationInMinutes\":55.5}"), "no whole number" },
-    { S("{\"durationInMinutes\":1e400}"), "no whole number" },
-    { S("{\"durationInMinutes\":-1e400}"), "no whole number" },
-    { S("{\"durationInMinutes\":1e-400}"), "no whole number" },
-    { S("{\"durationInMinutes\":\"55\"}"), "no whole number" },
-    { S("{\"durationInMinutes\":true}"), "no whole number" },
-    { S("{\"durationInMinutes\":null}"), "no whole number" },
-    { S("{\"durationInMinutes\":[55]}"), "no whole number" },
-    { S("{\"sessionDurationInMinutes\":0}"), "no whole number" },
+    { S("{\"durationInMinutes\":55.5}"), "not a positive integer" },
+    { S("{\"durationInMinutes\":1e400}"), "not a positive integer" },
+    { S("{\"durationInMinutes\":-1e400}"), "not a positive integer" },
+    { S("{\"durationInMinutes\":1e-400}"), "not a positive integer" },
+    { S("{\"durationInMinutes\":\"55\"}"), "not a positive integer" },
+    { S("{\"durationInMinutes\":true}"), "not a positive integer" },
+    { S("{\"durationInMinutes\":null}"), "not a positive integer" },
+    { S("{\"durationInMinutes\":[55]}"), "not a positive integer" },
+    { S("{\"sessionDurationInMinutes\":0}"), "not a positive integer" },
     { S("{\"durationInMinutes\":5,\"sessionDurationInMinutes\":\"5\"}"),
-      "no whole number" },
+      "not a positive integer" },
     { S("{\"durationInMinutes\":55,\"sessionDurationInMinutes\":60}"),
       "differ" },
     { S("{\"durationInMinutes\":200,\"sessionDurationInMinutes\":300}"),
       "differ" },
 
-    { S("{\"attributes\":[]}"), "\"attributes\" is no object" },
-    { S("{\"attributes\":null}"), "\"attributes\" is no object" },
-    { S("{\"attributes\":\"username\"}"), "\"attributes\" is no object" },
-    { S("{\"attributes\":{\"username\":1}}"), "an attribute is no string" },
-    { S("{\"attributes\":{\"other\":null}}"), "an attribute is no string" },
+    { S("{\"attributes\":[]}"), "\"attributes\" is not an object" },
+    { S("{\"attributes\":null}"), "\"attributes\" is not an object" },
+    { S("{\"attributes\":\"username\"}"), "\"attributes\" is not an object" },
+    { S("{\"attributes\":{\"username\":1}}"), "an attribute is not a string" },
+    { S("{\"attributes\":{\"other\":null}}"), "an attribute is not a string" },
     { S("{\"attributes\":{\"username\":[\"a\"]}}"),
-      "an attribute is no string" },
+      "an attribute is not a string" },
     { S("{\"attributes\":{\"username\":{\"a\":\"b\"}}}"),
-      "an attribute is no string" }
+      "an attribute is not a string" }
 };
 
 
@@ -385,7 +385,7 @@ test_json(void)
         tree = ngx_ivschat_json_object(json[i].text, 5, &reason);
 
         if (tree != NULL
-            || strcmp(reason, "it is not a JSON object") == 0)
+            || strcmp(reason, "not a JSON object") == 0)
         {
             reason = NULL;
         }
@@ -515,7 +515,7 @@ test_large(void)
     s.len = (size_t) (p - text);
 
     ok(parse(s, strings, &body, &reason) == -1
-       && strstr(reason, "two members") != NULL,
+       && strstr(reason, "duplicate member") != NULL,
        "and one that is there already");
 }
 

@@ -165,13 +165,13 @@ static const grammar_case_t  common[] = {
       NULL, "config:1: there must be a section, \"[…]\", before the first "
       "property", { NONE } },
     { "Continuations cannot be used outside of a property",
-      "[profile foo]\n -continued", NULL, "config:2: the line begins with a "
-      "blank, but there is no property in this section that it could continue",
+      "[profile foo]\n -continued", NULL, "config:2: the line is indented, "
+      "but this section has no property that it could continue",
       { NONE } },
     { "Continuations reset with profile definitions",
       "[profile foo]\nname = value\n[profile foo]\n -continued", NULL,
-      "config:4: the line begins with a blank, but there is no property in "
-      "this section that it could continue", { NONE } },
+      "config:4: the line is indented, but this section has no property "
+      "that it could continue", { NONE } },
     { "Duplicate profiles in the same file merge properties",
       "[profile foo]\nname = value\n[profile foo]\nname2 = value2", NULL,
       NULL, { P("foo", "name", "value"), P("foo", "name2", "value2") } },
@@ -251,8 +251,8 @@ static const grammar_case_t  common[] = {
       { EMPTY("foo"), EMPTY("bar") } },
     { "Invalid continuation",
       "[profile foo]\nname = value\n[profile foo]\n -continued", NULL,
-      "config:4: the line begins with a blank, but there is no property in "
-      "this section that it could continue", { NONE } },
+      "config:4: the line is indented, but this section has no property "
+      "that it could continue", { NONE } },
     { "sneaky profile name",
       "[profilefoo]\nname = value\n[profile bar]", NULL, NULL,
       { EMPTY("bar") } },
@@ -369,7 +369,7 @@ static const malformed_case_t  malformed[] = {
       "credentials:2: no \"=\"" },
     { NULL, "[default]\n= " SECRET, E, "credentials:2: no name before \"=\"" },
     { NULL, "[default]\n  " SECRET, E,
-      "credentials:2: the line begins with a blank" },
+      "credentials:2: the line is indented" },
     { "[default]\nsts =\n  " SECRET, NULL, E,
       "config:3: no \"=\" in a line that belongs to a property" },
     { "[default]\nsts =\n  a = 1\n  = 2", NULL, E,
@@ -418,15 +418,16 @@ static const malformed_case_t  malformed[] = {
       "config:2: role_arn cannot be used: the ARN of a role has" },
     { "[default]\nsource_profile = b\n"
       "role_arn = arn:aws:iam::123456789:role/RoleA" OTHER, NULL, E,
-      "config:3: role_arn cannot be used: an account is 12 digits" },
+      "config:3: role_arn cannot be used: the ARN of a role has"
+      " the form" },
     { "[default]\n" ROLE "source_profile = b\n"
       "credential_source = Environment" OTHER, NULL, E,
-      "config:4: source_profile and credential_source exclude each other" },
+      "config:4: source_profile and credential_source are mutually exclusive" },
     { "[default]\n" ROLE "source_profile = c" OTHER, NULL, E,
       "config:3: source_profile \"c\" is neither in \"config\" nor in "
       "\"credentials\"" },
     { "[default]\n" ROLE "source_profile = b c" OTHER, NULL, E,
-      "config:3: source_profile has a character that no name has" },
+      "config:3: invalid name in source_profile" },
     { "[default]\n" ROLE "source_profile = default", NULL, E,
       "config:3: source_profile is the profile itself" },
     { "[default]\n" ROLE "source_profile = default\n"
@@ -434,7 +435,7 @@ static const malformed_case_t  malformed[] = {
       "config:3: source_profile is the profile itself" },
     { "[default]\n" ROLE "source_profile = b\n[profile b]\n" ROLE
       "source_profile = default", NULL, E,
-      "config:6: source_profile \"default\" leads in a circle" },
+      "config:6: source_profile \"default\" leads to a loop" },
     { "[default]\n" ROLE "source_profile = b\n[profile b]\n", NULL, E,
       "the profile \"b\" has no aws_access_key_id and no role_arn" },
     { "[default]\n" ROLE "source_profile = b\n[profile b]\n"
@@ -442,7 +443,7 @@ static const malformed_case_t  malformed[] = {
       "config:5: the profile has aws_access_key_id, but no" },
     { "[default]\n" ROLE "source_profile = b\nmfa_serial = "
       "arn:aws:iam::123456789012:mfa/me" OTHER, NULL, E,
-      "config:4: mfa_serial needs a person who types a code" },
+      "config:4: mfa_serial is not supported, as it requires a typed code" },
     { "[default]\n" ROLE "source_profile = b\nduration_seconds = 60" OTHER,
       NULL, E, "config:4: duration_seconds cannot be used" },
     { "[default]\n" ROLE "source_profile = b\nduration_seconds = 1h" OTHER,
@@ -462,7 +463,7 @@ static const malformed_case_t  malformed[] = {
       "config:3: web_identity_token_file cannot be used: it must be an "
       "absolute path" },
     { "[default]\n" ROLE "web_identity_token_file = /t\n  region = x", NULL, E,
-      "config:3: web_identity_token_file cannot be used: the line after" },
+      "config:3: web_identity_token_file cannot be used: the next line" },
     { "[default]\nrole_arn = x\nweb_identity_token_file = /t", NULL, E,
       "config:2: role_arn cannot be used" },
     { "[default]\n" ROLE "source_profile = p1\n"
@@ -472,7 +473,7 @@ static const malformed_case_t  malformed[] = {
       "[profile p4]\n" ROLE "source_profile = p5\n"
       "[profile p5]\n" ROLE "source_profile = p6\n"
       "[profile p6]\n" KEYS, NULL, E,
-      "config:17: more than 5 roles follow one another" },
+      "config:17: a chain of more than 5 roles" },
 
     /* region and endpoint */
 
@@ -495,7 +496,7 @@ static const malformed_case_t  malformed[] = {
     { "[default]\ncredential_process = /usr/bin/x", NULL, E,
       "config:2: credential_process is not supported, as it would block" },
     { "[default]\nregion = x\nsso_session = s\n[sso-session s]", NULL, E,
-      "config:3: sso_session is not supported, as SSO needs a person" },
+      "config:3: sso_session is not supported, as SSO requires a browser" },
     { "[default]\nsso_start_url = https://x", NULL, E,
       "config:2: sso_start_url is not supported" },
     { "[default]\nlogin_session = x", NULL, E,
@@ -552,7 +553,7 @@ static const plan_case_t  plans[] = {
     { "source profile and credential source both present",
       "[profile A]\n" A_ROLE "credential_source = Environment\n"
       "source_profile = B\n[profile B]\n" PAIR("!23", "456"), NULL, E,
-      "config:3: source_profile and credential_source exclude each other" },
+      "config:3: source_profile and credential_source are mutually exclusive" },
     { "partial credentials error (missing secret)",
       "[profile A]\n" A_ROLE "source_profile = B\n[profile B]\n"
       "aws_access_key_id = abc123\n", NULL, E,
@@ -583,11 +584,11 @@ static const plan_case_t  plans[] = {
     { "assume role profile infinite loop",
       "[profile A]\n" A_ROLE "source_profile = B\n"
       "[profile B]\n" B_ROLE "source_profile = A\n", NULL, E,
-      "config:6: source_profile \"A\" leads in a circle" },
+      "config:6: source_profile \"A\" leads to a loop" },
     { "infinite loop with static credentials",
       "[profile A]\n" A_ROLE PAIR("bug", "bug") "source_profile = B\n"
       "[profile B]\n" B_ROLE "source_profile = A\n", NULL, E,
-      "config:8: source_profile \"A\" leads in a circle" },
+      "config:8: source_profile \"A\" leads to a loop" },
     { "web identity role",
       "[profile A]\n" A_ROLE "web_identity_token_file = /var/token.jwt\n",
       NULL, OK, "web " ROLE_A " /var/token.jwt" },

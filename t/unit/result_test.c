@@ -73,7 +73,7 @@ static const aws_case_t  aws[] = {
     REFUSED(403, "PendingVerification", "AWS support"),
     REFUSED(400, "ValidationException", "limits"),
     { 404, "ResourceNotFoundException", NGX_IVSCHAT_ROOM_NOT_FOUND,
-      "no such room" },
+      "room does not exist" },
 
     /* throttling, by code and by status */
 

@@ -315,6 +315,39 @@ str(const char *text)
 }
 
 
+/* The key of a date, region and service. */
+
+static int
+derive(ngx_ivschat_str_t secret, const char *date, ngx_ivschat_str_t region,
+    ngx_ivschat_str_t service, unsigned char *key)
+{
+    int                        rc;
+    ngx_ivschat_sigv4_scope_t  s = { str(""), region, service, "", "" };
+
+    memcpy(s.time, date, NGX_IVSCHAT_SIGV4_DATE_LEN);
+    rc = ngx_ivschat_sigv4_signing_key(&s, secret);
+    memcpy(key, s.key, sizeof(s.key));
+
+    return rc;
+}
+
+
+static int
+derive_cached(ngx_ivschat_sigv4_cache_t *cache, uint64_t id,
+    ngx_ivschat_str_t secret, const char *date, ngx_ivschat_str_t region,
+    ngx_ivschat_str_t service, unsigned char *key)
+{
+    int                        rc;
+    ngx_ivschat_sigv4_scope_t  s = { str(""), region, service, "", "" };
+
+    memcpy(s.time, date, NGX_IVSCHAT_SIGV4_DATE_LEN);
+    rc = ngx_ivschat_sigv4_cached_key(cache, id, &s, secret);
+    memcpy(key, s.key, sizeof(s.key));
+
+    return rc;
+}
+
+
 static const char *
 hex(const unsigned char *key)
 {
@@ -416,10 +449,7 @@ load(const vector_t *v, const char *region, const char *service)
     scope.service = str(service);
     strcpy(scope.time, TIME);
 
-    if (ngx_ivschat_sigv4_signing_key(str(SECRET), TIME, scope.region,
-                                      scope.service, scope.key)
-        != 0)
-    {
+    if (ngx_ivschat_sigv4_signing_key(&scope, str(SECRET)) != 0) {
         ok(0, "a signing key");
     }
 }
@@ -492,8 +522,8 @@ test_vectors(void)
     ngx_ivschat_sigv4_hash(NULL, 0, hash);
     is_str(hash, EMPTY, "the hash of nothing");
 
-    ngx_ivschat_sigv4_signing_key(str(SECRET), "20150830", str("us-west-2"),
-                                  str("ivschat"), key);
+    derive(str(SECRET), "20150830", str("us-west-2"),
+           str("ivschat"), key);
     is_str(hex(key),
            "a4415f4d3403a0030399198cfea29db96a6c30d0e138275acbb0a815d661d099",
            "the signing key");
@@ -625,18 +655,18 @@ test_signing_key(void)
 
     memset(secret, 0xff, sizeof(secret));
 
-    is_int(ngx_ivschat_sigv4_signing_key(s, "20150830", region, service, key),
+    is_int(derive(s, "20150830", region, service, key),
            0, "a secret of 256 bytes, none of them ASCII");
 
     s.len = 257;
-    is_int(ngx_ivschat_sigv4_signing_key(s, "20150830", region, service, key),
+    is_int(derive(s, "20150830", region, service, key),
            -1, "a secret of 257 bytes");
-    is_int(ngx_ivschat_sigv4_signing_key(none, "20150830", region, service,
-                                         key), -1, "an empty secret");
-    is_int(ngx_ivschat_sigv4_signing_key(str(SECRET), "20150830", none,
-                                         service, key), -1, "no region");
-    is_int(ngx_ivschat_sigv4_signing_key(str(SECRET), "20150830", region,
-                                         none, key), -1, "no service");
+    is_int(derive(none, "20150830", region, service,
+                  key), -1, "an empty secret");
+    is_int(derive(str(SECRET), "20150830", none,
+                  service, key), -1, "no region");
+    is_int(derive(str(SECRET), "20150830", region,
+                  none, key), -1, "no service");
     is_int((long long) ERR_peek_error(), 0, "no error is left in libcrypto");
 }
 
@@ -653,11 +683,11 @@ cached(uint64_t id, const char *secret, const char *date, const char *region,
     unsigned char  a[NGX_IVSCHAT_SIGV4_KEY_LEN];
     unsigned char  b[NGX_IVSCHAT_SIGV4_KEY_LEN];
 
-    return ngx_ivschat_sigv4_cached_key(&cache, id, str(secret), date,
-                                        str(region), str(service), a)
+    return derive_cached(&cache, id, str(secret), date,
+                         str(region), str(service), a)
            == 0
-           && ngx_ivschat_sigv4_signing_key(str(secret), date, str(region),
-                                            str(service), b)
+           && derive(str(secret), date, str(region),
+                     str(service), b)
               == 0
            && memcmp(a, b, sizeof(a)) == 0;
 }
@@ -675,8 +705,8 @@ test_cache(void)
 
     /* the secret is not looked at: what stands for it is the id */
 
-    ngx_ivschat_sigv4_cached_key(&cache, 1, str("another"), "20150830",
-                                 str("us-west-2"), str("ivschat"), key);
+    derive_cached(&cache, 1, str("another"), "20150830",
+                  str("us-west-2"), str("ivschat"), key);
     is_str(hex(key),
            "a4415f4d3403a0030399198cfea29db96a6c30d0e138275acbb0a815d661d099",
            "a hit derives nothing");
@@ -696,28 +726,28 @@ test_cache(void)
     ok(cached(1, SECRET, "20150830", "us-west-", "2ivschat"),
        "where a region ends matters");
 
-    is_int(ngx_ivschat_sigv4_cached_key(&cache, 9, str(""), "20150830",
-                                        str("r"), str("s"), key),
+    is_int(derive_cached(&cache, 9, str(""), "20150830",
+                         str("r"), str("s"), key),
            -1, "an empty secret");
     ok(cached(9, SECRET, "20150830", "r", "s"), "is not cached");
 
     memset(region, 'r', sizeof(region));
 
-    is_int(ngx_ivschat_sigv4_cached_key(&cache, 9, str(SECRET), "20150830",
-                                        longest, str("s"), key),
+    is_int(derive_cached(&cache, 9, str(SECRET), "20150830",
+                         longest, str("s"), key),
            0, "the longest region");
-    is_int(ngx_ivschat_sigv4_cached_key(&cache, 9, str(SECRET), "20150830",
-                                        str("r"), str("sixteen-letters-"),
-                                        key), 0, "the longest service");
-    is_int(ngx_ivschat_sigv4_cached_key(&cache, 9, str(SECRET), "20150830",
-                                        str("a-region-that-is-longer-than-32-"
-                                            "letters"), str("s"), key),
+    is_int(derive_cached(&cache, 9, str(SECRET), "20150830",
+                         str("r"), str("sixteen-letters-"),
+                         key), 0, "the longest service");
+    is_int(derive_cached(&cache, 9, str(SECRET), "20150830",
+                         str("a-region-that-is-longer-than-32-"
+                             "letters"), str("s"), key),
            -1, "a region too long");
-    is_int(ngx_ivschat_sigv4_cached_key(&cache, 9, str(SECRET), "20150830",
-                                        str("r"), str("seventeen-letters"),
-                                        key), -1, "a service too long");
-    is_int(ngx_ivschat_sigv4_cached_key(&cache, 9, str(SECRET), "20150830",
-                                        str(""), str("s"), key),
+    is_int(derive_cached(&cache, 9, str(SECRET), "20150830",
+                         str("r"), str("seventeen-letters"),
+                         key), -1, "a service too long");
+    is_int(derive_cached(&cache, 9, str(SECRET), "20150830",
+                         str(""), str("s"), key),
            -1, "an empty region");
 
     ngx_ivschat_sigv4_cache_wipe(&cache);

@@ -7,7 +7,7 @@
 #include "tap.h"
 
 #include "aws/ngx_ivschat_errors.h"
-#include "aws/ngx_ivschat_skew.h"
+#include "aws/ngx_ivschat_retry.h"
 
 
 #define NOW   INT64_C(1795564800)

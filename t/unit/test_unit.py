@@ -1,6 +1,7 @@
 """The unit tests: programs in C, one for each t/unit/*_test.c.
 
-"make unit-binaries" builds them as objs/unit/*_test; each prints TAP.
+"make unit-binaries" builds them as objs/unit/*_test, and each fuzz target with
+t/fuzz/replay.c as objs/unit/*_replay; each prints TAP.
 """
 
 import re
@@ -10,14 +11,16 @@ import pytest
 
 from nginx_testlib import TOP
 
-PROGRAMS = sorted(path.stem for path in (TOP / 't' / 'unit').glob('*_test.c'))
+TESTS = sorted(path.stem for path in (TOP / 't' / 'unit').glob('*_test.c'))
+REPLAYS = sorted(path.stem.replace('_fuzz', '_replay')
+                 for path in (TOP / 't' / 'fuzz').glob('*_fuzz.c'))
 
 
 def test_there_are_programs():
-    assert PROGRAMS
+    assert TESTS and REPLAYS
 
 
-@pytest.mark.parametrize('name', PROGRAMS)
+@pytest.mark.parametrize('name', TESTS + REPLAYS)
 def test_program(name):
     done = subprocess.run([TOP / 'objs' / 'unit' / name], cwd=TOP,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -21,18 +21,20 @@ lengths(void)
     memcpy(url, LONGEST, sizeof(LONGEST) - 1);
 
     url[NGX_IVSCHAT_URL_MAX] = '\0';
-    ok(ngx_ivschat_url_check(url, 0), "the longest URL");
-    ok(ngx_ivschat_url_check(url, 1), "its host");
+    is_int(ngx_ivschat_url(url), NGX_IVSCHAT_URL_HTTP
+                                 |NGX_IVSCHAT_URL_LOOPBACK,
+           "the longest URL");
 
     url[NGX_IVSCHAT_URL_MAX] = 'a';
     url[NGX_IVSCHAT_URL_MAX + 1] = '\0';
-    ok(!ngx_ivschat_url_check(url, 0), "a byte more is too much");
+    ok(!ngx_ivschat_url(url), "a byte more is too much");
 }
 
 
 int
 main(void)
 {
+    int     flags;
     size_t  i;
 
     static const struct {
@@ -99,14 +101,24 @@ main(void)
     };
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        is_int(ngx_ivschat_url_check(cases[i].url, 0), cases[i].valid,
-               cases[i].url);
+        flags = ngx_ivschat_url(cases[i].url);
+
+        is_int(flags != 0, cases[i].valid, cases[i].url);
 
         if (cases[i].valid) {
-            is_int(ngx_ivschat_url_check(cases[i].url, 1),
-                   cases[i].keys, cases[i].url);
+            is_int((flags & NGX_IVSCHAT_URL_SAFE) != 0, cases[i].keys,
+                   cases[i].url);
         }
     }
+
+    is_int(ngx_ivschat_url("http://127.1/x"),
+           NGX_IVSCHAT_URL_HTTP|NGX_IVSCHAT_URL_LOOPBACK, "loopback");
+    is_int(ngx_ivschat_url("https://[::1]/x"),
+           NGX_IVSCHAT_URL_HTTPS|NGX_IVSCHAT_URL_LOOPBACK, "loopback, IPv6");
+    is_int(ngx_ivschat_url("http://169.254.170.2/x"),
+           NGX_IVSCHAT_URL_HTTP|NGX_IVSCHAT_URL_ECS, "ECS");
+    is_int(ngx_ivschat_url("https://example.com/"), NGX_IVSCHAT_URL_HTTPS,
+           "another host");
 
     lengths();
 
