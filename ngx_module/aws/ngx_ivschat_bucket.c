@@ -56,7 +56,7 @@
  */
 
 #define NGX_IVSCHAT_BUCKET_NEW             0.25
-#define NGX_IVSCHAT_BUCKET_NEW_SINCE       60000
+#define NGX_IVSCHAT_BUCKET_NEW_SINCE       45000
 
 /* Whatever AWS says, a host asks from time to time. */
 

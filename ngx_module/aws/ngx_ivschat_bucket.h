@@ -172,7 +172,7 @@ void ngx_ivschat_bucket_give_back(ngx_ivschat_bucket_t *bucket, uint32_t now);
 
 /*
  * For a Retry-After: in how many seconds a client that is refused now may find
- * a place.  That is the time in which those who wait now are served, 1 to
+ * a place.  That is the time in which those that wait now are served, 1 to
  * NGX_IVSCHAT_BUCKET_DRAIN_MAX, and up to as much again by random (uniform
  * over all its values), so that clients refused together do not return
  * together.

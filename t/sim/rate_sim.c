@@ -5,7 +5,7 @@
  *
  * Usage: t/sim/run.sh [OPTIONS]      builds this and runs it
  *
- *   -n LIST     numbers of edges (1,4,16,64)
+ *   -n LIST     numbers of edges (1,2,4,16,64)
  *   -l LIST     laws: module,cubic,aimd
  *   -c LIST     cases, see below
  *   -r N        runs of the module with different seeds, of which the table
@@ -185,7 +185,7 @@ options(int argc, char **argv)
     sim.run.burst = 200;
     sim.seed = 1;
 
-    (void) numbers(strdup("1,4,16,64"));
+    (void) numbers(strdup("1,2,4,16,64"));
 
     while ((c = getopt(argc, argv, "n:l:c:r:q:b:t:S:s")) != -1) {
         switch (c) {

@@ -21,7 +21,7 @@ main() {
         return
     fi
 
-    echo "case   law    edges   used% refuse%   jain minute  back calm% aims"
+    echo "case      law    edges   used% refuse%   jain minute  back  peak"
     table "$@"
 }
 
@@ -37,7 +37,10 @@ build() {
 # -c and -n say which processes there are, the rest is for each of them.
 
 table() {
-    local cases=steady,storm,vanish,join edges=1,4,16,64 rest=() out c n
+    local cases=steady,storm,vanish,join,loud,unlike,calm,restart,leave
+    local edges=1,2,4,16,64 rest=() out c n
+
+    cases+=,stop,frozen,die,bare4,bare15,bare60,provider4
 
     while [ $# -gt 0 ]; do
         case $1 in

@@ -283,7 +283,7 @@ def test_no_bucket_is_left(service):
                         http=upstream('eu-west-1')
                         + 'ivschat_token_rate 100 wait=1s;')
         nginx.reload()
-        assert is_token(ask(nginx.port, request('/new')))
+        assert wait_for(lambda: is_token(ask(nginx.port, request('/new'))), 3)
         for client in clients:
             client.close()
         assert_counted(nginx, 'too many AWS accounts and regions', 44 + 4)
@@ -304,7 +304,7 @@ def assert_counted(nginx, what, count):
 
 
 def test_reload(service):
-    """Those who wait lose nothing; another rate holds at once."""
+    """Those who wait lose nothing; a higher rate is climbed to."""
     with Nginx(service, workers=2,
                http='ivschat_token_rate 20 burst=1 wait=3s;') as nginx:
         warm(nginx, service, 2)
@@ -321,13 +321,13 @@ def test_reload(service):
         assert wait_for(lambda: not nginx.old_workers(), 3)
 
         nginx.configure(http='ivschat_token_tries 3; '
-                        'ivschat_token_rate 1000 burst=100 wait=1s;')
+                        'ivschat_token_rate 1000 burst=100 wait=10s;')
         nginx.reload()
         time.sleep(0.3)
         crowd = Wave(nginx, 40, 'more')
         crowd.finish()
         assert len(crowd.served) == 40
-        assert max(crowd.took) < 1.5 * slow()
+        assert max(crowd.took) < 5 * slow(), 'it climbs beyond the old one'
         nginx.check()
 
 

@@ -827,17 +827,19 @@ def rate(table, service):
 
         def full(_):
             crowd = [stack.enter_context(Client(nginx.port, 30))
-                     for _ in range(12)]
+                     for _ in range(16)]
             for client in crowd:
                 client.ask(request('/after', None, None, method='GET'))
 
-            # The places come one second after this one, two, three, four:
-            # half a second from the end of the wait of the last to come,
-            # which would have one to itself when the others have left.
+            # One or two places come when the wait of the first 12 has ended,
+            # and before that of the last one has: the others get them.
             ask(nginx.port, request(user=bench.user()))
-            for client in crowd:
+            for client in crowd[:12]:
                 client.send(request(user=bench.user()))
-            time.sleep(0.5)
+            time.sleep(0.4)
+            for client in crowd[12:]:
+                client.send(request(user=bench.user()))
+            time.sleep(0.1)
             return bench.ask('/token', '/token')
 
         run_rows(table, [

@@ -27,11 +27,16 @@ OPTIONS = {'connections': 3 * 2000 + 200, 'keepalive': 16,
            'main': 'worker_rlimit_nofile 10000;', 'level': 'warn'}
 HTTP = f'ivschat_token_timeout {DEADLINE}s;'
 PLAIN = '''
-    location = /plain {
-        proxy_pass       https://%s/CreateChatToken;
-        include          ivschat_params;
-        %s
-        proxy_set_body   '%s';
+    location /plain {
+        include ivschat_params;
+
+        location = /plain {
+            proxy_pass                https://%s/CreateChatToken;
+            proxy_ignore_client_abort off;
+            proxy_set_header          Connection "";
+            %s
+            proxy_set_body            '%s';
+        }
     }
 '''
 
@@ -193,6 +198,7 @@ def check_more_requests(nginx, service, first):
 
     # They leave, and all files are closed.
     waiting.leave()
-    assert wait_for(lambda: fds(nginx.worker()) <= first.files + 1)
+    assert wait_for(lambda: fds(nginx.worker()) <= first.files + 1,
+                    2 * DEADLINE)
     with Client(nginx.port) as client:
         assert is_token(client.ask(request()))
