@@ -30,7 +30,8 @@ CHAT = '/chat/token'
 CLIENTS = 200 // slow()                # of each edge
 USERS = 100
 SERVICE = ['--rate', QUOTA, '--latency', '40']
-STORM, AWAY, BACK = 10, 10, 15         # seconds
+STORM, AWAY, BACK = 10, 18, 15         # seconds
+CLIMB = 12                             # a new bucket begins at a quarter
 
 
 class Page(Nginx):
@@ -200,7 +201,7 @@ def test_hub_is_killed(service, hubs):
         streams = [crowd.always(edge.port, CLIENTS,
                                 lambda number: f'user{number % USERS}', CHAT)
                    for edge in hubs.edges]
-        time.sleep(2)
+        time.sleep(CLIMB)
         clock.start()
         clock.watch(STORM)
         assert not lost(streams), lost(streams)[:5]
@@ -231,7 +232,7 @@ def test_hub_is_killed(service, hubs):
         assert len(lost(streams)) == len(first), 'nor when it is back'
 
     for used, refused in (clock.part(0, STORM),
-                          clock.part(STORM + 2, STORM + AWAY)):
+                          clock.part(STORM + CLIMB, STORM + AWAY)):
         assert used >= 0.9 and refused <= 0.01, clock.seconds
     for nginx in (hubs.hub, hubs.backup, *hubs.edges):
         nginx.check()

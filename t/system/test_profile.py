@@ -245,7 +245,8 @@ def keys_used(service, nginx, count=12):
     if sanitized():                    # slow TLS: one after the other
         answers = [ask(nginx.port, request()) for _ in range(4)]
     else:
-        answers = in_parallel(count, lambda _: ask(nginx.port, request()))
+        answers = in_parallel(count, lambda number: ask(
+            nginx.port, request(user=f'user{number}')))
 
     assert set(map(told, answers)) == {'token'}
     return {record['access_key'] for record in service.requests()}

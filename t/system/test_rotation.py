@@ -117,8 +117,8 @@ def test_clients_leave_while_they_wait_for_credentials(service, fakes):
         wait_for(lambda: fetches(fakes))
         before = fds(worker)
         clients = [Client(nginx.port) for _ in range(30)]
-        for client in clients:
-            client.send(request('/long'))
+        for number, client in enumerate(clients):
+            client.send(request('/long', f'user{number}'))
         assert wait_for(lambda: fds(worker) == before + 30)
         ways = [Client.close, Client.abort, Client.half_close]
         for number, client in enumerate(clients):
@@ -193,8 +193,8 @@ def test_worker_that_makes_the_first_fetch_is_killed(service, fakes):
                    server=LONG) as nginx:
         wait_for(lambda: fetches(fakes))
         clients = [Client(nginx.port) for _ in range(24)]
-        for client in clients:
-            client.send(request('/long'))
+        for number, client in enumerate(clients):
+            client.send(request('/long', f'user{number}'))
         time.sleep(0.2)
         start = kill_fetching(nginx, fakes)
         assert wait_for(lambda: fetches(fakes) > 1)
