@@ -411,7 +411,11 @@ ngx_ivschat_time_parse(const char *s, int64_t *ms)
 
     memset(&tm, 0, sizeof(struct tm));
 
-    if (strptime(date, NGX_IVSCHAT_DATE_FORM, &tm) == NULL) {
+    /* a year of three digits would end the text before the zone */
+
+    if (strlen(date) != sizeof(date) - 1
+        || strptime(date, NGX_IVSCHAT_DATE_FORM, &tm) == NULL)
+    {
         return -1;
     }
 
