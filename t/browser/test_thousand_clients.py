@@ -16,7 +16,7 @@ import pytest
 
 from ivschat_testlib import MessagingEdge, Service
 from nginx_testlib import (TOP, Nginx, ask, in_parallel, is_token, request,
-                           slow)
+                           slow, wait_for)
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -45,16 +45,17 @@ def edge(service):
 
 @pytest.fixture
 def nginx(service):
-    """An nginx that has its connections to AWS, and a full bucket.
+    """An nginx that has its connections to AWS, and a full bucket, which
+    begins at a quarter of the rate.
 
     Meanwhile AWS does not throttle, since nginx would be slower after that.
     """
     with Nginx(service, workers=2, connections=8000, keepalive=400,
                http=DEFAULTS, main='worker_rlimit_nofile 16384;') as nginx:
         service.config(rate=None)
-        answers = in_parallel(400, lambda number: ask(
-            nginx.port, request(user=f'warm {number}')))
-        assert all(map(is_token, answers))
+        assert wait_for(lambda: all(map(is_token, in_parallel(
+            400, lambda number: ask(
+                nginx.port, request(user=f'warm {number}'))))), 60)
         time.sleep(1.5)
         service.config(rate=200)
         service.forget()
