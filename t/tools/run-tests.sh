@@ -16,8 +16,8 @@
 # fault that is there fails twice.
 #
 # A file prints one line when it ends.  What it has said is in objs/tests/, and
-# is shown when it has failed.  A file that breaks off, or runs no test, counts
-# as one that failed.
+# is shown when it has failed.  A file that breaks off, or runs no test and does
+# not say why, counts as one that failed.
 
 set -euo pipefail
 
@@ -102,7 +102,7 @@ run_one() {
     esac </dev/null >"$log" 2>&1 || rc=$?
 
     "count_${file##*.}"
-    if [ $rc -ne 0 ] || [ "$passed" -eq 0 ]; then
+    if [ $rc -ne 0 ] || [ $((passed + skipped)) -eq 0 ]; then
         [ "$failed" -gt 0 ] || failed=1
         word=FAILED
     fi
@@ -113,7 +113,7 @@ run_one() {
         [ $word = ok ] || { cat "$log"; echo "$file: status $rc"; }
         printf '%-6s %-42s %5d tests %4d s\n' $word "$file" \
             $((passed + failed + skipped)) $((SECONDS - start))
-        grep '^SKIPPED' "$log" || true
+        grep -E '^SKIPPED|\.\. skipped: ' "$log" || true
     } 9>"$results/.lock"
 }
 
@@ -126,6 +126,7 @@ count_t() {
     failed=$(sed -n 's/.* Tests: [0-9]* Failed: \([0-9]*\))$/\1/p' "$log")
     failed=${failed:-0}
     passed=$((${tests:-0} - failed))
+    skipped=$(grep -c '\.\. skipped: ' "$log") || true
 }
 
 count_py() {
