@@ -104,7 +104,8 @@ def test_all_others_are_served_without_the_loud_user(alone):
 
 
 def test_a_user_has_no_more_than_eight_requests(service):
-    trial = Trial(service, '/token', True, user='8')
+    # the rate is lower under sanitizers, and so is the number
+    trial = Trial(service, '/token', True, user=str(8 // slow()))
     assert trial.served > 0.99, trial
 
 
